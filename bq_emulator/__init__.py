@@ -1,0 +1,1 @@
+"""A BigQuery emulator: Google's own SQL analyzer in front, DuckDB behind."""

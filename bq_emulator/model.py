@@ -1,0 +1,229 @@
+"""What the REST surface, the SQL front end and the storage engine say to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+#: Canonical BigQuery type names, as the SQL dialect writes them. REST's legacy names (INTEGER, FLOAT, BOOLEAN, RECORD)
+#: are translated at the edge.
+TYPES = (
+    "INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC", "STRING", "BYTES", "BOOL", "DATE", "DATETIME", "TIME", "TIMESTAMP",
+    "INTERVAL", "JSON", "STRUCT",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column, or one field of a STRUCT. ``mode`` is NULLABLE, REQUIRED or REPEATED (an ARRAY of ``type``)."""
+
+    name: str
+    type: str
+    mode: str = "NULLABLE"
+    fields: tuple[Field, ...] = ()
+    description: str | None = None
+    precision: int | None = None
+    scale: int | None = None
+    max_length: int | None = None
+    default_expression: str | None = None
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A fully qualified name. For INFORMATION_SCHEMA views ``table`` is, for example, ``INFORMATION_SCHEMA.COLUMNS``
+    and ``dataset`` is the dataset or the region qualifier (``region-us``)."""
+
+    project: str
+    dataset: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.project}.{self.dataset}.{self.table}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, a view or a virtual (INFORMATION_SCHEMA) table as the front end sees it."""
+
+    ref: TableRef
+    kind: str  # TABLE, VIEW, MATERIALIZED_VIEW
+    schema: tuple[Field, ...]
+    #: DuckDB text to put into a FROM clause: a quoted name, or a parenthesised subquery for a virtual table.
+    physical: str
+    #: GoogleSQL text of a view; the front end translates it in place wherever the view is read.
+    view_query: str | None = None
+
+
+class Catalog(Protocol):
+    """The engine's side of name resolution, called by the front end."""
+
+    def get_table(self, ref: TableRef) -> Table | None: ...
+
+    def has_dataset(self, project: str, dataset: str) -> bool: ...
+
+
+class BigQueryError(Exception):
+    """An error with BigQuery's own reason; REST renders it, jobs store it.
+
+    ``reason`` is one of BigQuery's (invalidQuery, notFound, duplicate, invalid, notImplemented, resourceInUse, …);
+    ``location`` names the part at fault where Google gives one ("query" for SQL).
+    """
+
+    STATUS = {
+        "invalid": 400,
+        "invalidQuery": 400,
+        "required": 400,
+        "resourceInUse": 400,
+        "stopped": 200,
+        "accessDenied": 403,
+        "notFound": 404,
+        "duplicate": 409,
+        "conditionNotMet": 412,
+        "internalError": 500,
+        "notImplemented": 501,
+        "backendError": 503,
+    }
+
+    def __init__(self, reason: str, message: str, location: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.location = location
+
+    @property
+    def status(self) -> int:
+        return self.STATUS.get(self.reason, 400)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Statements: what the front end makes of GoogleSQL text and the engine carries out.
+# ``sql`` is always DuckDB text whose table names are the physical names of ``Table``.
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Statement:
+    """``statement_type`` is REST's statistics.query.statementType (SELECT, CREATE_TABLE_AS_SELECT, MERGE, …)."""
+
+    statement_type: str
+    referenced_tables: tuple[TableRef, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Query(Statement):
+    """A query; the i-th output column of ``sql`` is the i-th field of ``schema`` (names unique within it)."""
+
+    sql: str
+    schema: tuple[Field, ...]
+
+
+@dataclass(frozen=True)
+class CreateTable(Statement):
+    """CREATE TABLE, with ``query`` for AS SELECT (column order = ``schema``)."""
+
+    target: TableRef
+    schema: tuple[Field, ...]
+    query: Query | None
+    or_replace: bool
+    if_not_exists: bool
+    is_temporary: bool
+    time_partitioning: dict[str, Any] | None  # as REST: {"type": "DAY", "field": …}
+    range_partitioning: dict[str, Any] | None  # as REST
+    clustering: tuple[str, ...]
+    options: dict[str, Any]  # evaluated OPTIONS(...)
+    primary_key: tuple[str, ...]
+    foreign_keys: tuple[dict[str, Any], ...]  # as REST's tableConstraints.foreignKeys
+
+
+@dataclass(frozen=True)
+class CreateView(Statement):
+    target: TableRef
+    schema: tuple[Field, ...]
+    view_query: str  # GoogleSQL
+    or_replace: bool
+    if_not_exists: bool
+    is_materialized: bool
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class CreateSchema(Statement):
+    project: str
+    dataset: str
+    or_replace: bool
+    if_not_exists: bool
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DropSchema(Statement):
+    project: str
+    dataset: str
+    if_exists: bool
+    cascade: bool
+
+
+@dataclass(frozen=True)
+class DropTable(Statement):
+    """DROP TABLE / VIEW / MATERIALIZED VIEW; ``kind`` as in :class:`Table`."""
+
+    target: TableRef
+    kind: str
+    if_exists: bool
+
+
+@dataclass(frozen=True)
+class AlterTable(Statement):
+    """ALTER TABLE / VIEW. ``actions`` in order; each is one of::
+
+        {"action": "add_column", "field": Field, "if_not_exists": bool}
+        {"action": "drop_column", "name": str, "if_exists": bool}
+        {"action": "rename_column", "old": str, "new": str, "if_exists": bool}
+        {"action": "alter_column_type", "name": str, "field": Field}
+        {"action": "drop_not_null", "name": str}
+        {"action": "set_column_options", "name": str, "options": dict}
+        {"action": "set_options", "options": dict}
+        {"action": "rename_to", "name": str}
+    """
+
+    target: TableRef
+    if_exists: bool
+    actions: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Dml(Statement):
+    """INSERT, UPDATE, DELETE, MERGE or TRUNCATE on one table.
+
+    The engine runs ``steps`` in one transaction, in order. Each step is ``(role, sql)``: the affected-row counts of
+    the steps with role insert, update and delete add up to the job's dmlStats; role ``run`` counts nothing; a step
+    with role ``check`` must return no row, else the job fails with the text in its first column (used, for example,
+    where MERGE matches one target row more than once).
+    """
+
+    target: TableRef
+    steps: tuple[tuple[str, str], ...]
+
+
+class Frontend(Protocol):
+    """The SQL front end, called by jobs. Thread-safe."""
+
+    def compile(
+        self,
+        sql: str,
+        *,
+        catalog: Catalog,
+        project: str,
+        default_dataset: str | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> list[Statement]:
+        """Analyze and translate ``sql``.
+
+        ``parameters`` is REST's ``queryParameters`` with ``parameterMode``. A text of several statements is compiled
+        lazily where a later statement depends on an earlier one's effect; see the implementation.
+
+        Raises:
+            BigQueryError: invalidQuery with Google's wording and "[at line:column]", notFound for a missing table,
+                notImplemented naming the node, function signature or statement that is not in the tables.
+        """
+        ...

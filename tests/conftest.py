@@ -1,0 +1,147 @@
+"""Real services for the suite, each on a free port and in a temporary folder, shared within one pytest process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from local_stack.postgres import EmbeddedPostgres
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+PROJECT = "marketplace-analytics"
+
+
+def free_port() -> int:
+    """A loopback port that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, timeout: float = 60) -> None:
+    """Wait until ``url`` answers 200; fail with the process's log if it dies or takes longer than ``timeout`` s."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"{url} did not answer (exit status {process.poll()}):\n{log.read_text()[-4000:]}")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own for one test, owned by the role ``user``."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str
+    superuser_conninfo: str
+
+    @property
+    def conninfo(self) -> str:
+        return f"host={self.host} port={self.port} dbname={self.name} user={self.user} password={self.password}"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.name}"
+
+
+@pytest.fixture(scope="session")
+def service_dir() -> Iterator[Path]:
+    """A folder that every user may enter (Postgres runs unprivileged), removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="marketplace-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(service_dir: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(
+        service_dir / "postgres" / "data",
+        free_port(),
+        secrets.token_hex(8),
+        settings={"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"},
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def new_database(postgres_server: EmbeddedPostgres) -> Callable[[], Database]:
+    """Call it for a fresh, empty database owned by a fresh role."""
+
+    def create() -> Database:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        password = secrets.token_hex(8)
+        postgres_server.ensure_role(name, password)
+        postgres_server.ensure_database(name, name)
+        return Database(
+            postgres_server.host, postgres_server.port, name, name, password, postgres_server.conninfo(name)
+        )
+
+    return create
+
+
+@pytest.fixture
+def database(new_database: Callable[[], Database]) -> Database:
+    return new_database()
+
+
+@pytest.fixture(scope="session")
+def bigquery_endpoint(service_dir: Path) -> Iterator[str]:
+    """The address of a running emulator with the project ``marketplace-analytics``."""
+    port = free_port()
+    log = service_dir / "bq-emulator.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [BIN / "bq-emulator", "--port", str(port), "--data-dir", service_dir / "bigquery", "--project", PROJECT],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+    wait_for_http(f"http://127.0.0.1:{port}/healthz", process, log)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def bigquery_client(bigquery_endpoint: str) -> bigquery.Client:
+    return bigquery.Client(
+        PROJECT, credentials=AnonymousCredentials(), client_options={"api_endpoint": bigquery_endpoint}, location="US"
+    )
+
+
+@pytest.fixture
+def dataset(bigquery_client: bigquery.Client) -> Iterator[str]:
+    """A fresh dataset's name."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    bigquery_client.create_dataset(name)
+    yield name
+    bigquery_client.delete_dataset(name, delete_contents=True, not_found_ok=True)
