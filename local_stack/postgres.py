@@ -65,14 +65,22 @@ class EmbeddedPostgres:
             return None
         return int((self.data_dir.resolve() / "postmaster.pid").read_text().splitlines()[0])
 
+    def running_port(self) -> int | None:
+        """The port that the running server listens on, or None when it does not run."""
+        if self.pid() is None:
+            return None
+        return int((self.data_dir.resolve() / "postmaster.pid").read_text().splitlines()[3])
+
     def start(self) -> None:
-        """Initialise the cluster if need be and start it; does nothing when it runs already.
+        """Initialise the cluster if need be and start it; does nothing when it runs already on this port.
 
         Raises:
             PostgresError: if the port is held by something else, or the server does not come up.
         """
-        if (self.data_dir / "PG_VERSION").exists() and self.pid() is not None:
-            return
+        if self.data_dir.exists() and self.running_port() is not None:
+            if self.running_port() == self.port:
+                return
+            self.stop()
         if not _port_is_free(self.host, self.port):
             raise PostgresError(f"Port {self.port} on {self.host} is held by another program.")
         if not (self.data_dir / "PG_VERSION").exists():

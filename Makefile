@@ -1,0 +1,62 @@
+# The whole platform on one machine. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Every command sees the addresses and credentials of the stack, as its services do.
+STACK := $(BIN)/local-stack
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down status test check lock octavia dbt simulate clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.built ## Do the whole job: start the services, sync, transform, show the headline numbers
+	@$(STACK) run
+
+up: $(VENV)/.built ## Start the services without running the pipeline
+	@$(STACK) up
+
+status: $(VENV)/.built ## Show the services
+	@$(STACK) status
+
+down: $(VENV)/.built ## Stop the services; their data stays in .local/
+	@$(STACK) down
+
+test: check ## Run the whole suite, on ports and folders of its own
+	@$(BIN)/pytest
+
+check: $(VENV)/.built ## Lint and type-check
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+
+octavia: $(VENV)/.built ## Connections as code against the stack's Airbyte: make octavia ARGS=plan
+	@$(STACK) exec octavia --directory airbyte $(ARGS)
+
+dbt: $(VENV)/.built ## dbt against the stack's warehouse: make dbt ARGS="build --select fct_orders"
+	@$(STACK) exec dbt $(ARGS)
+
+simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS=3
+	@$(STACK) exec source-db simulate --days $(or $(DAYS),1)
+
+lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev \
+		--python-version 3.11 pyproject.toml --output-file requirements.lock
+
+clean: down ## Stop the services and delete all their data
+	@rm -rf .local
+
+# uv itself comes from the lock, too. Bytecode is compiled once here: without it every start of Airflow and dbt is a
+# third slower.
+$(VENV)/.built: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 …"; exit 1; }
+	@echo "Installing into $(VENV) (about a minute; only when requirements.lock has changed)…"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

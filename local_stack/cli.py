@@ -1,0 +1,123 @@
+"""``local-stack``: the command behind ``make run``, ``make status`` and ``make down``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from local_stack import headlines, pipeline, services, settings, stack
+from local_stack.board import Board
+from local_stack.processes import MARKER
+
+_STYLES = {"running": "green", "starting": "yellow", "stopped": "red", "given": "cyan"}
+
+
+class _Commands(click.Group):
+    """Turns what a person can mend into a message and exit status 1; anything else stays a traceback."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except (settings.SettingsError, services.StackError) as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted. What had started stays up; `make run` goes on from here, `make down` stops it.")
+            sys.exit(130)
+
+
+@click.group(cls=_Commands)
+def main() -> None:
+    """Runs the whole platform on this machine: Postgres, BigQuery emulator, Airbyte and Airflow."""
+
+
+@main.command()
+def run() -> None:
+    """Start what is not running, then run the pipeline once; exit status 0 only if it succeeded."""
+    console = Console()
+    current = settings.load()
+    began = time.monotonic()
+    with Board(console) as board:
+        stack.up(current, board)
+        pipeline.run(current, board)
+    _print_headlines(console, current)
+    _print_addresses(console, current)
+    console.print(f"[green]The pipeline succeeded[/] in {time.monotonic() - began:.0f} s. Stop it all with: make down")
+
+
+@main.command()
+def up() -> None:
+    """Start what is not running, without running the pipeline."""
+    console = Console()
+    current = settings.load()
+    with Board(console) as board:
+        stack.up(current, board)
+    _print_addresses(console, current)
+
+
+@main.command()
+def down() -> None:
+    """Stop every service of the stack; its data stays in the stack's folder."""
+    stopped = stack.down(settings.load())
+    click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
+
+
+@main.command()
+def status() -> None:
+    """Show each service, whether it is healthy, and where it is."""
+    current = settings.load()
+    table = Table("Service", "State", "Pid", "Address", "Log", box=None, header_style="bold")
+    server = services.postgres(current)
+    pid = server.pid() if server.data_dir.exists() else None
+    _add(table, "Postgres", "running" if pid else "stopped", pid, f"127.0.0.1:{current.postgres_port}", server.log_file)
+    for service in services.embedded_services(current):
+        process = service.background.process()
+        state = service.state()
+        if process is None and service.name in ("airbyte", "bigquery") and service.is_healthy():
+            state = "given"
+        _add(table, service.title, state, process and process.pid, service.url, service.background.log)
+    if not current.source_is_embedded:
+        _add(table, "Source database", "given", None, f"{current.source['HOST']}:{current.source['PORT']}", "")
+    if not current.bigquery.embedded:
+        _add(table, "BigQuery", "given", None, current.bigquery.url or "Google", "")
+    if not current.airbyte.embedded:
+        _add(table, "Airbyte", "given", None, current.airbyte.url, "")
+    Console().print(table)
+
+
+@main.command(name="exec", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def execute(command: tuple[str, ...]) -> None:
+    """Run COMMAND with the stack's environment, as its services see it: local-stack exec dbt build."""
+    environment = settings.load().child_environment()
+    environment.pop(MARKER, None)
+    try:
+        os.execvpe(command[0], command, environment)
+    except FileNotFoundError as error:
+        raise click.ClickException(f"There is no command {shlex.quote(command[0])}.") from error
+
+
+def _add(table: Table, title: str, state: str, pid: object, address: str, log: object) -> None:
+    table.add_row(title, f"[{_STYLES[state]}]{state}[/]", str(pid or ""), address, str(log))
+
+
+def _print_headlines(console: Console, current: settings.Settings) -> None:
+    table = Table(box=None, show_header=False, title="Marts", title_justify="left", title_style="bold")
+    for label, value in headlines.headlines(headlines.client(current)):
+        table.add_row(label, value)
+    console.print(table)
+
+
+def _print_addresses(console: Console, current: settings.Settings) -> None:
+    table = Table(box=None, show_header=False, title="Open", title_justify="left", title_style="bold")
+    table.add_row("Airflow", f"{current.airflow_url}/dags/{pipeline.DAG_ID}", "admin / admin")
+    table.add_row("Airbyte", current.airbyte.url.split("/api/")[0], "")
+    table.add_row("BigQuery", current.bigquery.url or "Google", f"project {current.bigquery_project}")
+    source = current.source
+    table.add_row("Postgres", f"{source['HOST']}:{source['PORT']}/{source['DATABASE']}", f"user {source['USER']}")
+    console.print(table)

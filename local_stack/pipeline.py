@@ -1,0 +1,143 @@
+"""Triggers the pipeline's DAG, shows it live, and says what to do when it fails."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from local_stack.airbyte_api import AirbyteApi
+from local_stack.airflow_api import AirflowApi, Task
+from local_stack.board import Board
+from local_stack.services import StackError
+from local_stack.settings import Settings
+
+DAG_ID = "marketplace_elt_pipeline"
+SYNC = "Sync"
+TASKS = "Pipeline"
+APPEAR_SECONDS = 120.0
+POLL_SECONDS = 0.5
+
+_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+
+#: What to do, by the part of the pipeline that the failed task belongs to; the first prefix that fits.
+_ADVICE = (
+    ("sync.", "Open the sync's log in Airbyte; check the SOURCE_POSTGRES_* settings and that the source runs."),
+    ("raw_gate", "What arrived is not what Airbyte reported. Run the sync again; if it stays, look at raw's rows."),
+    ("dbt", "Correct the model or the data it complains of; failing rows are kept in the dataset test_failures."),
+)
+
+
+class PipelineFailed(StackError):
+    """The DAG run ended and did not succeed."""
+
+
+def run(settings: Settings, board: Board) -> str:
+    """Trigger the DAG, or follow the run that is going on already, until it has succeeded; its id.
+
+    Raises:
+        PipelineFailed: with the failing task, the end of its log and advice.
+        StackError: if Airflow does not know the DAG.
+    """
+    airflow = AirflowApi(settings.airflow_url, "admin", "admin")
+    dag = _wait_for_dag(airflow, board)
+    if settings.dbt_manifest.stat().st_mtime > _parsed_at(dag):
+        airflow.reparse(dag, APPEAR_SECONDS)
+    airflow.unpause(DAG_ID)
+    run_id = airflow.active_run(DAG_ID)
+    board.set(TASKS, "Run", "busy", f"following {run_id}, which was under way" if run_id else "")
+    run_id = run_id or airflow.trigger(DAG_ID)
+    state = _watch(settings, airflow, run_id, board)
+    board.set(TASKS, "Run", "done" if state == "success" else "failed", run_id)
+    if state != "success":
+        raise PipelineFailed(_explain(airflow, run_id, state))
+    return run_id
+
+
+def _wait_for_dag(airflow: AirflowApi, board: Board) -> dict[str, Any]:
+    deadline = time.monotonic() + APPEAR_SECONDS
+    board.set(TASKS, DAG_ID, "busy", "waiting for Airflow to read it")
+    while (dag := airflow.find_dag(DAG_ID)) is None or dag["has_import_errors"]:
+        if errors := airflow.import_errors():
+            board.set(TASKS, DAG_ID, "failed")
+            raise StackError("Airflow cannot import a DAG file:\n" + "\n".join(errors))
+        if time.monotonic() > deadline:
+            board.set(TASKS, DAG_ID, "failed")
+            raise StackError(
+                f"Airflow found no DAG {DAG_ID} within {APPEAR_SECONDS:.0f} s: see the log of airflow-dag-processor."
+            )
+        time.sleep(POLL_SECONDS)
+    board.set(TASKS, DAG_ID, "done")
+    return dag
+
+
+def _watch(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -> str:
+    """Show the run until it has ended; its final state."""
+    sync = _SyncDisplay(settings, board)
+    while True:
+        try:
+            state = airflow.run_state(DAG_ID, run_id)
+            tasks = airflow.tasks(DAG_ID, run_id)
+        except httpx.TransportError:
+            # A busy machine may hold up one answer; whether Airflow is alive is the services' health's business.
+            time.sleep(POLL_SECONDS)
+            continue
+        _show_tasks(tasks, board)
+        sync.show(ended=state in _ENDED)
+        if state in _ENDED:
+            return state
+        time.sleep(POLL_SECONDS)
+
+
+def _show_tasks(tasks: list[Task], board: Board) -> None:
+    ended = [task for task in tasks if task.state in _ENDED]
+    running = [task.task_id for task in tasks if task.state in ("running", "up_for_reschedule", "deferred")]
+    bad = [task.task_id for task in tasks if task.state in ("failed", "upstream_failed")]
+    board.set(TASKS, "Tasks", "busy", f"{len(ended)} of {len(tasks)} done" + (f", {len(bad)} not well" if bad else ""))
+    for task in tasks:
+        if task.state == "failed":
+            board.set(TASKS, task.task_id, "failed")
+        elif task.task_id in running:
+            board.set(TASKS, task.task_id, "busy")
+        elif task.state == "success" and board.knows(TASKS, task.task_id):
+            board.set(TASKS, task.task_id, "done")
+
+
+class _SyncDisplay:
+    """Rows per stream of the sync, as far as Airbyte tells; the run does not depend on it."""
+
+    def __init__(self, settings: Settings, board: Board) -> None:
+        self._settings = settings
+        self._board = board
+        self._airbyte: AirbyteApi | None = None
+        self._job: int | None = None
+
+    def show(self, *, ended: bool) -> None:
+        try:
+            self._airbyte = self._airbyte or AirbyteApi(self._settings.airbyte.url, *self._settings.airbyte_credentials)
+            running = self._airbyte.running_job()
+            self._job = running or self._job
+            for stream in self._airbyte.streams(self._job) if self._job else []:
+                over = running is None or ended
+                detail = f"{stream.committed:,} rows loaded" if over else f"{stream.read:,} rows read"
+                self._board.set(SYNC, stream.name, "done" if over else "busy", detail)
+        except httpx.HTTPError:
+            self._airbyte = None
+
+
+def _explain(airflow: AirflowApi, run_id: str, state: str) -> str:
+    failed = [task for task in airflow.tasks(DAG_ID, run_id) if task.state == "failed"]
+    lines = [f"The run {run_id} ended as {state}."]
+    for task in failed:
+        lines += [f"Failed task: {task.task_id}. The end of its log:", airflow.log_tail(DAG_ID, run_id, task)]
+        advice = next((text for prefix, text in _ADVICE if task.task_id.startswith(prefix)), None)
+        lines += [f"What to do: {advice}"] if advice else []
+    lines.append("Then clear the failed tasks in Airflow, or run this again. Nothing was lost.")
+    return "\n".join(lines)
+
+
+def _parsed_at(dag: dict[str, Any]) -> float:
+    """When Airflow last read the DAG, in seconds since the epoch."""
+    return datetime.fromisoformat(dag["last_parsed_time"]).timestamp()
