@@ -158,7 +158,10 @@ def _start_postgres(settings: Settings, board: Board) -> None:
 def _seed(settings: Settings, command: _Starter) -> Command | None:
     if not settings.source_is_embedded:
         return None
-    return command("Demo data", [str(settings.bin / "source-db"), "seed", "--scale=1", "--if-empty"])
+    return command(
+        "Demo data",
+        [str(settings.bin / "source-db"), "seed", f"--scale={settings.get('SOURCE_DB_SCALE', '1')}", "--if-empty"],
+    )
 
 
 def _manifest(settings: Settings, command: _Starter) -> Command | None:

@@ -1,0 +1,216 @@
+"""The whole path at a small scale: Postgres → Airbyte → BigQuery → dbt, run by Airflow, by the commands people type.
+
+One stack of its own serves all tests of this file, in order: each leaves it up for the next.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from conftest import BIN, PROJECT, ROOT, free_port
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from local_stack.processes import marked
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+STREAMS = (
+    "users", "categories", "products", "orders", "order_items", "payments", "reviews", "seller_tier_history",
+    "event_log",
+)  # fmt: skip
+GMV_STATUSES = {"confirmed", "processing", "shipped", "delivered", "refunded"}
+
+
+@dataclass
+class Stack:
+    """A stack in a folder and on ports of its own, driven through its command line."""
+
+    home: Path
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str, timeout: float = 400, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "local-stack", *arguments],
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+
+    def run(self) -> str:
+        done = self("run")
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def source(self) -> psycopg.Connection:
+        return psycopg.connect(self.environment["SOURCE_DB_DSN"], autocommit=True)
+
+    def rows(self, query: str) -> list[tuple]:
+        client = bigquery.Client(
+            PROJECT,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": self.environment["BIGQUERY_API_ENDPOINT"]},
+            location="US",
+        )
+        return [tuple(row.values()) for row in client.query_and_wait(query)]
+
+
+@pytest.fixture(scope="module")
+def stack(service_dir: Path) -> Iterator[Stack]:
+    home = service_dir / "stack"
+    postgres = free_port()
+    ours = {
+        "LOCAL_STACK_DIR": str(home),
+        "SOURCE_DB_SCALE": "0.05",
+        "SOURCE_POSTGRES_PORT": str(postgres),
+        "SOURCE_DB_DSN": f"postgresql://marketplace:marketplace_secret@127.0.0.1:{postgres}/marketplace",
+        "BIGQUERY_API_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "AIRBYTE_API_URL": f"http://127.0.0.1:{free_port()}/api/public/v1",
+        "AIRFLOW__API__PORT": str(free_port()),
+    }
+    unwanted = ("AIRFLOW", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    stack = Stack(home, inherited | ours)
+    yield stack
+    stack("down")
+
+
+@pytest.fixture(scope="module")
+def first_run(stack: Stack) -> str:
+    """What the first run on the empty machine printed."""
+    return stack.run()
+
+
+def test_the_first_run_replicates_every_table_whole(stack: Stack, first_run: str) -> None:
+    with stack.source() as source:
+        for stream in STREAMS:
+            (expected,) = source.execute(f"SELECT count(*) FROM {stream}").fetchone()  # type: ignore[misc]
+            assert expected > 0
+            assert stack.rows(f"SELECT COUNT(*) FROM raw.{stream}") == [(expected,)], stream
+
+
+def test_the_marts_agree_with_figures_computed_from_the_source(stack: Stack, first_run: str) -> None:
+    compare_with_source(stack)
+
+
+def test_the_run_ends_with_headline_numbers_and_addresses(stack: Stack, first_run: str) -> None:
+    with stack.source() as source:
+        (orders,) = source.execute("SELECT count(*) FROM orders").fetchone()  # type: ignore[misc]
+    assert re.search(rf"Orders +{orders:,} by", first_run)
+    assert re.search(r"GMV +\$[\d,]+\.\d\d", first_run)
+    assert re.search(r"Payments +[\d,]+ events; [1-9][\d,]* duplicates removed", first_run)
+    assert re.search(r"Sellers by tier +.*bronze \d+", first_run)
+    assert f"http://127.0.0.1:{stack.environment['AIRFLOW__API__PORT']}/dags/marketplace_elt_pipeline" in first_run
+    assert re.search(r"Sync: users", first_run)
+    for secret in (stack.home / "secrets.json").read_text().split('"')[3::4]:
+        assert secret not in first_run
+
+
+def test_status_shows_every_service_running(stack: Stack, first_run: str) -> None:
+    shown = stack("status").stdout
+    assert shown.count("running") == 7, shown
+    assert "stopped" not in shown
+
+
+def test_a_second_stack_does_not_start_on_taken_ports(stack: Stack, first_run: str, service_dir: Path) -> None:
+    other = service_dir / "other-stack"
+    done = stack("run", LOCAL_STACK_DIR=str(other))
+    assert done.returncode == 1
+    assert f"port {stack.environment['SOURCE_POSTGRES_PORT']}" in done.stdout
+    assert "SOURCE_POSTGRES_PORT=" in done.stdout
+    assert marked(other) == []
+
+
+def test_days_that_go_by_arrive_incrementally(stack: Stack, first_run: str) -> None:
+    pids = {process.pid for process in marked(stack.home) if process.ppid() == 1 or not process.parent()}
+    (before,) = stack.rows("SELECT COUNT(*) FROM marts.fct_orders")[0]
+    subprocess.run([BIN / "source-db", "simulate", "--days=2"], env=stack.environment, check=True, capture_output=True)
+    output = stack.run()
+    (after,) = stack.rows("SELECT COUNT(*) FROM marts.fct_orders")[0]
+    assert after > before
+    compare_with_source(stack)
+    with stack.source() as source:
+        (users,) = source.execute("SELECT count(*) FROM users").fetchone()  # type: ignore[misc]
+    loaded = int(re.findall(r"Sync: users ([\d,]+) rows loaded", output)[-1].replace(",", ""))
+    assert loaded < users
+    assert all(psutil.pid_exists(pid) for pid in pids), "a service was restarted"
+
+
+def test_money_in_an_unknown_currency_turns_the_run_red_and_its_repair_green(stack: Stack, first_run: str) -> None:
+    with stack.source() as source:
+        (item, currency) = source.execute(
+            "UPDATE order_items SET currency = 'XXX' WHERE id = (SELECT id FROM order_items ORDER BY id LIMIT 1) "
+            "RETURNING id, (SELECT currency FROM orders WHERE orders.id = order_id)"
+        ).fetchone()  # type: ignore[misc]
+    before = stack.rows("SELECT SUM(gmv_usd) FROM marts.fct_orders")
+    done = stack("run")
+    assert done.returncode == 1
+    assert "Failed task: " in done.stdout and "int_order_items__usd" in done.stdout
+    assert "What to do: " in done.stdout
+    assert stack.rows("SELECT SUM(gmv_usd) FROM marts.fct_orders") == before, "the mart was built behind a red gate"
+    with stack.source() as source:
+        source.execute("UPDATE order_items SET currency = %s WHERE id = %s", [currency, item])
+    stack.run()
+    compare_with_source(stack)
+
+
+def test_down_leaves_nothing_running(stack: Stack, first_run: str) -> None:
+    assert stack("down").returncode == 0
+    assert marked(stack.home) == []
+    assert stack("status").stdout.count("stopped") == 7
+
+
+def compare_with_source(stack: Stack) -> None:
+    """Orders, GMV, duplicates and current tiers of the marts against plain Python over the source, to the cent."""
+    with stack.source() as source:
+        orders = source.execute("SELECT id::text, status, created_at FROM orders").fetchall()
+        items = source.execute("SELECT order_id::text, total_price, currency FROM order_items").fetchall()
+        payments = source.execute("SELECT id, event_id FROM payments").fetchall()
+        sellers = source.execute("SELECT count(DISTINCT user_id) FROM seller_tier_history").fetchone()
+    rates = exchange_rates()
+    days = {order: created.astimezone(UTC).date() for order, _, created in orders}
+    gmv: dict[str, Decimal] = {order: Decimal(0) for order, status, _ in orders if status in GMV_STATUSES}
+    for order, price, currency in items:
+        if order in gmv:
+            rate = rate_on(rates[currency], days[order])
+            gmv[order] += (price * rate).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    found = stack.rows("SELECT order_id, order_date, gmv_usd FROM marts.fct_orders")
+    assert {(order, day) for order, day, _ in found} == set(days.items())
+    assert {order: amount for order, _, amount in found if amount} == {k: v for k, v in gmv.items() if v}
+    assert stack.rows("SELECT SUM(gmv_usd) FROM marts.fct_daily_sales") == [(sum(gmv.values()),)]
+
+    events = [event for _, event in payments if event is not None]
+    duplicates = len(events) - len(set(events))
+    assert duplicates > 0
+    assert stack.rows("SELECT COUNT(*), SUM(duplicate_count) FROM intermediate.int_payments__deduplicated") == [
+        (len(payments) - duplicates, duplicates)
+    ]
+    assert stack.rows("SELECT COUNT(DISTINCT seller_id) FROM intermediate.int_seller_tiers__scd2") == [sellers]
+
+
+def exchange_rates() -> dict[str, list[tuple[date, Decimal]]]:
+    """Per currency, (valid_from, rate) in ascending order, from the seed file."""
+    rates: dict[str, list[tuple[date, Decimal]]] = defaultdict(list)
+    with (ROOT / "dbt" / "seeds" / "exchange_rates.csv").open() as file:
+        for row in csv.DictReader(file):
+            day = datetime.strptime(row["valid_from"], "%Y-%m-%d").date()
+            rates[row["currency"]].append((day, Decimal(row["usd_rate"])))
+    return {currency: sorted(known) for currency, known in rates.items()}
+
+
+def rate_on(rates: list[tuple[date, Decimal]], day: date) -> Decimal:
+    return [rate for valid_from, rate in rates if valid_from <= day][-1]
