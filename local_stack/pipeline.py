@@ -22,11 +22,14 @@ POLL_SECONDS = 0.5
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
-#: What to do, by the part of the pipeline that the failed task belongs to; the first prefix that fits.
+#: What to do, by the part of the pipeline that the failed task belongs to, told by its id.
 _ADVICE = (
-    ("sync.", "Open the sync's log in Airbyte; check the SOURCE_POSTGRES_* settings and that the source runs."),
-    ("raw_gate", "What arrived is not what Airbyte reported. Run the sync again; if it stays, look at raw's rows."),
-    ("dbt", "Correct the model or the data it complains of; failing rows are kept in the dataset test_failures."),
+    (
+        ("trigger_sync", "wait_for_sync"),
+        "Open the sync's log in Airbyte; check the SOURCE_POSTGRES_* settings and that the source runs.",
+    ),
+    (("check_raw",), "What arrived is not what Airbyte reported. Run the sync again; if it stays, look at raw's rows."),
+    (("dbt",), "Correct the model or the data it complains of; failing rows are kept in the dataset test_failures."),
 )
 
 
@@ -132,7 +135,7 @@ def _explain(airflow: AirflowApi, run_id: str, state: str) -> str:
     lines = [f"The run {run_id} ended as {state}."]
     for task in failed:
         lines += [f"Failed task: {task.task_id}. The end of its log:", airflow.log_tail(DAG_ID, run_id, task)]
-        advice = next((text for prefix, text in _ADVICE if task.task_id.startswith(prefix)), None)
+        advice = next((text for prefixes, text in _ADVICE if task.task_id.startswith(prefixes)), None)
         lines += [f"What to do: {advice}"] if advice else []
     lines.append("Then clear the failed tasks in Airflow, or run this again. Nothing was lost.")
     return "\n".join(lines)
