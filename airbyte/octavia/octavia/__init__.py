@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""octavia: Airbyte sources, destinations and connections as code, through Airbyte's public API."""
