@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Airbyte source connector for Postgres."""

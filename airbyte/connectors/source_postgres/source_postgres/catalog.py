@@ -1,0 +1,129 @@
+"""Which tables and columns there are: the AirbyteCatalog, and what reading them needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from source_postgres import types
+from source_postgres.config import Config
+from source_postgres.errors import ConnectorError
+
+#: Relations that hold rows: tables, partitioned tables, views, materialized views, foreign tables.
+_KINDS = ("r", "p", "v", "m", "f")
+
+_COLUMNS = """
+SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, c.oid::int8 AS oid,
+       a.attname AS name, a.atttypid::int8 AS type, a.atttypmod AS modifier, a.attnotnull AS not_null,
+       format_type(a.atttypid, a.atttypmod) AS sql_type,
+       has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') AS readable,
+       array_position(i.indkey::int2[], a.attnum) AS key_position
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+WHERE c.relkind = ANY(%(kinds)s) AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND (cardinality(%(schemas)s::text[]) = 0 OR n.nspname = ANY(%(schemas)s::text[]))
+ORDER BY n.nspname, c.relname, a.attnum
+"""
+
+_TYPES = """
+SELECT oid::int8 AS oid, typname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8, typtypmod,
+       typnamespace = 'pg_catalog'::regnamespace AS builtin
+FROM pg_type
+"""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A readable column. ``sql_type`` is the type's name in SQL, schema-qualified."""
+
+    name: str
+    sql_type: str
+    not_null: bool
+    rendering: types.Rendering
+
+
+@dataclass(frozen=True)
+class Table:
+    """A relation with its readable columns in table order; ``kind`` is pg_class.relkind."""
+
+    namespace: str
+    name: str
+    kind: str
+    oid: int
+    columns: dict[str, Column]
+    primary_key: tuple[str, ...]
+
+    def stream(self) -> dict[str, Any]:
+        """The AirbyteStream. A full refresh starts over when interrupted, so it is not called resumable."""
+        cursors = [column for column in self.columns.values() if column.rendering.orderable]
+        return {
+            "name": self.name,
+            "namespace": self.namespace,
+            "json_schema": {
+                "type": "object",
+                "properties": {name: column.rendering.schema for name, column in self.columns.items()},
+            },
+            "supported_sync_modes": ["full_refresh", "incremental"] if cursors else ["full_refresh"],
+            "source_defined_cursor": False,
+            "default_cursor_field": [],
+            "source_defined_primary_key": [[name] for name in self.primary_key],
+            "is_resumable": False,
+        }
+
+
+def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
+    """The tables of the configured schemas; with ``check_privileges``, only what the role may read.
+
+    Partitions are read through their partitioned table and not listed on their own.
+
+    Raises:
+        ConnectorError: config_error naming schemas that do not exist.
+    """
+    missing = _missing_schemas(connection, config.schemas)
+    if missing:
+        raise ConnectorError(
+            f"Schema {', '.join(map(repr, missing))} does not exist in database {config.database!r} "
+            "(names are case-sensitive); check schemas in the configuration."
+        )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        pg_types = {row["oid"]: row for row in cursor.execute(_TYPES).fetchall()}
+        parameters = {"kinds": list(_KINDS), "schemas": list(config.schemas)}
+        rows = cursor.execute(_COLUMNS, parameters).fetchall()
+    found: dict[int, Table] = {}
+    keys: dict[int, dict[int, str]] = {}
+    for row in rows:
+        if not row["readable"] and config.check_privileges:
+            continue
+        table = found.setdefault(
+            row["oid"], Table(row["namespace"], row["table"], row["kind"], row["oid"], columns={}, primary_key=())
+        )
+        pg_type = types.resolve(row["type"], row["modifier"], pg_types)
+        table.columns[row["name"]] = Column(
+            row["name"],
+            row["sql_type"],
+            row["not_null"],
+            types.rendering(pg_type, connection.info.server_version),
+        )
+        if row["key_position"] is not None:
+            keys.setdefault(row["oid"], {})[row["key_position"]] = row["name"]
+    return [_with_key(table, keys.get(table.oid, {})) for table in found.values()]
+
+
+def _with_key(table: Table, key: dict[int, str]) -> Table:
+    names = tuple(name for _, name in sorted(key.items()))
+    return Table(table.namespace, table.name, table.kind, table.oid, table.columns, names)
+
+
+def _missing_schemas(connection: psycopg.Connection[Any], schemas: tuple[str, ...]) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS wanted(name) "
+        "WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = wanted.name)",
+        [list(schemas)],
+    ).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,154 @@
+"""Opening the connection, with every way it can fail told apart."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from source_postgres.config import Config
+from source_postgres.errors import ConnectorError, FailureType
+
+CONNECT_TIMEOUT_SECONDS = 20
+
+#: One rendering of every value, whatever the server's, database's or role's defaults. Synchronized and parallel scans
+#: would break the order in which a table's blocks arrive.
+_SESSION = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "xmloption": "content",
+    "extra_float_digits": "1",
+    "lc_monetary": "C",
+    "synchronize_seqscans": "off",
+    "max_parallel_workers_per_gather": "0",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "search_path": "pg_catalog",
+}
+
+
+#: What somebody has to change in the database or the connection before a retry can succeed.
+_SCHEMA_ERRORS = (
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+)
+
+
+def connect(config: Config) -> psycopg.Connection[Any]:
+    """A read-only connection whose transactions are REPEATABLE READ, that is: one snapshot each.
+
+    Raises:
+        ConnectorError: saying whether the host, the port, TLS, the password, the database or something else refused.
+    """
+    _reach(config)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            connection = psycopg.connect(
+                host=config.host,
+                port=config.port,
+                dbname=config.database,
+                user=config.username,
+                password=config.password,
+                application_name="airbyte-source-postgres",
+                connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                client_encoding="utf8",
+                keepalives_idle=30,
+                autocommit=True,
+                **_tls(config, Path(folder)),
+            )
+        except psycopg.OperationalError as error:
+            raise _refused(config, error) from error
+    for name, value in _SESSION.items():
+        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    return connection
+
+
+def _reach(config: Config) -> None:
+    """Tell an unknown host from a closed port before libpq mixes them into one text."""
+    where = f"{config.host}:{config.port}"
+    try:
+        socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise ConnectorError(
+            f"Host {config.host!r} cannot be found ({error.strerror}); check host in the configuration.",
+            internal=repr(error),
+        ) from error
+    try:
+        socket.create_connection((config.host, config.port), timeout=CONNECT_TIMEOUT_SECONDS).close()
+    except ConnectionRefusedError as error:
+        raise ConnectorError(
+            f"Nothing listens on {where} (connection refused); check port in the configuration, and that Postgres "
+            "runs and listens on that address.",
+            internal=repr(error),
+        ) from error
+    except OSError as error:
+        raise ConnectorError(
+            f"Host {where} cannot be reached ({error}); check host and port in the configuration, and firewalls.",
+            internal=repr(error),
+        ) from error
+
+
+def _tls(config: Config, folder: Path) -> dict[str, Any]:
+    """libpq's TLS parameters; it wants certificates as files and reads them while connecting."""
+    parameters: dict[str, Any] = {"sslmode": config.ssl.mode}
+    for parameter, text in (
+        ("sslrootcert", config.ssl.ca_certificate),
+        ("sslcert", config.ssl.client_certificate),
+        ("sslkey", config.ssl.client_key),
+    ):
+        if text:
+            path = folder / parameter
+            path.touch(mode=0o600)
+            path.write_text(text)
+            parameters[parameter] = str(path)
+    if config.ssl.client_key_password:
+        parameters["sslpassword"] = config.ssl.client_key_password
+    return parameters
+
+
+def _refused(config: Config, error: psycopg.OperationalError) -> ConnectorError:
+    """A failed sign-in in words; libpq gives no error code for these, only the server's text."""
+    text = str(error)
+    lower = text.lower()
+    where = f"{config.host}:{config.port}"
+    failure_type: FailureType = "config_error"
+    if "password" in lower and ("authentication" in lower or "no password supplied" in lower):
+        message = f"Postgres at {where} refused user {config.username!r}: wrong or missing password, or unknown user."
+    elif "database" in lower and "does not exist" in lower:
+        message = f"Database {config.database!r} does not exist on {where}; check database in the configuration."
+    elif "role" in lower and "does not exist" in lower:
+        message = f"User {config.username!r} does not exist on {where}; check username in the configuration."
+    elif "permission denied for database" in lower:
+        message = (
+            f"User {config.username!r} may not connect to database {config.database!r}; "
+            f"GRANT CONNECT ON DATABASE {config.database} TO {config.username}."
+        )
+    elif "pg_hba.conf" in lower:
+        message = f"Postgres at {where} does not admit this host, user, database or encryption (pg_hba.conf)."
+    elif "ssl" in lower or "certificate" in lower or "private key" in lower:
+        message = f"TLS with Postgres at {where} failed under ssl_mode {config.ssl.mode}; check ssl_mode."
+    else:
+        message = f"Connecting to Postgres at {where} failed."
+        failure_type = "transient_error"
+    return ConnectorError(f"{message} Postgres said: {' '.join(text.split())}", failure_type)
+
+
+def explained(error: psycopg.Error, doing: str) -> ConnectorError:
+    """A failure of a query in words; what an administrator must change is a config_error, what may pass transient."""
+    said = " ".join(str(error).split())
+    failure_type: FailureType = "system_error"
+    if isinstance(error, _SCHEMA_ERRORS):
+        failure_type = "config_error"
+    elif isinstance(error, psycopg.OperationalError):
+        failure_type = "transient_error"
+    explanation = ConnectorError(f"{doing} failed. Postgres said: {said}", failure_type)
+    explanation.__cause__ = error
+    return explanation
