@@ -32,6 +32,7 @@ _PAGE = 100  # the API's largest page
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
 _PUBLIC_API = "/api/public/v1"
 _CONFIG_API = "/api/v1"
+_AUTHENTICATING = "authenticating with client id and secret"
 
 
 class AirbyteUnavailable(AirflowException):
@@ -115,7 +116,7 @@ class AirbyteJobs:
             offset += len(page)
         if not found:
             raise AirbyteError(
-                f"Airbyte at {self._host} has no connection named {name!r} (it has: {', '.join(sorted(seen)) or 'none'}). "
+                f"Airbyte at {self._host} has no connection named {name!r}, but {', '.join(sorted(seen)) or 'none'}. "
                 "Create it from airbyte/connections/ with `octavia apply`."
             )
         if len(found) > 1:
@@ -162,11 +163,7 @@ class AirbyteJobs:
         if not self._host.endswith(_PUBLIC_API):
             return None
         url = self._host.removesuffix(_PUBLIC_API) + _CONFIG_API + "/jobs/get"
-        client: httpx.Client = self._api.sdk_configuration.client  # with the timeout and proxies of the connection
-        try:
-            response = client.post(url, json={"id": job_id}, headers=self._authorization(client))
-        except httpx.TransportError as error:
-            raise AirbyteUnavailable(f"Airbyte at {url} did not answer: {error}") from error
+        response = self._post(url, json={"id": job_id}, headers=self._authorization())
         if response.status_code in (401, 403, 404, 405, 501):
             return None
         if response.status_code != 200:
@@ -186,7 +183,8 @@ class AirbyteJobs:
         response = self._call("listing connections", self._api.connections.list_connections, request)
         return _present(response.connections_response).data
 
-    def _authorization(self, client: httpx.Client) -> dict[str, str]:
+    def _authorization(self) -> dict[str, str]:
+        """The header for calls the SDK has no operation for."""
         if not (self._hook.conn["client_id"] and self._hook.conn["client_secret"]):
             return {}
         credentials = {
@@ -194,10 +192,20 @@ class AirbyteJobs:
             "client_id": self._hook.conn["client_id"],
             "client_secret": self._hook.conn["client_secret"],
         }
-        response = client.post(urljoin(self._host, self._hook.conn["token_url"]), data=credentials)
+        response = self._post(urljoin(self._host, self._hook.conn["token_url"]), data=credentials)
         if response.status_code != 200:
-            raise _refusal("asking for an access token", response.status_code, response.text)
+            raise _refusal(_AUTHENTICATING, response.status_code, response.text)
         return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+    def _post(self, url: str, **content: Any) -> httpx.Response:
+        """A POST by the SDK's own client, which has the timeout and the proxies of the Airflow connection."""
+        client = self._api.sdk_configuration.client
+        if client is None:
+            raise AirbyteError("The Airbyte SDK was built without an HTTP client.")
+        try:
+            return client.send(client.build_request("POST", url, **content))
+        except httpx.TransportError as error:
+            raise AirbyteUnavailable(f"Airbyte at {url} did not answer: {error}") from error
 
     def _call(self, doing: str, operation: Callable[..., T], request: object) -> T:
         try:
@@ -213,14 +221,14 @@ class AirbyteJobs:
             status = re.search(r"status code (\d{3}) from token endpoint", str(error))
             if not status:
                 raise
-            raise _refusal(f"asking {self._host} for an access token", int(status[1]), "") from error
+            raise _refusal(_AUTHENTICATING, int(status[1]), "") from error
 
 
 def _refusal(doing: str, status: int, body: str) -> AirflowException:
     """The exception for an answer that is not a success. Airbyte's problem details are in ``body``."""
     message = f"Airbyte answered {status} when {doing}. {body}".strip()
     # A token that expired under way answers 401 once and is replaced by the SDK before the next try.
-    if status in (401, 403) and "access token" in doing:
+    if doing == _AUTHENTICATING and status < 500:
         return AirbyteError(f"{message} Check the client id and secret of the Airflow connection.")
     if status >= 500 or status == 401 or status in _TRANSIENT_STATUS:
         return AirbyteUnavailable(message)

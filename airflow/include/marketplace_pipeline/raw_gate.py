@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from airflow.sdk.exceptions import AirflowException
 from google.cloud import bigquery
+
 from marketplace_pipeline.airbyte import Job, JobDetails, Stream, SyncConnection
 
 

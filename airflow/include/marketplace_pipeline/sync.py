@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.definitions.context import Context
+
 from marketplace_pipeline.airbyte import AirbyteError, AirbyteJobs, AirbyteUnavailable, Job, SyncAlreadyRunning
 
 # A refused request, a failed job or a mistake in the code fail at once; only an Airbyte that is away is asked again.

@@ -1,0 +1,83 @@
+"""Airflow for the tests of its room: its own home and database, the DAG code on the path, and a scripted Airbyte."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+# Airflow reads its home when it is first imported, which the test modules do. Only the home is set, and only until
+# then: settings go into its airflow.cfg, so that other tests of this process find the environment as it was.
+_HOME = Path(tempfile.mkdtemp(prefix="marketplace-airflow-"))
+(_HOME / "airflow.cfg").write_text(
+    f"""
+[core]
+load_examples = False
+dags_folder = {ROOT / "airflow" / "dags"}
+unit_test_mode = False
+[database]
+sql_alchemy_conn = sqlite:///{_HOME}/airflow.db
+[logging]
+base_log_folder = {_HOME}/logs
+[state_store]
+clear_on_success = True
+[cosmos]
+cache_dir = {_HOME}/cosmos
+enable_telemetry = False
+enable_orjson_parser = True
+"""
+)
+sys.path[:0] = [str(ROOT / "airflow" / "include"), str(Path(__file__).parent)]
+_before = os.environ.get("AIRFLOW_HOME")
+os.environ["AIRFLOW_HOME"] = str(_HOME)
+import airflow.configuration  # noqa: E402
+
+if _before is None:
+    del os.environ["AIRFLOW_HOME"]
+else:
+    os.environ["AIRFLOW_HOME"] = _before
+
+from scripted_airbyte import ScriptedAirbyte  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home() -> Iterator[Path]:
+    assert Path(airflow.configuration.AIRFLOW_HOME) == _HOME, "airflow was imported before its home was set"
+    yield _HOME
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def airbyte(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedAirbyte]:
+    """A scripted Airbyte that the Airflow connection ``airbyte_default`` leads to."""
+    with ScriptedAirbyte() as server:
+        credentials = {"login": server.client_id, "password": "not-a-secret"}
+        connection = {"conn_type": "airbyte", "host": server.url, **credentials}
+        monkeypatch.setenv("AIRFLOW_CONN_AIRBYTE_DEFAULT", json.dumps(connection))
+        yield server
+
+
+def parse_dbt(project: Path) -> Path:
+    """Run ``dbt parse`` on the project and return it."""
+    command = [BIN / "dbt", "--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DO_NOT_TRACK": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
+def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project's dbt folder with a fresh manifest."""
+    copy = tmp_path_factory.mktemp("dbt") / "dbt"
+    shutil.copytree(ROOT / "dbt", copy, ignore=shutil.ignore_patterns("target", "logs"))
+    return parse_dbt(copy)
