@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,12 @@ MISSING = object()
 """Stands for a value that is not there."""
 
 _MODE_NAMES = {mode: f"{source} | {destination}" for (source, destination), mode in SYNC_MODES.items()}
+
+# Keys that most connectors name the place of the data by.
+_PLACE_KEYS = {"host", "port", "database", "project_id", "dataset_id"}
+_OTHER_PLACE = (
+    "nothing, if the same data is there; else a refresh of the incremental streams, whose cursors stay as they are"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,8 @@ def actor_difference(document: Document, remote: Mapping[str, Any]) -> Differenc
             changes.append(Change(dotted(key), _stored(key, before), None))
         elif json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
             shown = MASK if document.is_secret(key) else _text(after)
-            changes.append(Change(dotted(key), _stored(key, before), shown))
+            cost = _OTHER_PLACE if key[-1] in _PLACE_KEYS else None
+            changes.append(Change(dotted(key), _stored(key, before), shown, cost))
 
     # The server adds the connector's type, by which the SDK tells its models apart.
     stored = {name: value for name, value in remote.items() if name not in ("sourceType", "destinationType")}
@@ -83,9 +91,11 @@ def _as_written(document: Document, key: KeyPath, value: Any) -> str:
             return {name: shown(inner, (*key, name)) for name, inner in value.items()}
         if isinstance(value, list):
             return [shown(inner, (*key, position)) for position, inner in enumerate(value)]
-        if key in document.written:
-            return document.written[key]
-        return MASK if document.is_secret(key) else value
+        written = document.written.get(key, value)
+        # A secret's variable may be named, but not a default beside it, nor literal text around it.
+        if document.is_secret(key) and not re.fullmatch(r"\$\{\w+\}", str(written)):
+            return MASK
+        return written
 
     return _text(shown(value, key))
 
@@ -123,7 +133,10 @@ def _settings_changes(desired: Mapping[str, Any], remote: Mapping[str, Any] | No
         elif before[name] != after:
             cost = None
             if name in ("prefix", "namespace_definition", "namespace_format"):
-                cost = "the next sync writes to other tables; the present ones stay behind and are no longer updated"
+                cost = (
+                    "other tables from the next sync on, which start empty: incremental streams need a refresh to have "
+                    "their old rows there; the present tables stay as they are"
+                )
             yield Change(name, before[name], after, cost)
 
 
