@@ -137,7 +137,7 @@ def _settings_changes(desired: Mapping[str, Any], remote: Mapping[str, Any] | No
                     "other tables from the next sync on, which start empty: incremental streams need a refresh to have "
                     "their old rows there; the present tables stay as they are"
                 )
-            yield Change(name, before[name], after, cost)
+            yield Change(name, before[name] or '""', after or '""', cost)
 
 
 def _stream_changes(desired: Mapping[str, Any], remote: Mapping[str, Any] | None) -> Iterator[Change]:
@@ -179,7 +179,7 @@ def _stream_difference(key: str, before: Mapping[str, Any], after: Mapping[str, 
             _path(after["cursorField"]),
             cost if uses_cursor(old) else None,
         )
-    if after.get("primaryKey") and before.get("primaryKey") != after["primaryKey"]:
+    if after.get("primaryKey") and sorted(before.get("primaryKey") or []) != sorted(after["primaryKey"]):
         cost = "a clear, if rows must be told apart by the new key: those already loaded were by the old one"
         yield Change(
             f"{key}.primary_key",

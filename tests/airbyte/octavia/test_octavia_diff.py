@@ -111,7 +111,7 @@ def test_a_removed_line_goes_back_to_the_default(project: Any) -> None:
 def test_a_new_prefix_says_that_tables_start_empty(project: Any) -> None:
     desired, answer = remote_connection(project)
     (change,) = connection_difference({**desired, "prefix": "eu_"}, answer)
-    assert (change.key, change.before, change.after) == ("prefix", "", "eu_")
+    assert (change.key, change.before, change.after) == ("prefix", '""', "eu_")
     assert change.cost and "start empty" in change.cost
 
 
