@@ -39,7 +39,7 @@ def main() -> None:
 @main.command()
 def run() -> None:
     """Start what is not running, then run the pipeline once; exit status 0 only if it succeeded."""
-    console = Console()
+    console = _console()
     current = settings.load()
     began = time.monotonic()
     with Board(console) as board:
@@ -53,7 +53,7 @@ def run() -> None:
 @main.command()
 def up() -> None:
     """Start what is not running, without running the pipeline."""
-    console = Console()
+    console = _console()
     current = settings.load()
     with Board(console) as board:
         stack.up(current, board)
@@ -71,23 +71,25 @@ def down() -> None:
 def status() -> None:
     """Show each service, whether it is healthy, and where it is."""
     current = settings.load()
-    table = Table("Service", "State", "Pid", "Address", "Log", box=None, header_style="bold")
+    table = Table("Service", "State", "Pid", "Address", box=None, header_style="bold")
     server = services.postgres(current)
     pid = server.pid() if server.data_dir.exists() else None
-    _add(table, "Postgres", "running" if pid else "stopped", pid, f"127.0.0.1:{current.postgres_port}", server.log_file)
+    _add(table, "Postgres", "running" if pid else "stopped", pid, f"127.0.0.1:{current.postgres_port}")
     for service in services.embedded_services(current):
         process = service.background.process()
         state = service.state()
         if process is None and service.name in ("airbyte", "bigquery") and service.is_healthy():
             state = "given"
-        _add(table, service.title, state, process and process.pid, service.url, service.background.log)
+        _add(table, service.title, state, process and process.pid, service.url)
     if not current.source_is_embedded:
-        _add(table, "Source database", "given", None, f"{current.source['HOST']}:{current.source['PORT']}", "")
+        _add(table, "Source database", "given", None, f"{current.source['HOST']}:{current.source['PORT']}")
     if not current.bigquery.embedded:
-        _add(table, "BigQuery", "given", None, current.bigquery.url or "Google", "")
+        _add(table, "BigQuery", "given", None, current.bigquery.url or "Google")
     if not current.airbyte.embedded:
-        _add(table, "Airbyte", "given", None, current.airbyte.url, "")
-    Console().print(table)
+        _add(table, "Airbyte", "given", None, current.airbyte.url)
+    console = _console()
+    console.print(table)
+    console.print(f"Logs are in {current.logs}")
 
 
 @main.command(name="exec", context_settings={"ignore_unknown_options": True})
@@ -102,8 +104,13 @@ def execute(command: tuple[str, ...]) -> None:
         raise click.ClickException(f"There is no command {shlex.quote(command[0])}.") from error
 
 
-def _add(table: Table, title: str, state: str, pid: object, address: str, log: object) -> None:
-    table.add_row(title, f"[{_STYLES[state]}]{state}[/]", str(pid or ""), address, str(log))
+def _console() -> Console:
+    """Wide where nobody looks at it: a line that is wrapped in a log file is hard to search."""
+    return Console(width=None if sys.stdout.isatty() else 200)
+
+
+def _add(table: Table, title: str, state: str, pid: object, address: str) -> None:
+    table.add_row(title, f"[{_STYLES[state]}]{state}[/]", str(pid or ""), address)
 
 
 def _print_headlines(console: Console, current: settings.Settings) -> None:

