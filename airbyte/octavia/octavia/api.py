@@ -125,7 +125,7 @@ class Airbyte:
             refusal = redact(_refusal(error.raw_response), self._secret_values)
             # Without the cause: the SDK's error holds the whole answer.
             raise ApiError(f"{what}: {refusal}") from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL, json.JSONDecodeError) as error:
             raise ApiError(
                 f"no Airbyte API at {self.url} ({error}): start it, or correct AIRBYTE_API_URL "
                 "(base of the public API, for example http://127.0.0.1:8000/api/public/v1)"

@@ -50,11 +50,6 @@ class Plan:
     def has_changes(self) -> bool:
         return any(step.action != "keep" for step in self.steps)
 
-    @property
-    def unreadable(self) -> list[Step]:
-        """Resources with stored secrets that could not be compared."""
-        return [step for step in self.steps if step.secrets]
-
 
 def make(project: Project, airbyte: Airbyte) -> Plan:
     """Compare every declared resource with the workspace's, found by its name.

@@ -55,11 +55,17 @@ def test_wrong_usage_is_an_error_and_not_a_plan_with_changes(shop: Any) -> None:
 
 def test_an_unreachable_server_is_named_with_its_setting(shop: Any) -> None:
     failed(shop.octavia("plan", AIRBYTE_API_URL="http://127.0.0.1:9/v1"), "http://127.0.0.1:9/v1", "AIRBYTE_API_URL")
+    failed(
+        shop.octavia("plan", AIRBYTE_API_URL="127.0.0.1:8000"), "no Airbyte API at 127.0.0.1:8000", "AIRBYTE_API_URL"
+    )
 
 
 def test_something_else_behind_the_address_is_recognised(shop: Any, fake_api: Any) -> None:
     fake_api.replies["GET /sources"] = (200, "text/html", "<html>the web app</html>")
     failed(shop.octavia("plan"), "is AIRBYTE_API_URL the base of a public API?")
+    fake_api.replies["POST /applications/token"] = (200, "text/html", "<html>the web app</html>")
+    failed(shop.octavia("plan"), f"no Airbyte API at {fake_api.url}")
+    del fake_api.replies["POST /applications/token"]
     fake_api.replies["GET /workspaces"] = (404, "text/plain", "Not here")
     failed(shop.octavia("plan"), "answered 404: Not here", "is AIRBYTE_API_URL the base of a public API?")
 
