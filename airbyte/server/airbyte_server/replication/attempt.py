@@ -1,0 +1,343 @@
+"""One attempt of a job: a source process, a destination process and the pipe between them.
+
+Three threads: the caller's reads the source and writes to the destination (whose full pipe holds the source back, so
+memory stays constant); a second reads the destination's confirmations; two small ones read what is written to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from airbyte_server.connector import write_private
+from airbyte_server.failures import Failure, failure_from_trace
+from airbyte_server.replication.checkpoints import Checkpoint, Checkpoints
+from airbyte_server.replication.logs import AttemptLog
+from airbyte_server.replication.mapping import NameMapping
+from airbyte_server.replication.processes import describe, end_group, start
+from airbyte_server.replication.progress import StreamKey, StreamProgress, totals
+from airbyte_server.replication.translator import Translator
+
+_READ_BYTES = 1 << 20
+# What a destination that lost its source may still do; a cancelled job must be over within two seconds.
+_TERM_GRACE = 1.0
+_SOURCE, _DESTINATION, _PLATFORM = "source", "destination", "platform"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One connector of an attempt. ``catalog`` is a ConfiguredAirbyteCatalog as this side names things."""
+
+    argv: list[str]
+    configuration: dict[str, Any]
+    catalog: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All an attempt needs to know. ``source`` is ``None`` to clear streams; ``state`` is the protocol's list."""
+
+    source: Side | None
+    destination: Side
+    state: bytes | None
+    mapping: NameMapping
+    streams: list[StreamKey]
+    resumed: frozenset[StreamKey]
+    folder: Path
+
+
+@dataclass
+class Outcome:
+    """How an attempt ended: no failures means success; ``cancelled`` wins over both."""
+
+    failures: list[Failure] = field(default_factory=list)
+    cancelled: bool = False
+
+
+class Attempt:
+    """Run it once with :meth:`run`; the other methods may be called from other threads meanwhile.
+
+    ``on_start`` is given each process's description before any data flows to it; ``on_commit`` the confirmed
+    checkpoints, which must be stored when it returns.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        log: AttemptLog,
+        on_start: Callable[[dict[str, Any]], None],
+        on_commit: Callable[[list[Checkpoint]], None],
+    ) -> None:
+        self.streams = {key: StreamProgress(key, key in plan.resumed) for key in plan.streams}
+        self._plan = plan
+        self._log = log
+        self._on_start = on_start
+        self._on_commit = on_commit
+        self._checkpoints = Checkpoints(self.streams)
+        self._translator = Translator(
+            self.streams, plan.mapping, self._checkpoints, self._source_message, lambda text: self._text(_SOURCE, text)
+        )
+        self._failures: dict[str, list[Failure]] = {_SOURCE: [], _DESTINATION: [], _PLATFORM: []}
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._stopping = threading.Event()
+        self._destination_gone = threading.Event()
+        self._lock = threading.Lock()
+
+    def stats(self) -> list[dict[str, Any]]:
+        """The ``streamStats`` entries as of now."""
+        return [progress.as_dict() for progress in self.streams.values()]
+
+    def stop(self) -> None:
+        """End both connectors, within two seconds."""
+        self._stopping.set()
+        with self._lock:
+            processes = list(self._processes)
+        enders = [threading.Thread(target=end_group, args=(process, _TERM_GRACE)) for process in processes]
+        for ender in enders:
+            ender.start()
+        for ender in enders:
+            ender.join()
+
+    def run(self) -> Outcome:
+        try:
+            self._replicate()
+        except OSError as error:
+            self._fail(_PLATFORM, "system_error", f"a connector could not be started: {error}")
+        finally:
+            for process in self._processes:
+                end_group(process, 0)
+                for pipe in (process.stdin, process.stdout, process.stderr):
+                    if pipe is not None:
+                        pipe.close()
+            shutil.rmtree(self._plan.folder, ignore_errors=True)
+        failures = [failure for found in self._failures.values() for failure in found]
+        for failure in failures:
+            self._log.write("ERROR", failure.origin, failure.external_message)
+        numbers = totals(self.stats())
+        self._log.write(
+            "INFO", _PLATFORM, f"records: {numbers['recordsEmitted']} emitted, {numbers['recordsCommitted']} committed"
+        )
+        return Outcome(failures, cancelled=self._stopping.is_set())
+
+    def _replicate(self) -> None:
+        destination = self._start(_DESTINATION, self._plan.destination, "write")
+        source = self._start(_SOURCE, self._plan.source, "read") if self._plan.source else None
+        threads = [threading.Thread(target=self._read_destination, args=(destination, source), name="destination")]
+        for role, process in ((_DESTINATION, destination), (_SOURCE, source)):
+            if process is not None:
+                threads.append(threading.Thread(target=self._read_stderr, args=(role, process), name=f"{role} stderr"))
+        for thread in threads:
+            thread.start()
+        try:
+            if source is None:
+                self._write(destination, [self._translator.stream_status(key, "COMPLETE") for key in self.streams])
+            else:
+                self._pipe(source, destination)
+        except BaseException:
+            for process in self._processes:
+                end_group(process, 0)
+            raise
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                destination.stdin.close()  # type: ignore[union-attr]  # a pipe
+            for thread in threads:
+                thread.join()
+        self._conclude(destination)
+
+    def _start(self, role: str, side: Side, command: str) -> subprocess.Popen[bytes]:
+        folder = self._plan.folder / role
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(folder / "config.json", orjson.dumps(side.configuration))
+        write_private(folder / "catalog.json", orjson.dumps(side.catalog))
+        arguments = [*side.argv, command, "--config", "config.json", "--catalog", "catalog.json"]
+        if role == _SOURCE and self._plan.state is not None:
+            write_private(folder / "state.json", self._plan.state)
+            arguments += ["--state", "state.json"]
+        with self._lock:
+            if self._stopping.is_set():
+                raise OSError("the job was cancelled")
+            process = start(
+                arguments, folder=folder, stdin=subprocess.PIPE if command == "write" else subprocess.DEVNULL
+            )
+            self._processes.append(process)
+        for pipe in (process.stdin, process.stdout):
+            _enlarge(pipe)
+        self._on_start(describe(role, process))
+        self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}")
+        return process
+
+    def _pipe(self, source: subprocess.Popen[bytes], destination: subprocess.Popen[bytes]) -> None:
+        for lines in _line_batches(source.stdout, on_fragment=self._fragment):
+            forward = self._translator.translate(lines)
+            if forward and not self._write(destination, forward):
+                end_group(source, _TERM_GRACE)
+                break
+        status = source.wait()
+        if self._stopping.is_set() or self._destination_gone.is_set():
+            return
+        if status != 0 and not self._failures[_SOURCE]:
+            self._fail(_SOURCE, "system_error", f"the source ended with exit status {status} without saying why")
+        self._write(destination, self._missing_statuses(failed=bool(self._failures[_SOURCE])))
+        self._check_source(failed=bool(self._failures[_SOURCE]))
+
+    def _missing_statuses(self, *, failed: bool) -> list[bytes]:
+        """Sources written before stream statuses existed say by their exit alone that all streams are complete."""
+        if not failed and not self._translator.any_status:
+            return [self._translator.stream_status(key, "COMPLETE") for key in self.streams]
+        unfinished = [
+            key for key, progress in self.streams.items() if progress.status not in ("COMPLETE", "INCOMPLETE")
+        ]
+        return [self._translator.stream_status(key, "INCOMPLETE") for key in unfinished]
+
+    def _check_source(self, *, failed: bool) -> None:
+        if not failed:
+            for key, progress in self.streams.items():
+                if progress.status != "COMPLETE":
+                    message = f"the source ended without completing stream {key[1]!r}"
+                    self._fail(_SOURCE, "system_error", message, stream=key)
+        for name, records in self._translator.unexpected.items():
+            self._log.write("WARN", _PLATFORM, f"{records} records of stream {name!r}, which is not selected, left out")
+        for mismatch in self._translator.count_mismatches:
+            self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
+
+    def _conclude(self, destination: subprocess.Popen[bytes]) -> None:
+        status = destination.wait()
+        if self._stopping.is_set():
+            return
+        if status != 0 and not self._failures[_DESTINATION]:
+            message = f"the destination ended with exit status {status} without saying why"
+            self._fail(_DESTINATION, "system_error", message)
+        if self._destination_gone.is_set() and status == 0 and not self._failures[_DESTINATION]:
+            self._fail(_DESTINATION, "system_error", "the destination ended before the source did")
+        if any(self._failures.values()):
+            return
+        if self._checkpoints.unconfirmed:
+            # The states stay unsaved, so the next job reads those rows again: safe, but people should know.
+            message = f"the destination left {self._checkpoints.unconfirmed} states unconfirmed"
+            self._log.write("WARN", _PLATFORM, message)
+        self._checkpoints.finish()
+
+    def _write(self, destination: subprocess.Popen[bytes], lines: list[bytes]) -> bool:
+        """Write lines, however slowly they are taken; ``False`` when the destination no longer reads."""
+        if not lines:
+            return True
+        view = memoryview(b"\n".join(lines) + b"\n")
+        try:
+            while view:
+                view = view[destination.stdin.write(view) :]  # type: ignore[union-attr]  # a raw, blocking pipe
+        except (BrokenPipeError, ValueError):
+            self._destination_gone.set()
+            return False
+        return True
+
+    def _read_destination(self, process: subprocess.Popen[bytes], source: subprocess.Popen[bytes] | None) -> None:
+        try:
+            for lines in _line_batches(process.stdout):
+                confirmed: list[Checkpoint] = []
+                for line in lines:
+                    self._destination_line(line, confirmed)
+                if confirmed:
+                    self._on_commit(confirmed)
+        except Exception as error:  # the thread's own failure must fail the attempt
+            self._fail(_PLATFORM, "system_error", f"a state could not be stored: {type(error).__name__}: {error}")
+            end_group(process, _TERM_GRACE)
+        # A destination that ends early must not leave a source running that nobody reads.
+        if source is not None and source.poll() is None:
+            self._destination_gone.set()
+            end_group(source, _TERM_GRACE)
+
+    def _destination_line(self, line: bytes, confirmed: list[Checkpoint]) -> None:
+        try:
+            message = orjson.loads(line)
+            kind = message["type"]
+        except (ValueError, KeyError, TypeError):
+            self._text(_DESTINATION, line.decode(errors="replace"))
+            return
+        if kind != "STATE":
+            self._message(_DESTINATION, message)
+            return
+        found = self._checkpoints.confirm(message["state"])
+        if not found:
+            self._log.write("WARN", _PLATFORM, "the destination confirmed a state it was not sent; it is not stored")
+        confirmed.extend(found)
+
+    def _read_stderr(self, role: str, process: subprocess.Popen[bytes]) -> None:
+        for lines in _line_batches(process.stderr):
+            for line in lines:
+                self._text(role, line.decode(errors="replace"))
+
+    def _source_message(self, message: dict[str, Any]) -> None:
+        self._message(_SOURCE, message)
+
+    def _message(self, role: str, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind == "LOG":
+            log = message["log"]
+            self._log.write(str(log.get("level", "INFO")), role, str(log.get("message", "")))
+            if log.get("stack_trace"):
+                self._log.write(str(log.get("level", "INFO")), role, str(log["stack_trace"]))
+        elif kind == "TRACE" and message["trace"].get("type") == "ERROR":
+            failure = failure_from_trace(role, message["trace"].get("error") or {}, self._log.redact)
+            self._failures[role].append(failure)
+            for detail in (failure.internal_message, failure.stacktrace):
+                if detail:
+                    self._log.write("ERROR", role, detail)
+        elif kind == "CONTROL":
+            self._log.write("WARN", _PLATFORM, f"the {role} asked to change its configuration; this is not supported")
+
+    def _text(self, role: str, text: str) -> None:
+        if text.strip():
+            self._log.write("INFO", role, text.rstrip())
+
+    def _fragment(self, text: bytes) -> None:
+        self._log.write("WARN", _PLATFORM, f"the source's output ends within a message of {len(text)} bytes; left out")
+
+    def _fail(self, origin: str, failure_type: str, message: str, stream: StreamKey | None = None) -> None:
+        descriptor = {"name": stream[1], "namespace": stream[0] or None} if stream else None
+        reported = "airbyte_platform" if origin == _PLATFORM else origin
+        self._failures[origin].append(Failure(reported, failure_type, self._log.redact(message), stream=descriptor))
+
+
+def _line_batches(pipe: Any, on_fragment: Callable[[bytes], None] | None = None) -> Iterator[list[bytes]]:
+    """The lines of a pipe as they come, many at a time.
+
+    A last line without a line end is given too, unless it goes to ``on_fragment``: a message cut short by a crash.
+    """
+    rest: list[bytes] = []
+    while chunk := os.read(pipe.fileno(), _READ_BYTES):
+        head, newline, tail = chunk.rpartition(b"\n")
+        if not newline:
+            rest.append(chunk)
+            continue
+        yield (b"".join([*rest, head])).split(b"\n")
+        rest = [tail] if tail else []
+    last = b"".join(rest)
+    if last and on_fragment is not None and not _is_json(last):
+        on_fragment(last)
+    elif last:
+        yield [last]
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _enlarge(pipe: Any) -> None:
+    """Fewer switches between processes with a bigger pipe; only Linux can, and only up to the user's limit."""
+    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _READ_BYTES)

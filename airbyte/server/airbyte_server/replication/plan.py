@@ -1,0 +1,155 @@
+"""What a job replicates: generations fixed when it starts, catalogs and state for each of its attempts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from airbyte_server.catalog import SYNC_MODES, protocol_stream, stream_key
+from airbyte_server.connector import ConnectorCommands
+from airbyte_server.database import Actor, Job, StreamGeneration, StreamState, now
+from airbyte_server.definitions import Definition, Definitions
+from airbyte_server.replication.attempt import Plan, Side
+from airbyte_server.replication.checkpoints import Checkpoint
+from airbyte_server.replication.mapping import NameMapping
+from airbyte_server.vault import Redactor, Vault
+
+
+def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
+    """Decide once per job, for all its attempts, each stream's generation; the result is stored in ``job.streams``.
+
+    A stream that the job replaces (full refresh overwrite, or any stream when clearing) gets a new generation, which is
+    also the minimum one: the destination drops older rows when the stream is complete. Full-refresh streams start
+    without state. Attempts after the first keep all this, so that they can go on where the last one stopped.
+    """
+    streams = []
+    for stored in job.connection.streams:
+        mode = SYNC_MODES[stored["syncMode"]]
+        clear = job.config_type == "clear"
+        replaces = clear or mode.truncates
+        namespace, name = stream_key(stored)
+        generation = session.get(StreamGeneration, (job.connection_id, namespace, name))
+        if generation is None:
+            generation = StreamGeneration(
+                connection_id=job.connection_id, namespace=namespace, name=name, generation_id=0
+            )
+            session.add(generation)
+        if replaces:
+            generation.generation_id += 1
+        if mode.source == "full_refresh" and not clear:
+            drop_state(session, job.connection_id, (namespace, name))
+        streams.append(
+            {
+                **({**stored, "syncMode": "full_refresh_overwrite"} if clear else stored),
+                "generationId": generation.generation_id,
+                "minimumGenerationId": generation.generation_id if replaces else 0,
+            }
+        )
+    return streams
+
+
+def drop_state(session: Session, connection_id: Any, key: tuple[str, str]) -> None:
+    """Forget a stream's state, so that its next sync begins anew."""
+    session.execute(
+        delete(StreamState).where(
+            StreamState.connection_id == connection_id, StreamState.namespace == key[0], StreamState.name == key[1]
+        )
+    )
+
+
+def drop_all_state(session: Session, connection_id: Any) -> None:
+    session.execute(delete(StreamState).where(StreamState.connection_id == connection_id))
+
+
+def store_checkpoints(session: Session, connection_id: Any, checkpoints: list[Checkpoint]) -> None:
+    """Store confirmed states, the later over the earlier."""
+    latest = {row.key: row for checkpoint in checkpoints for row in checkpoint.rows}
+    for (namespace, name), row in latest.items():
+        values = {"kind": row.kind, "state": row.state.decode(), "updated_at": now()}
+        session.execute(
+            insert(StreamState)
+            .values(connection_id=connection_id, namespace=namespace, name=name, **values)
+            .on_conflict_do_update(index_elements=["connection_id", "namespace", "name"], set_=values)
+        )
+
+
+def state_messages(rows: list[StreamState]) -> bytes | None:
+    """The content of ``--state`` for a source, from stored rows; ``None`` when there are none."""
+    if not rows:
+        return None
+    shared = next((row for row in rows if row.kind == "global"), None)
+    legacy = next((row for row in rows if row.kind == "legacy"), None)
+    streams = [
+        {
+            "stream_descriptor": {"name": row.name, **({"namespace": row.namespace} if row.namespace else {})},
+            "stream_state": orjson.Fragment(row.state),
+        }
+        for row in rows
+        if row.kind == "stream"
+    ]
+    if legacy is not None:
+        return legacy.state.encode()
+    if shared is not None:
+        whole = {"shared_state": orjson.Fragment(shared.state), "stream_states": streams}
+        return orjson.dumps([{"type": "GLOBAL", "global": whole}])
+    return orjson.dumps([{"type": "STREAM", "stream": stream} for stream in streams])
+
+
+class Planner:
+    """Makes an attempt's plan from the stored job, with configurations decrypted."""
+
+    def __init__(self, definitions: Definitions, connectors: ConnectorCommands, vault: Vault, work_dir: Path) -> None:
+        self._definitions = definitions
+        self._connectors = connectors
+        self._vault = vault
+        self._work_dir = work_dir
+
+    def definition(self, actor: Actor) -> Definition:
+        return self._definitions.get(actor.kind, actor.definition_id)  # type: ignore[arg-type]  # checked by the table
+
+    def configuration(self, actor: Actor) -> dict[str, Any]:
+        return self._vault.decrypt(actor.configuration)
+
+    def redactor(self, job: Job) -> Redactor:
+        """Masks the secrets of both connectors of a job."""
+        actors = (job.connection.source, job.connection.destination)
+        return Redactor(
+            *((self.configuration(actor), self._connectors.specification(self.definition(actor))) for actor in actors)
+        )
+
+    def plan(self, session: Session, job: Job, number: int) -> Plan:
+        connection = job.connection
+        mapping = NameMapping(connection.namespace_definition, connection.namespace_format, connection.prefix)
+        streams = job.streams or []
+        configured = [
+            protocol_stream(
+                stream,
+                generation_id=stream["generationId"],
+                minimum_generation_id=stream["minimumGenerationId"],
+                sync_id=job.id,
+            )
+            for stream in streams
+        ]
+        mapped = [{**stream, "stream": mapping.stream(stream["stream"])} for stream in configured]
+        keys = [stream_key(stream) for stream in streams]
+        rows = list(session.scalars(select(StreamState).where(StreamState.connection_id == connection.id)))
+        relevant = [row for row in rows if row.kind != "stream" or (row.namespace, row.name) in keys]
+        source = connection.source
+        clear = job.config_type == "clear"
+        return Plan(
+            source=None if clear else self._side(source, configured),
+            destination=self._side(connection.destination, mapped),
+            state=None if clear else state_messages(relevant),
+            mapping=mapping,
+            streams=keys,
+            resumed=frozenset((row.namespace, row.name) for row in relevant if row.kind == "stream"),
+            folder=self._work_dir / f"job-{job.id}-{number}",
+        )
+
+    def _side(self, actor: Actor, streams: list[dict[str, Any]]) -> Side:
+        return Side(self.definition(actor).argv, self.configuration(actor), {"streams": streams})

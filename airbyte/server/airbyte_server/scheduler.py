@@ -1,0 +1,127 @@
+"""Connections that run by themselves: Quartz cron expressions (UTC) and fixed intervals."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from croniter import CroniterError, croniter  # type: ignore[import-untyped]
+from sqlalchemy import Row, func, select
+
+from airbyte_server.database import UNFINISHED, Connection, Database, Job, now
+from airbyte_server.errors import Problem, bad_request, invalid_cron
+from airbyte_server.replication.orchestrator import Orchestrator
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 5.0
+_TIMING = re.compile(r"Every (\d+) (MINUTES|HOURS|DAYS|WEEKS)", re.IGNORECASE)
+
+
+def parse_schedule(request: dict[str, Any] | None) -> dict[str, Any]:
+    """The stored (and public) form of a client's schedule; a 400 problem tells what is wrong with it."""
+    kind = (request or {}).get("scheduleType", "manual")
+    if kind == "manual":
+        return {"scheduleType": "manual"}
+    if kind == "cron":
+        expression = re.sub(r"\s+UTC$", "", ((request or {}).get("cronExpression") or "").strip())
+        _check_cron(expression)
+        return {"scheduleType": "cron", "cronExpression": f"{expression} UTC"}
+    if kind == "basic":
+        timing = (request or {}).get("basicTiming") or ""
+        if _interval(timing) is None:
+            raise bad_request(f"basicTiming {timing!r} must read like 'Every 24 HOURS' (MINUTES, HOURS, DAYS or WEEKS)")
+        return {"scheduleType": "basic", "basicTiming": timing}
+    raise bad_request(f"scheduleType {kind!r} is none of manual, cron, basic")
+
+
+def next_run(schedule: dict[str, Any], after: datetime) -> datetime | None:
+    """When a connection that last ran (or was made) at ``after`` is due; ``None`` if it only runs by hand."""
+    if schedule["scheduleType"] == "cron":
+        expression = schedule["cronExpression"].removesuffix(" UTC")
+        return croniter(_from_quartz(expression), after, second_at_beginning=True).get_next(datetime)
+    if schedule["scheduleType"] == "basic":
+        interval = _interval(schedule["basicTiming"])
+        return after + interval if interval else None
+    return None
+
+
+def _interval(timing: str) -> timedelta | None:
+    match = _TIMING.fullmatch(timing.strip())
+    if match is None or int(match[1]) == 0:
+        return None
+    return timedelta(**{match[2].lower(): int(match[1])})
+
+
+def _check_cron(expression: str) -> None:
+    fields = expression.split()
+    if len(fields) not in (6, 7):
+        raise invalid_cron(
+            expression,
+            f"it has {len(fields)} fields; Quartz needs 6 or 7: second minute hour day month weekday [year]",
+        )
+    if "*" in (fields[0], fields[1]):
+        raise invalid_cron(expression, "it runs more than once an hour: seconds and minutes must not be *")
+    try:
+        croniter(_from_quartz(expression), now(), second_at_beginning=True).get_next(datetime)
+    except (CroniterError, ValueError, KeyError) as error:
+        raise invalid_cron(expression, str(error)) from error
+
+
+def _from_quartz(expression: str) -> str:
+    """Quartz counts days of the week from 1 = Sunday, cron from 0; both write names and ``?`` alike."""
+    fields = expression.split()
+    fields[5] = re.sub(r"(?<![#/\dA-Za-z])\d+", lambda match: str((int(match[0]) - 1) % 7), fields[5])
+    return " ".join(fields)
+
+
+class Scheduler:
+    """Starts jobs that are due, looking every few seconds; a run missed while the server was down is made up once."""
+
+    def __init__(self, database: Database, orchestrator: Orchestrator) -> None:
+        self._database = database
+        self._orchestrator = orchestrator
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _loop(self) -> None:
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                self.run_due()
+            except Exception:
+                logger.exception("schedules could not be looked at; trying again in %s s", _LOOK_SECONDS)
+
+    def run_due(self) -> None:
+        """Start a sync for every active connection that is due and idle."""
+        last = select(Job.connection_id, func.max(Job.created_at).label("at")).group_by(Job.connection_id).subquery()
+        busy = select(Job.connection_id).where(Job.status.in_(UNFINISHED))
+        with self._database.session() as session:
+            candidates: Sequence[Row[Connection, datetime | None]] = session.execute(
+                select(Connection, last.c.at)
+                .outerjoin(last, last.c.connection_id == Connection.id)
+                .where(
+                    Connection.deleted_at.is_(None),
+                    Connection.status == "active",
+                    Connection.schedule["scheduleType"].astext != "manual",
+                    Connection.id.not_in(busy),
+                )
+            ).all()
+        for connection, last_at in candidates:
+            due = next_run(connection.schedule, last_at or connection.created_at)
+            if due is not None and due <= now():
+                try:
+                    self._orchestrator.create(connection.id, "sync")
+                except Problem as problem:
+                    logger.warning("connection %s is due but cannot run: %s", connection.id, problem.body)

@@ -1,0 +1,158 @@
+"""The server's parts, made once and shared by all requests."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from airbyte_server import errors
+from airbyte_server.auth import Authenticator
+from airbyte_server.connector import ConnectorCommands, ConnectorError
+from airbyte_server.database import Actor, Database, DiscoveredCatalog, Workspace, now
+from airbyte_server.definitions import Definition, Definitions
+from airbyte_server.replication.orchestrator import Orchestrator
+from airbyte_server.replication.plan import Planner
+from airbyte_server.scheduler import Scheduler
+from airbyte_server.settings import Settings
+from airbyte_server.vault import MASK, Vault, keep_masked, map_secrets, mask
+
+DEFAULT_WORKSPACE = "Default Workspace"
+
+
+@dataclass
+class Services:
+    """Call :meth:`start` once the database is migrated and :meth:`stop` at the end."""
+
+    settings: Settings
+    database: Database
+    definitions: Definitions
+    connectors: ConnectorCommands
+    vault: Vault
+    authenticator: Authenticator
+    orchestrator: Orchestrator
+    scheduler: Scheduler
+
+    @classmethod
+    def open(cls, settings: Settings) -> Services:
+        """Connect and migrate the database, read keys and definitions; no job runs yet."""
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        definitions = Definitions.load(settings.connectors_file)
+        vault = Vault.open(settings.secrets_key, settings.data_dir / "secrets.key")
+        database = Database(settings.database_url)
+        connectors = ConnectorCommands(settings.data_dir / "commands")
+        planner = Planner(definitions, connectors, vault, settings.data_dir / "work")
+        orchestrator = Orchestrator(
+            database, planner, settings.data_dir, settings.retry_limits, settings.max_concurrent_jobs
+        )
+        return cls(
+            settings,
+            database,
+            definitions,
+            connectors,
+            vault,
+            Authenticator(settings.client_id, settings.client_secret),
+            orchestrator,
+            Scheduler(database, orchestrator),
+        )
+
+    def start(self) -> None:
+        self.orchestrator.start()
+        with self.database.session.begin() as session:
+            if session.scalar(select(Workspace.id).limit(1)) is None:
+                session.add(Workspace(name=DEFAULT_WORKSPACE))
+        self.scheduler.start()
+
+    def stop(self) -> None:
+        self.scheduler.stop()
+        self.orchestrator.stop()
+        self.database.close()
+
+    def specification(self, definition: Definition) -> dict[str, Any]:
+        """The connector's configuration schema; a failing connector is a 500 problem."""
+        try:
+            return self.connectors.specification(definition)
+        except ConnectorError as error:
+            raise errors.connector_failed(str(error)) from error
+
+    def definition_of(self, actor: Actor) -> Definition:
+        return self.definitions.get(actor.kind, actor.definition_id)  # type: ignore[arg-type]  # checked by the table
+
+    def sealed_configuration(
+        self, definition: Definition, configuration: dict[str, Any], current: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Check a client's configuration and encrypt its secrets; a 422 problem names what the schema forbids.
+
+        ``**********`` stands for the value in ``current``, the stored configuration.
+        """
+        type_key = f"{definition.kind}Type"
+        plain = {key: value for key, value in configuration.items() if key != type_key}
+        if current is not None:
+            plain = keep_masked(plain, self.vault.decrypt(current))
+        specification = self.specification(definition)
+        validate_configuration(plain, specification)
+        return self.vault.encrypt(plain, specification)
+
+    def public_configuration(self, actor: Actor) -> dict[str, Any]:
+        """What clients see: secrets masked, and the connector's type added, which typed clients cannot do without."""
+        definition = self.definition_of(actor)
+        masked = mask(actor.configuration, self.specification(definition))
+        return {**masked, f"{actor.kind}Type": definition.connector_type}
+
+    def discover(self, session: Session, source: Actor, *, ignore_cache: bool = False) -> DiscoveredCatalog:
+        """The source's catalog, from the last discovery while the configuration is the same.
+
+        A failing connector is a 422 problem with its message: most often the configuration is wrong.
+        """
+        definition = self.definition_of(source)
+        configuration = self.vault.decrypt(source.configuration)
+        digest = hashlib.sha256(
+            orjson.dumps([str(definition.id), definition.docker_image_tag, configuration], option=orjson.OPT_SORT_KEYS)
+        ).hexdigest()
+        cached = session.get(DiscoveredCatalog, source.id)
+        if cached is not None and cached.configuration_hash == digest and not ignore_cache:
+            return cached
+        try:
+            catalog = self.connectors.discover(definition, configuration)
+        except ConnectorError as error:
+            message = f"The schema of source {source.name!r} could not be discovered: {error}"
+            raise errors.unprocessable(message) from error
+        fresh = DiscoveredCatalog(
+            actor_id=source.id, id=uuid.uuid4(), configuration_hash=digest, catalog=catalog, discovered_at=now()
+        )
+        return session.merge(fresh)
+
+
+def validate_configuration(configuration: dict[str, Any], specification: dict[str, Any]) -> None:
+    """Raise a 422 problem that names each wrong value's place, never the value of a secret."""
+    if any(found == MASK for found in _secrets(configuration, specification)):
+        raise errors.unprocessable(
+            f"A secret is given as {MASK!r}, and there is no stored value to keep: send the value."
+        )
+    validator = jsonschema.Draft7Validator(specification)
+    problems = []
+    for error in validator.iter_errors(configuration):
+        place = ".".join(str(part) for part in error.absolute_path) or "configuration"
+        # The library's message quotes the value; for all but these it could be a secret.
+        text = error.message if error.validator in ("required", "additionalProperties") else _expectation(error)
+        problems.append(f"{place}: {text}")
+    if problems:
+        raise errors.unprocessable("The configuration does not fit the connector: " + "; ".join(sorted(problems)))
+
+
+def _expectation(error: jsonschema.ValidationError) -> str:
+    if error.validator in ("oneOf", "anyOf"):
+        return f"fits {'more than one' if error.validator == 'oneOf' and not error.context else 'none'} of the variants"
+    return f"must satisfy {error.validator} {error.validator_value!r}"
+
+
+def _secrets(configuration: dict[str, Any], specification: dict[str, Any]) -> list[Any]:
+    found: list[Any] = []
+    map_secrets(configuration, specification, found.append)
+    return found

@@ -1,0 +1,123 @@
+"""What the server is told from outside: command line and environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(ValueError):
+    """A setting is missing or cannot be used; the message names it and the cure."""
+
+
+@dataclass(frozen=True)
+class RetryLimits:
+    """When a job gives up; defaults are the platform's. Delays in seconds."""
+
+    successive_complete_failures: int = 5
+    total_complete_failures: int = 10
+    successive_partial_failures: int = 1000
+    total_partial_failures: int = 20
+    backoff_base: float = 10.0
+    backoff_factor: float = 3.0
+    backoff_maximum: float = 1800.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything the server needs to start.
+
+    ``database_url`` is a SQLAlchemy address of the metadata database; ``data_dir`` holds attempts' logs, the
+    connectors' working folders and, unless ``secrets_key`` is given, the key that encrypts stored secrets.
+    ``connectors_file`` names a YAML list of further connectors (see :mod:`airbyte_server.definitions`).
+    """
+
+    host: str
+    port: int
+    database_url: str
+    data_dir: Path
+    client_id: str
+    client_secret: str = field(repr=False)
+    secrets_key: str | None = field(default=None, repr=False)
+    connectors_file: Path | None = None
+    retry_limits: RetryLimits = field(default_factory=RetryLimits)
+    max_concurrent_jobs: int = 4
+
+    @property
+    def loopback_only(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @classmethod
+    def from_environment(
+        cls, *, host: str, port: int, database_url: str, data_dir: Path, environment: Mapping[str, str] = os.environ
+    ) -> Settings:
+        """Complete the command line's values from ``environment``; raise :class:`SettingsError` for what is missing."""
+        for name in ("AIRBYTE_CLIENT_ID", "AIRBYTE_CLIENT_SECRET"):
+            if not environment.get(name):
+                raise SettingsError(
+                    f"{name} is not set: export it (clients log in with the same value) and start again"
+                )
+        connectors = environment.get("AIRBYTE_CONNECTORS_FILE")
+        return cls(
+            host=host,
+            port=port,
+            database_url=_with_driver(database_url),
+            data_dir=data_dir.resolve(),
+            client_id=environment["AIRBYTE_CLIENT_ID"],
+            client_secret=environment["AIRBYTE_CLIENT_SECRET"],
+            secrets_key=environment.get("AIRBYTE_SECRETS_KEY") or None,
+            connectors_file=Path(connectors) if connectors else None,
+            retry_limits=_retry_limits(environment),
+            max_concurrent_jobs=_number(environment, "AIRBYTE_MAX_CONCURRENT_JOBS", int, 4),
+        )
+
+
+def _with_driver(url: str) -> str:
+    """``postgresql://…`` with SQLAlchemy's name for psycopg 3."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
+        raise SettingsError(
+            "--database-url must look like postgresql://user:password@host:port/database "
+            f"(its scheme is {scheme.split('@')[0] if separator else 'missing'!r})"
+        )
+    return f"postgresql+psycopg://{rest}"
+
+
+_RETRY_VARIABLES: dict[str, tuple[str, type]] = {
+    "successive_complete_failures": ("AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES", int),
+    "total_complete_failures": ("AIRBYTE_RETRY_TOTAL_COMPLETE_FAILURES", int),
+    "successive_partial_failures": ("AIRBYTE_RETRY_SUCCESSIVE_PARTIAL_FAILURES", int),
+    "total_partial_failures": ("AIRBYTE_RETRY_TOTAL_PARTIAL_FAILURES", int),
+    "backoff_base": ("AIRBYTE_RETRY_BACKOFF_SECONDS", float),
+}
+
+
+def _retry_limits(environment: Mapping[str, str]) -> RetryLimits:
+    given = {
+        attribute: _number(environment, variable, kind, None)
+        for attribute, (variable, kind) in _RETRY_VARIABLES.items()
+        if environment.get(variable)
+    }
+    return RetryLimits(**given)
+
+
+def _number(environment: Mapping[str, str], name: str, kind: type, default: int | None) -> Any:
+    text = environment.get(name)
+    if not text:
+        return default
+    try:
+        value = kind(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise SettingsError(f"{name}={text!r} is not a number of at least 0")
+    return value

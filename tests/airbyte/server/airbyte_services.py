@@ -1,0 +1,164 @@
+"""A running ``airbyte-server`` with two scripted connectors, for tests of this folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from conftest import BIN, free_port, wait_for_http
+
+HERE = Path(__file__).parent
+CLIENT_ID, CLIENT_SECRET = "test-client", "test-client-secret"
+FAKE_SOURCE = str(uuid.UUID(int=1))
+FAKE_DESTINATION = str(uuid.UUID(int=2))
+
+
+class AirbyteServer:
+    """The real server as a process; :meth:`restart` after :meth:`kill` keeps port, database and folder."""
+
+    def __init__(self, database_url: str, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "server.log"
+        connectors = folder / "connectors.yaml"
+        connectors.write_text(
+            yaml.safe_dump(
+                [
+                    {
+                        "id": definition_id,
+                        "kind": kind,
+                        "name": f"Scripted {kind}",
+                        "type": f"scripted-{kind}",
+                        "command": [sys.executable, str(HERE / f"fake_{kind}.py")],
+                    }
+                    for kind, definition_id in (("source", FAKE_SOURCE), ("destination", FAKE_DESTINATION))
+                ]
+            )
+        )
+        self._command = [
+            str(BIN / "airbyte-server"),
+            *("--port", str(self.port), "--database-url", database_url, "--data-dir", str(folder / "data")),
+        ]
+        self._environment = {
+            **os.environ,
+            "AIRBYTE_CLIENT_ID": CLIENT_ID,
+            "AIRBYTE_CLIENT_SECRET": CLIENT_SECRET,
+            "AIRBYTE_CONNECTORS_FILE": str(connectors),
+            "AIRBYTE_RETRY_BACKOFF_SECONDS": "0.05",
+            "AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES": "3",
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                self._command, stdout=output, stderr=subprocess.STDOUT, env=self._environment
+            )
+        wait_for_http(f"{self.url}/api/public/v1/health", self.process, self.log)
+        answer = httpx.post(
+            f"{self.url}/api/public/v1/applications/token",
+            json={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
+        )
+        self.http = httpx.Client(
+            base_url=self.url, headers={"Authorization": f"Bearer {answer.json()['access_token']}"}, timeout=30
+        )
+
+    def kill(self) -> None:
+        """As a power cut would: no goodbye to anyone."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        assert self.process is not None
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(20)
+
+    def call(self, method: str, path: str, expect: int = 200, **options: Any) -> Any:
+        """The JSON of ``/api/public/v1{path}`` (or of an absolute ``/api/…``), which must answer ``expect``."""
+        address = path if path.startswith("/api/") else f"/api/public/v1{path}"
+        answer = self.http.request(method, address, **options)
+        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def workspace(self) -> str:
+        return self.call("GET", "/workspaces")["data"][0]["workspaceId"]
+
+    def connect(
+        self, script: list[dict[str, Any]], output: Path, *, streams: Any = None, destination: Any = None, **more: Any
+    ) -> str:
+        """A connection whose source runs ``script``; the destination writes to ``output``. Returns its id."""
+        output.mkdir(exist_ok=True)
+        source = self.source(script, **more.pop("source", {}))
+        body = {
+            "name": "to",
+            "workspaceId": self.workspace(),
+            "definitionId": FAKE_DESTINATION,
+            "configuration": {"folder": str(output), **(destination or {})},
+        }
+        destination_id = self.call("POST", "/destinations", json=body)["destinationId"]
+        request = {
+            "name": "connection",
+            "sourceId": source,
+            "destinationId": destination_id,
+            "configurations": {"streams": streams or [USERS_APPEND]},
+            **more,
+        }
+        return self.call("POST", "/connections", json=request)["connectionId"]
+
+    def source(self, script: list[dict[str, Any]], **configuration: Any) -> str:
+        body = {
+            "name": "from",
+            "workspaceId": self.workspace(),
+            "definitionId": FAKE_SOURCE,
+            "configuration": {"script": script, **configuration},
+        }
+        return self.call("POST", "/sources", json=body)["sourceId"]
+
+    def run_script(self, connection_id: str, script: list[dict[str, Any]]) -> None:
+        """Give the connection's source another script."""
+        source_id = self.call("GET", f"/connections/{connection_id}")["sourceId"]
+        self.call("PATCH", f"/sources/{source_id}", json={"configuration": {"script": script}})
+
+    def trigger(self, connection_id: str, job_type: str = "sync") -> int:
+        return self.call("POST", "/jobs", json={"connectionId": connection_id, "jobType": job_type})["jobId"]
+
+    def wait(self, job_id: int, *statuses: str, timeout: float = 30) -> dict[str, Any]:
+        """The job as soon as its status is one of ``statuses`` (any final one by default)."""
+        wanted = statuses or ("succeeded", "failed", "cancelled")
+        deadline = time.monotonic() + timeout
+        while True:
+            job = self.call("GET", f"/jobs/{job_id}")
+            if job["status"] in wanted:
+                return job
+            assert time.monotonic() < deadline, f"{job}\n{self.details(job_id)}"
+            time.sleep(0.05)
+
+    def sync(self, connection_id: str, job_type: str = "sync") -> dict[str, Any]:
+        return self.wait(self.trigger(connection_id, job_type))
+
+    def details(self, job_id: int) -> dict[str, Any]:
+        return self.call("POST", "/api/v1/jobs/get", json={"id": job_id})
+
+    def state(self, connection_id: str) -> Any:
+        answer = self.call("POST", "/api/v1/state/get", json={"connectionId": connection_id})
+        return {
+            entry["streamDescriptor"]["name"]: entry["streamState"] for entry in answer.get("streamState", [])
+        } or None
+
+
+USERS_APPEND = {"name": "users", "syncMode": "incremental_append", "cursorField": ["updated_at"]}
+ORDERS_OVERWRITE = {"name": "orders", "syncMode": "full_refresh_overwrite"}

@@ -1,0 +1,122 @@
+"""A source that does what its configuration says: ``script`` is a list of steps, run in order.
+
+Steps: ``{"records": N, "stream": S}`` emits records id 1..N after the given state; ``{"state": S, "value": V}``;
+``{"status": S, "value": V}``; ``{"sleep": seconds}``; ``{"crash": text}`` writes half a message and dies;
+``{"error": failure_type, "message": M}`` reports an error and exits 1; ``{"log": text}``; ``{"text": text}`` writes a line
+that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
+``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+SPEC = {
+    "type": "object",
+    "required": ["script"],
+    "properties": {
+        "script": {"type": "array"},
+        "api_key": {"type": "string", "airbyte_secret": True},
+        "nested": {
+            "type": "object",
+            "oneOf": [
+                {"properties": {"kind": {"const": "none"}}},
+                {"properties": {"kind": {"const": "key"}, "private": {"type": "string", "airbyte_secret": True}}},
+            ],
+        },
+        "streams": {"type": "array", "items": {"type": "string"}},
+        "reachable": {"type": "boolean"},
+    },
+}
+
+
+def emit(message):
+    sys.stdout.write(json.dumps(message, separators=(",", ":"), ensure_ascii=False) + "\n")
+
+
+def stream(name):
+    schema = {"id": {"type": "integer"}, "name": {"type": "string"}, "updated_at": {"type": "string"}}
+    return {
+        "name": name,
+        "namespace": "public",
+        "json_schema": {"type": "object", "properties": schema},
+        "supported_sync_modes": ["full_refresh", "incremental"],
+        "source_defined_primary_key": [["id"]],
+    }
+
+
+def run(steps, catalog, state_path):
+    for step in steps:
+        if "records" in step:
+            name = step.get("stream", "users")
+            for number in range(1, step["records"] + 1):
+                data = {"id": number, "name": f'ü{number} "data":', "updated_at": "2026-01-01"}
+                record = {"namespace": "public", "stream": name, "data": data, "emitted_at": 1_700_000_000_000}
+                emit({"type": "RECORD", "record": record})
+        elif "state" in step:
+            descriptor = {"name": step["state"], "namespace": "public"}
+            body = {"stream_descriptor": descriptor, "stream_state": step["value"]}
+            emit({"type": "STATE", "state": {"type": "STREAM", "stream": body}})
+        elif "status" in step:
+            descriptor = {"name": step["status"], "namespace": "public"}
+            status = {"stream_descriptor": descriptor, "status": step.get("value", "COMPLETE")}
+            emit({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1, "stream_status": status}})
+        elif "sleep" in step:
+            sys.stdout.flush()
+            time.sleep(step["sleep"])
+        elif "crash" in step:
+            sys.stdout.write('{"type":"RECORD","record":{"namespace":"public","stream":"users","data":{"id":')
+            sys.stdout.flush()
+            sys.stderr.write(step["crash"] + "\n")
+            sys.stderr.flush()
+            os._exit(3)
+        elif "error" in step:
+            error = {"message": step["message"], "failure_type": step["error"], "internal_message": step["message"]}
+            emit({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1, "error": error}})
+            sys.stdout.flush()
+            sys.exit(1)
+        elif "log" in step:
+            emit({"type": "LOG", "log": {"level": "INFO", "message": step["log"]}})
+        elif "text" in step or "raw" in step:
+            sys.stdout.write(step.get("text", step.get("raw")) + "\n")
+        elif "once" in step:
+            if not os.path.exists(step["once"]):
+                open(step["once"], "w").close()
+                run(step["steps"], catalog, state_path)
+        elif "save_state" in step:
+            if state_path:
+                shutil.copy(state_path, step["save_state"])
+        elif "fork" in step:
+            child = subprocess.Popen(["sleep", "300"])
+            with open(step["fork"], "w") as file:
+                file.write(str(child.pid))
+        else:
+            raise ValueError(step)
+    sys.stdout.flush()
+
+
+def main():
+    command, *arguments = sys.argv[1:]
+    options = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    if command == "spec":
+        emit({"type": "SPEC", "spec": {"connectionSpecification": SPEC}})
+        return
+    config = json.load(open(options["--config"]))
+    if command == "check":
+        reachable = config.get("reachable", True)
+        message = None if reachable else f"cannot log in with {config.get('api_key')}"
+        status = {"status": "SUCCEEDED" if reachable else "FAILED", "message": message}
+        emit({"type": "CONNECTION_STATUS", "connectionStatus": status})
+    elif command == "discover":
+        if not config.get("reachable", True):
+            run([{"error": "config_error", "message": f"no login with {config.get('api_key')}"}], None, None)
+        streams = [stream(name) for name in config.get("streams", ["users", "orders"])]
+        emit({"type": "CATALOG", "catalog": {"streams": streams}})
+    else:
+        run(config["script"], json.load(open(options["--catalog"])), options.get("--state"))
+
+
+main()
