@@ -1,16 +1,39 @@
 {# Sums of `columns` per `group_by` are the same here and in `upstream`; a group missing on one side counts as 0. #}
 {% test sums_agree(model, upstream, columns, group_by) %}
     {{ config(store_failures=true, tags=['gate']) }}
+    {%- set keys = group_by | join(', ') %}
     with both_sides as (
-        select {{ group_by | join(', ') }}, {% for column in columns %}{{ column }} as {{ column }}, 0 as expected_{{ column }}{{ ', ' if not loop.last }}{% endfor %}
+        select
+            {{ keys }}
+            {%- for column in columns %},
+            {{ column }} as found_value_{{ loop.index }},
+            0 as expected_value_{{ loop.index }}
+            {%- endfor %}
         from {{ model }}
         union all
-        select {{ group_by | join(', ') }}, {% for column in columns %}0, {{ column }}{{ ', ' if not loop.last }}{% endfor %}
+        select
+            {{ keys }}
+            {%- for column in columns %},
+            0,
+            {{ column }}
+            {%- endfor %}
         from {{ upstream_relation(model, upstream) }}
+    ),
+
+    sums as (
+        select
+            {{ keys }}
+            {%- for column in columns %},
+            sum(found_value_{{ loop.index }}) as found_{{ column }},
+            sum(expected_value_{{ loop.index }}) as expected_{{ column }}
+            {%- endfor %}
+        from both_sides
+        group by {{ keys }}
     )
 
-    select {{ group_by | join(', ') }}, {% for column in columns %}sum({{ column }}) as {{ column }}, sum(expected_{{ column }}) as expected_{{ column }}{{ ', ' if not loop.last }}{% endfor %}
-    from both_sides
-    group by {{ group_by | join(', ') }}
-    having {% for column in columns %}sum({{ column }}) <> sum(expected_{{ column }}){{ ' or ' if not loop.last }}{% endfor %}
+    select * from sums
+    where
+        {%- for column in columns %}
+        {{ 'or ' if not loop.first }}found_{{ column }} is distinct from expected_{{ column }}
+        {%- endfor %}
 {% endtest %}

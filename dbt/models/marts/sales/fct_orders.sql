@@ -7,8 +7,10 @@
         partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'},
         cluster_by=['region', 'status', 'buyer_id'],
         post_hook="
-            delete from {{ this }} as old
-            where not exists (select 1 from {{ ref('int_orders__enriched') }} as new where new.order_id = old.order_id)
+            delete from {{ this }} as built
+            where not exists (
+                select 1 from {{ ref('int_orders__enriched') }} as found where found.order_id = built.order_id
+            )
         ",
     )
 }}
@@ -40,7 +42,7 @@ with orders as (
 select * from orders
 {% if is_incremental() -%}
 where not exists (
-    select 1 from {{ this }} as old
-    where old.order_id = orders.order_id and old.row_hash = orders.row_hash
+    select 1 from {{ this }} as built
+    where built.order_id = orders.order_id and built.row_hash = orders.row_hash
 )
 {%- endif %}
