@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pendulum
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, CronTriggerTimetable, task
 from marketplace_pipeline.sync import RETRY_WHILE_UNAVAILABLE, TriggerSync, WaitForSync
 from marketplace_pipeline.transform import dbt_tasks
 
@@ -49,8 +48,8 @@ with DAG(
     dag_id="marketplace_elt_pipeline",
     description="Postgres → Airbyte → BigQuery → dbt, every day, with a gate after each step",
     doc_md=DOC,
-    schedule="@daily",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    # Without a start date the first scheduled run is at the next midnight: unpausing the DAG starts nothing by itself.
+    schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),

@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
+MINIATURE = Path(__file__).parent / "miniature_dbt"
 
 # Airflow reads its home when it is first imported, which the test modules do. Only the home is set, and only until
 # then: settings go into its airflow.cfg, so that other tests of this process find the environment as it was.
@@ -67,17 +68,19 @@ def airbyte(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedAirbyte]:
         yield server
 
 
-def parse_dbt(project: Path) -> Path:
-    """Run ``dbt parse`` on the project and return it."""
+def parse_dbt(project: Path) -> None:
+    """Write the project's manifest."""
     command = [BIN / "dbt", "--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DO_NOT_TRACK": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
-    return project
 
 
 @pytest.fixture(scope="session")
-def dbt_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project's dbt folder with a fresh manifest."""
-    copy = tmp_path_factory.mktemp("dbt") / "dbt"
-    shutil.copytree(ROOT / "dbt", copy, ignore=shutil.ignore_patterns("target", "logs"))
-    return parse_dbt(copy)
+def dbt_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Copies of the marketplace's dbt project and of the tests' miniature, with fresh manifests."""
+    copies = {}
+    for name, original in {"marketplace": ROOT / "dbt", "miniature": MINIATURE}.items():
+        copies[name] = tmp_path_factory.mktemp(name) / "dbt"
+        shutil.copytree(original, copies[name], ignore=shutil.ignore_patterns("target", "logs"))
+        parse_dbt(copies[name])
+    return copies

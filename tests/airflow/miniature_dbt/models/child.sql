@@ -1,0 +1,1 @@
+select cast({{ env_var('CHILD_ID', '1') }} as int64) as id

@@ -1,0 +1,182 @@
+"""The DAG's shape, held against dbt's manifest: what runs, who owns it, and what stands before what."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk import DAG, BaseOperator
+
+ROOT = Path(__file__).resolve().parents[2]
+SYNC_TASKS = ["trigger_sync", "wait_for_sync", "check_raw"]
+
+
+@pytest.fixture(scope="module", params=["marketplace", "miniature"])
+def dbt_project(request: pytest.FixtureRequest, dbt_projects: dict[str, Path]) -> Path:
+    return dbt_projects[request.param]
+
+
+@pytest.fixture(scope="module")
+def manifest(dbt_project: Path) -> dict[str, Any]:
+    return json.loads((dbt_project / "target" / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def dagbag(dbt_project: Path) -> Iterator[DagBag]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_PROJECT_DIR", str(dbt_project))
+        yield DagBag(ROOT / "airflow" / "dags")
+
+
+@pytest.fixture(scope="module")
+def dag(dagbag: DagBag) -> DAG:
+    assert dagbag.import_errors == {}
+    return dagbag.dags["marketplace_elt_pipeline"]
+
+
+def upstream(task: BaseOperator) -> set[str]:
+    return {relative.task_id for relative in task.get_flat_relatives(upstream=True)}
+
+
+def nodes(manifest: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
+    return {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in types}
+
+
+def builder(dag: DAG, name: str) -> BaseOperator:
+    """The task that builds a model, seed or snapshot, with or without a test task beside it."""
+    suffixes = (".run", ".seed", ".snapshot", "_run", "_seed", "_snapshot")
+    found = [task for task in dag.tasks if task.task_id in {f"dbt.{name}{suffix}" for suffix in suffixes}]
+    assert len(found) == 1, f"{name} is built by {found}"
+    return found[0]
+
+
+def parents(manifest: dict[str, Any], node_id: str) -> set[str]:
+    """Seeds, models and snapshots a node reads; sources are given."""
+    return {parent for parent in manifest["parent_map"][node_id] if not parent.startswith("source.")}
+
+
+def ancestors(manifest: dict[str, Any], node_id: str) -> set[str]:
+    found: set[str] = set()
+    ahead = parents(manifest, node_id)
+    while ahead:
+        found |= ahead
+        ahead = {parent for node in ahead for parent in parents(manifest, node)} - found
+    return found
+
+
+def running_task(dag: DAG, manifest: dict[str, Any], test_id: str) -> BaseOperator:
+    """The one task that runs this dbt test, by dbt's own selection of the task's arguments."""
+    test = manifest["nodes"][test_id]
+    tested = parents(manifest, test_id)
+    found = []
+    for task in dag.tasks:
+        if not task.task_id.endswith("test"):
+            continue
+        selected = str(task.select).split()
+        excluded = str(task.exclude or "").split()
+        of_a_parent = {manifest["nodes"][parent]["name"] for parent in tested} & set(selected)
+        if test["name"] not in excluded and (test["name"] in selected or of_a_parent):
+            found.append(task)
+    assert len(found) == 1, f"{test_id} is run by {[task.task_id for task in found]}"
+    return found[0]
+
+
+def test_dag_files_parse_within_a_second(dbt_project: Path, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(dbt_project))
+    start = time.process_time()
+    DagBag(ROOT / "airflow" / "dags")
+    assert time.process_time() - start < 1
+
+
+def test_runs_daily_one_at_a_time_and_not_for_the_past(dag: DAG) -> None:
+    assert dag.timetable.expression == "0 0 * * *"  # type: ignore[attr-defined]
+    assert (dag.catchup, dag.max_active_runs, dag.start_date) == (False, 1, None)
+    assert dag.dagrun_timeout is not None
+    assert dag.doc_md
+
+
+def test_every_task_has_an_owner_and_a_timeout(dag: DAG) -> None:
+    assert [task.task_id for task in dag.tasks if task.owner in ("", "airflow")] == []
+    assert [task.task_id for task in dag.tasks if task.execution_timeout is None] == []
+
+
+def test_only_what_may_pass_is_retried(dag: DAG) -> None:
+    retried = [task.task_id for task in dag.tasks if task.retries]
+    assert sorted(retried) == sorted(SYNC_TASKS)
+    assert all(dag.get_task(task_id).retry_policy is not None for task_id in retried)
+
+
+def test_sync_and_raw_gate_stand_before_everything_dbt_does(dag: DAG) -> None:
+    before = set()
+    for task_id in SYNC_TASKS:
+        assert upstream(dag.get_task(task_id)) == before
+        before.add(task_id)
+    dbt = [task for task in dag.tasks if task.task_id.startswith("dbt.")]
+    assert dbt
+    assert [task.task_id for task in dbt if not before <= upstream(task)] == []
+
+
+def test_end_waits_for_all_tasks(dag: DAG) -> None:
+    assert upstream(dag.get_task("end")) == set(dag.task_ids) - {"end"}
+
+
+def test_every_seed_model_and_snapshot_has_a_task_after_what_it_reads(dag: DAG, manifest: dict[str, Any]) -> None:
+    built = nodes(manifest, "model", "seed", "snapshot")
+    assert built
+    for node_id, node in built.items():
+        before = upstream(builder(dag, node["name"]))
+        assert {builder(dag, built[parent]["name"]).task_id for parent in parents(manifest, node_id)} <= before
+
+
+def test_every_dbt_test_runs_in_one_task_after_all_it_looks_at(dag: DAG, manifest: dict[str, Any]) -> None:
+    tests = [test for test in nodes(manifest, "test") if parents(manifest, test)]
+    assert tests
+    for test_id in tests:
+        before = upstream(running_task(dag, manifest, test_id))
+        names = {manifest["nodes"][parent]["name"] for parent in parents(manifest, test_id)}
+        assert {builder(dag, name).task_id for name in names} <= before
+
+
+def test_every_dbt_test_stands_before_what_builds_on_all_it_looks_at(dag: DAG, manifest: dict[str, Any]) -> None:
+    guarded = 0
+    for test_id in nodes(manifest, "test"):
+        tested = parents(manifest, test_id)
+        for node_id, node in nodes(manifest, "model", "seed", "snapshot").items():
+            if tested and tested <= ancestors(manifest, node_id):
+                assert running_task(dag, manifest, test_id).task_id in upstream(builder(dag, node["name"]))
+                guarded += 1
+    assert guarded
+
+
+def test_a_model_behind_one_parent_does_not_wait_for_a_test_of_two(dbt_projects: dict[str, Path]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_PROJECT_DIR", str(dbt_projects["miniature"]))
+        dag = DagBag(ROOT / "airflow" / "dags").dags["marketplace_elt_pipeline"]
+    (test_of_two,) = [task_id for task_id in dag.task_ids if "relationships" in task_id]
+    assert test_of_two in upstream(dag.get_task("dbt.behind_both_run"))
+    assert test_of_two not in upstream(dag.get_task("dbt.behind_parent.run"))
+
+
+def test_every_model_with_a_unit_test_has_a_test_task(dag: DAG, manifest: dict[str, Any]) -> None:
+    """Cosmos makes none for a model with unit tests only: such a model needs a data test, of its key say."""
+    assert manifest["unit_tests"]
+    for unit_test in manifest["unit_tests"].values():
+        assert f"dbt.{unit_test['model']}.test" in dag.task_ids
+
+
+def test_tests_of_sources_are_not_lost(manifest: dict[str, Any]) -> None:
+    """Sources have no task here, so a test of sources alone would never run: it belongs on the staging model."""
+    assert [test for test in nodes(manifest, "test") if not parents(manifest, test)] == []
+
+
+def test_dag_without_a_manifest_says_where_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "dbt_project.yml").write_text("name: x\nprofile: marketplace\n")
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(tmp_path))
+    (error,) = DagBag(ROOT / "airflow" / "dags").import_errors.values()
+    assert f"{tmp_path}/target/manifest.json" in error
