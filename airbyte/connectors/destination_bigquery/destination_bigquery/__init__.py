@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Airbyte destination connector for BigQuery."""

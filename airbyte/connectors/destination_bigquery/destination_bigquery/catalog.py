@@ -1,0 +1,178 @@
+"""The configured catalog: which streams come, how they are written, and as which columns."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from destination_bigquery import names
+from destination_bigquery.errors import ConnectorError
+
+RAW_ID = "_airbyte_raw_id"
+EXTRACTED_AT = "_airbyte_extracted_at"
+META = "_airbyte_meta"
+GENERATION_ID = "_airbyte_generation_id"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: the record's ``field``, its ``name`` and type in BigQuery."""
+
+    field: str
+    name: str
+    type: str
+    required: bool = False
+
+
+#: The columns every table starts with.
+META_COLUMNS = (
+    Column("", RAW_ID, "STRING", required=True),
+    Column("", EXTRACTED_AT, "TIMESTAMP", required=True),
+    Column("", META, "JSON", required=True),
+    Column("", GENERATION_ID, "INT64"),
+)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of the catalog, resolved to a table.
+
+    ``columns`` are the record's, in schema order. ``primary_key`` is empty unless rows are deduplicated; ``cursor`` is
+    then what orders a key's rows. A stream ``truncates`` when its older generations go once the new one is complete.
+    """
+
+    name: str
+    namespace: str | None
+    dataset: str
+    table: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...]
+    cursor: str | None
+    generation_id: int
+    truncates: bool
+    sync_id: int
+    resumable: bool
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        return META_COLUMNS + self.columns
+
+    @property
+    def clustering(self) -> list[str]:
+        """At most four columns may cluster a table: the key's first three and the extraction time."""
+        return [*self.primary_key[:3], EXTRACTED_AT]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.name}" if self.namespace else self.name
+
+
+def parse(raw: dict[str, Any], default_dataset: str) -> list[Stream]:
+    """The streams of a configured catalog.
+
+    Raises:
+        ConnectorError: config_error for a mode, key or generation that cannot be honoured, or two streams that would
+            share a table.
+    """
+    streams = [_stream(configured, default_dataset) for configured in raw.get("streams", [])]
+    tables = Counter((stream.dataset, stream.table.lower()) for stream in streams)
+    for (dataset, table), count in tables.items():
+        if count > 1:
+            clashing = [str(stream) for stream in streams if (stream.dataset, stream.table.lower()) == (dataset, table)]
+            raise ConnectorError(
+                f"Streams {', '.join(clashing)} would all be written to table {dataset}.{table}; "
+                "give the connection a prefix or another namespace format."
+            )
+    return streams
+
+
+def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
+    stream = configured["stream"]
+    name, namespace = stream["name"], stream.get("namespace") or None
+    mode = configured.get("destination_sync_mode")
+    if mode not in ("append", "overwrite", "append_dedup"):
+        raise ConnectorError(f"Stream {name!r}: destination_sync_mode {mode!r} is not supported by BigQuery.")
+    generation, minimum, sync = (configured.get(key) for key in ("generation_id", "minimum_generation_id", "sync_id"))
+    if generation is None or minimum is None or sync is None:
+        raise ConnectorError(
+            f"Stream {name!r}: the catalog lacks generation_id, minimum_generation_id or sync_id; "
+            "the platform that runs this connector is too old."
+        )
+    if minimum not in (0, generation):
+        raise ConnectorError(
+            f"Stream {name!r}: minimum_generation_id {minimum} is neither 0 nor generation_id {generation}; "
+            "hybrid refreshes are not supported."
+        )
+    properties = (stream.get("json_schema") or {}).get("properties") or {}
+    column_names = names.columns(properties, reserved=[column.name for column in META_COLUMNS])
+    columns = tuple(Column(field, column_names[field], bigquery_type(schema)) for field, schema in properties.items())
+    by_field = {column.field: column for column in columns}
+    key: tuple[str, ...] = ()
+    cursor = None
+    if mode == "append_dedup":
+        key = tuple(_key_column(name, path, by_field) for path in configured.get("primary_key") or [])
+        if not key:
+            raise ConnectorError(f"Stream {name!r} is deduplicated but has no primary key; choose one.")
+        if path := configured.get("cursor_field"):
+            cursor = _column(name, "cursor", path, by_field).name
+    return Stream(
+        name,
+        namespace,
+        names.dataset(namespace or default_dataset),
+        names.identifier(name),
+        columns,
+        key,
+        cursor,
+        generation,
+        minimum > 0,
+        sync,
+        stream.get("is_resumable") is True,
+    )
+
+
+def _key_column(stream: str, path: list[str], by_field: dict[str, Column]) -> str:
+    return _column(stream, "primary key", path, by_field).name
+
+
+def _column(stream: str, role: str, path: list[str], by_field: dict[str, Column]) -> Column:
+    column = by_field.get(path[0]) if len(path) == 1 else None
+    if column is None:
+        raise ConnectorError(f"Stream {stream!r}: {role} {'.'.join(path)!r} is not one of its columns; choose another.")
+    if column.type == "JSON":
+        raise ConnectorError(
+            f"Stream {stream!r}: {role} {column.field!r} is of type JSON, which cannot be compared; choose another."
+        )
+    return column
+
+
+def bigquery_type(schema: Any) -> str:
+    """The column type for a property's JSON schema.
+
+    https://docs.airbyte.com/platform/understanding-airbyte/supported-data-types
+    """
+    if not isinstance(schema, dict) or "oneOf" in schema or "anyOf" in schema:
+        return "JSON"
+    given = schema.get("type")
+    kinds = set(given if isinstance(given, list) else [given]) - {"null"}
+    airbyte_type = schema.get("airbyte_type")
+    if len(kinds) != 1:
+        # A union takes the widest of its scalar types.
+        scalars = ("string", "number", "integer", "boolean")
+        widest = next((kind for kind in scalars if kind in kinds), None) if kinds <= set(scalars) else None
+        return bigquery_type({"type": widest}) if widest else "JSON"
+    kind = kinds.pop()
+    if kind == "string":
+        return _string_type(schema.get("format"), airbyte_type)
+    if kind == "integer" or (kind == "number" and airbyte_type in ("integer", "big_integer")):
+        return "INT64"
+    return {"number": "NUMERIC", "boolean": "BOOL"}.get(str(kind), "JSON")
+
+
+def _string_type(form: str | None, airbyte_type: str | None) -> str:
+    if form == "date":
+        return "DATE"
+    if form == "date-time":
+        return "DATETIME" if airbyte_type == "timestamp_without_timezone" else "TIMESTAMP"
+    if form == "time":
+        return "TIME" if airbyte_type == "time_without_timezone" else "STRING"
+    return "STRING"

@@ -1,0 +1,70 @@
+"""Airbyte protocol messages on stdout, one JSON object a line.
+
+https://docs.airbyte.com/platform/understanding-airbyte/airbyte-protocol
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import traceback
+from collections.abc import Iterable
+from typing import Any, BinaryIO, Literal
+
+import orjson
+
+from destination_bigquery.errors import ConnectorError, FailureType
+
+LogLevel = Literal["FATAL", "ERROR", "WARN", "INFO", "DEBUG"]
+#: What replaces a secret in any message; the platform's own mask.
+MASK = "**********"
+_STATE_BODY = re.compile(rb'"state"\s*:\s*\{')
+
+
+class Output:
+    """Writes messages to ``stream``, whole lines from any thread; ``secrets`` are masked in logs and errors."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._secrets: list[str] = []
+        self._lock = threading.Lock()
+
+    def mask(self, secrets: Iterable[str]) -> None:
+        """Never let any of these values out again in a log or an error."""
+        self._secrets += [secret for secret in secrets if secret]
+
+    def message(self, kind: str, key: str, body: Any) -> None:
+        self._line(orjson.dumps({"type": kind, key: body}))
+
+    def log(self, level: LogLevel, text: str) -> None:
+        self.message("LOG", "log", {"level": level, "message": self.masked(text)})
+
+    def echo_state(self, line: bytes, records: int) -> None:
+        """Give back a STATE line byte for byte, with ``destinationStats`` put in: ``records`` are the ones received
+        between the previous state of its scope and this one."""
+        stats = b'"destinationStats":{"recordCount":%d.0},' % records
+        self._line(_STATE_BODY.sub(lambda match: match[0] + stats, line, count=1))
+
+    def error(self, error: BaseException) -> None:
+        """A TRACE ERROR for ``error``."""
+        failure_type: FailureType = error.failure_type if isinstance(error, ConnectorError) else "system_error"
+        internal = error.internal if isinstance(error, ConnectorError) else f"{type(error).__name__}: {error}"
+        body = {
+            "message": self.masked(str(error) or type(error).__name__),
+            "internal_message": self.masked(internal),
+            "stack_trace": self.masked("".join(traceback.format_exception(error))),
+            "failure_type": failure_type,
+        }
+        emitted_at = time.time_ns() // 1_000_000
+        self.message("TRACE", "trace", {"type": "ERROR", "emitted_at": float(emitted_at), "error": body})
+
+    def masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def _line(self, line: bytes) -> None:
+        with self._lock:
+            self._stream.write(line + b"\n")
+            self._stream.flush()

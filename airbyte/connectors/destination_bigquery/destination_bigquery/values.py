@@ -1,0 +1,140 @@
+"""One value at a time: what BigQuery can hold of it, and the change to record where that is less than was sent."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from typing import Any
+
+#: BigQuery's NUMERIC: 29 digits before the point and 9 after it.
+NUMERIC_LIMIT = Decimal(10) ** 29
+_NUMERIC_STEP = Decimal("1e-9")
+_INT64_LIMIT = 2**63
+_EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
+_BEYOND_YEARS = re.compile(r"(\d{5,}-.*|[+-]\d{4,}-.*|0000-.*|.* BC)$", re.DOTALL)
+_SUB_MICROSECOND = re.compile(r"(\.\d{6})(\d+)")
+
+NULLED_INVALID = ("NULLED", "DESTINATION_SERIALIZATION_ERROR")
+NULLED_TOO_LARGE = ("NULLED", "DESTINATION_FIELD_SIZE_LIMITATION")
+TRUNCATED = ("TRUNCATED", "DESTINATION_FIELD_SIZE_LIMITATION")
+
+#: The value and, if it was changed, (change, reason) as the protocol's meta.changes names them.
+Coerced = tuple[Any, tuple[str, str] | None]
+
+
+def coerce(value: Any, bigquery_type: str) -> Coerced:
+    """``value``, from JSON with exact Decimals, as a Python value of ``bigquery_type``; JSON as its text."""
+    if value is None:
+        return None, None
+    return _COERCIONS[bigquery_type](value)
+
+
+def json_text(value: Any) -> str:
+    """Compact JSON; a decimal becomes the nearest binary float, as in BigQuery's JSON type."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=float)
+
+
+def _string(value: Any) -> Coerced:
+    text = value if isinstance(value, str) else _number_or_json_text(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return None, NULLED_INVALID
+    return text, None
+
+
+def _number_or_json_text(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return str(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else json_text(value)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    """A finite number from a JSON number or its text."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        return None
+    try:
+        number = Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _int64(value: Any) -> Coerced:
+    number = _decimal(value)
+    if number is None:
+        return None, NULLED_INVALID
+    if not -_INT64_LIMIT <= number < _INT64_LIMIT:
+        return None, NULLED_TOO_LARGE
+    whole = int(number)
+    return (whole, None) if whole == number else (None, NULLED_INVALID)
+
+
+def _numeric(value: Any) -> Coerced:
+    number = _decimal(value)
+    if number is None:
+        return None, NULLED_INVALID
+    if abs(number) >= NUMERIC_LIMIT:
+        return None, NULLED_TOO_LARGE
+    rounded = number.quantize(_NUMERIC_STEP, context=_EXACT)
+    if abs(rounded) >= NUMERIC_LIMIT:
+        return None, NULLED_TOO_LARGE
+    return rounded, None if rounded == number else TRUNCATED
+
+
+def _bool(value: Any) -> Coerced:
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower())
+    return (value, None) if isinstance(value, bool) else (None, NULLED_INVALID)
+
+
+def _temporal(parse: Callable[[str], Any]) -> Callable[[Any], Coerced]:
+    """A coercion for texts of dates and times, years 0001 to 9999, whole microseconds."""
+
+    def coercion(value: Any) -> Coerced:
+        if not isinstance(value, str):
+            return None, NULLED_INVALID
+        text = value.strip()
+        if _BEYOND_YEARS.match(text):
+            return None, NULLED_TOO_LARGE
+        whole = _SUB_MICROSECOND.sub(r"\1", text)
+        try:
+            parsed = parse(whole)
+        except ValueError:
+            return None, NULLED_INVALID
+        except OverflowError:
+            return None, NULLED_TOO_LARGE
+        lost = _SUB_MICROSECOND.search(text)
+        return parsed, TRUNCATED if lost and lost[2].strip("0") else None
+
+    return coercion
+
+
+def _timestamp(text: str) -> datetime.datetime:
+    parsed = datetime.datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=datetime.UTC) if parsed.tzinfo is None else parsed.astimezone(datetime.UTC)
+
+
+def _datetime(text: str) -> datetime.datetime:
+    parsed = datetime.datetime.fromisoformat(text)
+    return parsed if parsed.tzinfo is None else parsed.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _time(text: str) -> datetime.time:
+    return datetime.time.fromisoformat(text).replace(tzinfo=None)
+
+
+_COERCIONS: dict[str, Callable[[Any], Coerced]] = {
+    "STRING": _string,
+    "INT64": _int64,
+    "NUMERIC": _numeric,
+    "BOOL": _bool,
+    "DATE": _temporal(datetime.date.fromisoformat),
+    "TIMESTAMP": _temporal(_timestamp),
+    "DATETIME": _temporal(_datetime),
+    "TIME": _temporal(_time),
+    "JSON": lambda value: _string(json_text(value)),
+}
