@@ -20,7 +20,13 @@ from airbyte_server.vault import VaultError
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
-    "--database-url", required=True, metavar="URL", help="Metadata database: postgresql://user:password@host/name."
+    "--database-url",
+    envvar="AIRBYTE_DATABASE_URL",
+    show_envvar=True,
+    required=True,
+    metavar="URL",
+    help="Metadata database: postgresql://user:password@host/name. Better from the environment: anyone on the machine "
+    "can read command lines.",
 )
 @click.option(
     "--data-dir",

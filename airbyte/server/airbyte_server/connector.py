@@ -18,6 +18,7 @@ import orjson
 
 from airbyte_server.definitions import Definition
 from airbyte_server.failures import Failure, failure_from_trace
+from airbyte_server.settings import connector_environment
 from airbyte_server.vault import Redactor
 
 _TIMEOUTS = {"spec": 60, "check": 180, "discover": 600}
@@ -107,6 +108,7 @@ class ConnectorCommands:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     cwd=folder,
+                    env=connector_environment(),
                     start_new_session=True,
                 )
             except OSError as error:

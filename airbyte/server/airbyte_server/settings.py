@@ -9,6 +9,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+# What only the server needs to know: connectors do not inherit these.
+PRIVATE_VARIABLES = ("AIRBYTE_CLIENT_SECRET", "AIRBYTE_DATABASE_URL", "AIRBYTE_SECRETS_KEY")
+
+
+def connector_environment() -> dict[str, str]:
+    """The environment of connector processes: the server's, without its own secrets."""
+    return {name: value for name, value in os.environ.items() if name not in PRIVATE_VARIABLES}
+
 
 class SettingsError(ValueError):
     """A setting is missing or cannot be used; the message names it and the cure."""
@@ -38,7 +46,7 @@ class Settings:
 
     host: str
     port: int
-    database_url: str
+    database_url: str = field(repr=False)
     data_dir: Path
     client_id: str
     client_secret: str = field(repr=False)

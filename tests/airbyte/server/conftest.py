@@ -9,6 +9,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 
 from airbyte_services import AirbyteServer
+
 from local_stack.postgres import EmbeddedPostgres
 
 

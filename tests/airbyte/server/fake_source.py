@@ -2,8 +2,8 @@
 
 Steps: ``{"records": N, "stream": S}`` emits records id 1..N after the given state; ``{"state": S, "value": V}``;
 ``{"status": S, "value": V}``; ``{"sleep": seconds}``; ``{"crash": text}`` writes half a message and dies;
-``{"error": failure_type, "message": M}`` reports an error and exits 1; ``{"log": text}``; ``{"text": text}`` writes a line
-that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
+``{"error": failure_type, "message": M}`` reports an error and exits 1; ``{"log": text}``; ``{"text": text}`` writes a
+line that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
 ``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file.
 """
 
@@ -48,7 +48,7 @@ def stream(name):
     }
 
 
-def run(steps, catalog, state_path):
+def run(steps, state_path):
     for step in steps:
         if "records" in step:
             name = step.get("stream", "users")
@@ -85,7 +85,7 @@ def run(steps, catalog, state_path):
         elif "once" in step:
             if not os.path.exists(step["once"]):
                 open(step["once"], "w").close()
-                run(step["steps"], catalog, state_path)
+                run(step["steps"], state_path)
         elif "save_state" in step:
             if state_path:
                 shutil.copy(state_path, step["save_state"])
@@ -104,7 +104,8 @@ def main():
     if command == "spec":
         emit({"type": "SPEC", "spec": {"connectionSpecification": SPEC}})
         return
-    config = json.load(open(options["--config"]))
+    with open(options["--config"]) as file:
+        config = json.load(file)
     if command == "check":
         reachable = config.get("reachable", True)
         message = None if reachable else f"cannot log in with {config.get('api_key')}"
@@ -112,11 +113,11 @@ def main():
         emit({"type": "CONNECTION_STATUS", "connectionStatus": status})
     elif command == "discover":
         if not config.get("reachable", True):
-            run([{"error": "config_error", "message": f"no login with {config.get('api_key')}"}], None, None)
+            run([{"error": "config_error", "message": f"no login with {config.get('api_key')}"}], None)
         streams = [stream(name) for name in config.get("streams", ["users", "orders"])]
         emit({"type": "CATALOG", "catalog": {"streams": streams}})
     else:
-        run(config["script"], json.load(open(options["--catalog"])), options.get("--state"))
+        run(config["script"], options.get("--state"))
 
 
 main()

@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from airbyte_server.settings import connector_environment
+
 # Start times are compared after a round trip through JSON; clocks tick in hundredths of a second.
 _START_TOLERANCE = 0.05
 
@@ -25,6 +27,7 @@ def start(arguments: list[str], *, folder: Path, stdin: int) -> subprocess.Popen
         stderr=subprocess.PIPE,
         bufsize=0,
         cwd=folder,
+        env=connector_environment(),
         start_new_session=True,
     )
 
