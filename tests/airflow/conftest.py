@@ -38,7 +38,7 @@ enable_telemetry = False
 enable_orjson_parser = True
 """
 )
-sys.path[:0] = [str(ROOT / "airflow" / "include"), str(Path(__file__).parent)]
+sys.path += [str(ROOT / "airflow" / "include"), str(Path(__file__).parent)]
 _before = os.environ.get("AIRFLOW_HOME")
 os.environ["AIRFLOW_HOME"] = str(_HOME)
 import airflow.configuration  # noqa: E402
