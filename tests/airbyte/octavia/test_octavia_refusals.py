@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +67,8 @@ def test_something_else_behind_the_address_is_recognised(shop: Any, fake_api: An
     fake_api.replies["GET /sources"] = (200, "text/html", "<html>the web app</html>")
     failed(shop.octavia("plan"), "is AIRBYTE_API_URL the base of a public API?")
     fake_api.replies["POST /applications/token"] = (200, "text/html", "<html>the web app</html>")
-    failed(shop.octavia("plan"), f"no Airbyte API at {fake_api.url}")
+    # The SDK keeps a token per client: another one asks again.
+    failed(shop.octavia("plan", AIRBYTE_CLIENT_ID=str(uuid.uuid4())), f"no Airbyte API at {fake_api.url}")
     del fake_api.replies["POST /applications/token"]
     fake_api.replies["GET /workspaces"] = (404, "text/plain", "Not here")
     failed(shop.octavia("plan"), "answered 404: Not here", "is AIRBYTE_API_URL the base of a public API?")
@@ -128,6 +132,16 @@ def test_all_pages_are_read(shop: Any, fake_api: Any) -> None:
     lines = shop.octavia("list", "sources").stdout.splitlines()
     assert len(lines) == 250
     assert lines[-1].split() == ["source", "s249", "id-249"]
+
+
+def test_the_installed_command_exits_2_for_changes_and_1_for_errors(shop: Any) -> None:
+    command = [Path(sys.executable).parent / "octavia", "-C", str(shop.folder), "plan"]
+    environment = {**os.environ, **shop.env}
+    assert subprocess.run(command, env=environment, capture_output=True).returncode == 2
+    environment["AIRBYTE_API_URL"] = "http://127.0.0.1:9"
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: no Airbyte API at")
 
 
 def test_a_server_without_credentials_is_used_without_a_token(shop: Any, fake_api: Any) -> None:

@@ -1,0 +1,227 @@
+"""octavia against the real server, with the real Postgres source behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from airbyte_api import AirbyteAPI, api, errors, models
+from conftest import free_port, wait_for_http
+
+PASSWORD_VARIABLE = "SHOP_PASSWORD"
+TABLES = """
+create table users (id uuid primary key, email text, updated_at timestamptz not null);
+create table products (id uuid primary key, title text);
+create table payments (id uuid primary key, amount numeric(12, 2), updated_at timestamptz not null);
+"""
+
+
+@pytest.fixture(scope="module")
+def airbyte_env(postgres_server: Any, service_dir: Path) -> Iterator[dict[str, str]]:
+    """A running server's address and credentials, its metadata in a database of its own."""
+    postgres_server.ensure_role("octavia_metadata", "metadata")
+    postgres_server.ensure_database("octavia_metadata", "octavia_metadata")
+    port = free_port()
+    credentials = {"AIRBYTE_CLIENT_ID": "octavia-tests", "AIRBYTE_CLIENT_SECRET": "octavia-tests-secret"}
+    log = service_dir / "octavia-airbyte-server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                Path(sys.executable).parent / "airbyte-server",
+                *("--host", "127.0.0.1", "--port", str(port), "--data-dir", service_dir / "octavia-airbyte"),
+                "--database-url",
+                f"postgresql://octavia_metadata:metadata@{postgres_server.host}:{postgres_server.port}/octavia_metadata",
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **credentials},
+        )
+    url = f"http://127.0.0.1:{port}/api/public/v1"
+    wait_for_http(f"{url}/health", process, log)
+    yield {"AIRBYTE_API_URL": url, **credentials}
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def shop(project: Any, database: Any, airbyte_env: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The project, its source a real database, in a workspace of its own."""
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute(TABLES)
+    project.env |= airbyte_env | {
+        "SHOP_HOST": database.host,
+        "SHOP_PORT": str(database.port),
+        "SHOP_USER": database.user,
+        PASSWORD_VARIABLE: database.password,
+    }
+    project.edit(project.source, "database: shop", f"database: {database.name}")
+    workspace = models.WorkspaceCreateRequest(name=request.node.name)
+    created = sdk(airbyte_env).workspaces.create_workspace(request=workspace).workspace_response
+    assert created
+    project.env["AIRBYTE_WORKSPACE_ID"] = created.workspace_id
+    yield project
+
+
+def sdk(env: dict[str, str]) -> AirbyteAPI:
+    credentials = models.SchemeClientCredentials(
+        client_id=env["AIRBYTE_CLIENT_ID"],
+        client_secret=env["AIRBYTE_CLIENT_SECRET"],
+        token_url=f"{env['AIRBYTE_API_URL']}/applications/token",
+    )
+    return AirbyteAPI(
+        server_url=env["AIRBYTE_API_URL"], security=models.Security(client_credentials=credentials), timeout_ms=60_000
+    )
+
+
+def succeeded(result: subprocess.CompletedProcess[str], status: int = 0) -> str:
+    assert result.returncode == status, result.stdout + result.stderr
+    return result.stdout
+
+
+def test_apply_makes_the_workspace_as_declared_and_a_second_one_changes_nothing(shop: Any) -> None:
+    planned = succeeded(shop.octavia("plan"), 2)
+    assert "+ source shop" in planned
+    assert 'configuration.password: "${SHOP_PASSWORD}"' in planned
+    assert "+ streams.users: incremental | append_dedup, cursor updated_at, key id" in planned
+    assert "Plan: 3 to create, 0 to change, 0 as declared." in planned
+
+    applied = succeeded(shop.octavia("apply", "--yes"))
+    assert "created connection shop_to_warehouse" in applied
+
+    assert "No changes: 3 resource(s) are as declared." in succeeded(shop.octavia("plan"))
+    before = [shop.octavia("get", kind, name).stdout for kind, name in RESOURCES]
+    again = succeeded(shop.octavia("apply"))
+    assert "No changes" in again
+    assert "created" not in again and "changed" not in again
+    assert [shop.octavia("get", kind, name).stdout for kind, name in RESOURCES] == before
+    assert shop.env[PASSWORD_VARIABLE] not in planned + applied + again + "".join(before)
+
+
+RESOURCES = [("source", "shop"), ("destination", "warehouse"), ("connection", "shop_to_warehouse")]
+
+
+def test_list_and_get_show_what_is_there(shop: Any) -> None:
+    succeeded(shop.octavia("apply", "--yes"))
+    rows = [line.split() for line in succeeded(shop.octavia("list")).splitlines()]
+    assert [row[:2] for row in rows] == [list(resource) for resource in RESOURCES]
+    assert [row[2] for row in rows if row[0] == "source"] == [succeeded(shop.octavia("list", "sources")).split()[2]]
+    by_name = json.loads(succeeded(shop.octavia("get", "source", "shop")))
+    assert by_name == json.loads(succeeded(shop.octavia("get", "source", rows[0][2])))
+    assert by_name["configuration"]["password"] == "**********"
+    assert by_name["configuration"]["port"] == int(shop.env["SHOP_PORT"])
+    result = shop.octavia("get", "source", "nobody")
+    assert result.returncode == 1
+    assert "no source is named or has the id 'nobody'; there are: shop" in result.stderr
+
+
+def test_edits_are_planned_with_their_cost_and_applied(shop: Any) -> None:
+    succeeded(shop.octavia("apply", "--yes"))
+    shop.edit(shop.connection, "{name: products}", "{name: payments}")
+    shop.edit(shop.connection, "append_dedup", "append")
+    shop.edit(shop.connection, "configuration:\n", "configuration:\n  prefix: shop_\n")
+    shop.env["WAREHOUSE_ENDPOINT"] = "http://127.0.0.1:9"
+    planned = succeeded(shop.octavia("plan"), 2)
+    for line in (
+        '+ configuration.api_endpoint: "${WAREHOUSE_ENDPOINT:-}"',
+        '~ prefix: "" -> shop_',
+        "~ streams.users.sync_mode: incremental | append_dedup -> incremental | append",
+        "+ streams.payments: full_refresh | overwrite",
+        "- streams.products: full_refresh | overwrite",
+        "costs: no longer read; its table stays",
+        "Plan: 0 to create, 2 to change, 1 as declared.",
+    ):
+        assert line in planned
+    applied = succeeded(shop.octavia("apply", stdin="y\n"))
+    assert applied.endswith("changed destination warehouse\nchanged connection shop_to_warehouse\n")
+    assert "No changes" in succeeded(shop.octavia("plan"))
+    connection = json.loads(succeeded(shop.octavia("get", "connection", "shop_to_warehouse")))
+    assert connection["prefix"] == "shop_"
+    assert sorted(stream["name"] for stream in connection["configurations"]["streams"]) == ["payments", "users"]
+
+
+def test_a_key_taken_out_of_a_file_is_taken_out_of_the_configuration(shop: Any) -> None:
+    shop.env["WAREHOUSE_ENDPOINT"] = "http://127.0.0.1:9"
+    succeeded(shop.octavia("apply", "--yes"))
+    del shop.env["WAREHOUSE_ENDPOINT"]
+    assert '- configuration.api_endpoint: "http://127.0.0.1:9"' in succeeded(shop.octavia("apply", "--yes"))
+    assert "api_endpoint" not in json.loads(succeeded(shop.octavia("get", "destination", "warehouse")))["configuration"]
+
+
+def test_a_changed_password_arrives_though_it_cannot_be_compared(shop: Any, database: Any) -> None:
+    succeeded(shop.octavia("apply", "--yes"))
+    source_id = json.loads(succeeded(shop.octavia("get", "source", "shop")))["sourceId"]
+
+    def discover() -> int:
+        request = api.GetStreamPropertiesRequest(source_id=source_id, ignore_cache=True)
+        return sdk(shop.env).streams.get_stream_properties(request=request).status_code
+
+    with psycopg.connect(database.superuser_conninfo, autocommit=True) as connection:
+        connection.execute(f"alter role {database.user} password 'a-new-one'")
+    with pytest.raises(errors.SDKError, match="password"):
+        discover()
+    applied = succeeded(shop.octavia("apply", **{PASSWORD_VARIABLE: "a-new-one"}))
+    assert "source shop: Airbyte does not give secrets back to compare; apply always sends password again" in applied
+    assert "No changes" in applied
+    assert discover() == 200
+
+
+def test_a_stream_that_the_source_lacks_is_refused_and_changes_nothing(shop: Any) -> None:
+    succeeded(shop.octavia("apply", "--yes"))
+    before = shop.octavia("get", "connection", "shop_to_warehouse").stdout
+    shop.edit(shop.connection, "{name: products}", "{name: productz}")
+    result = shop.octavia("apply", "--yes")
+    assert result.returncode == 1
+    assert "connections/shop_to_warehouse/configuration.yaml" in result.stderr
+    assert "productz" in result.stderr
+    assert shop.octavia("get", "connection", "shop_to_warehouse").stdout == before
+
+
+def test_a_wrong_password_is_named_with_the_connection_that_needed_it(shop: Any) -> None:
+    result = shop.octavia("apply", "--yes", **{PASSWORD_VARIABLE: "wrong-but-secret"})
+    assert result.returncode == 1
+    assert "password" in result.stderr
+    assert "wrong-but-secret" not in result.stdout + result.stderr
+
+
+def test_a_configuration_that_the_connector_refuses_is_named(shop: Any) -> None:
+    result = shop.octavia("apply", "--yes", SHOP_PORT="not-a-port")
+    assert result.returncode == 1
+    assert "sources/shop/configuration.yaml" in result.stderr
+    assert "port" in result.stderr
+
+
+def test_one_file_can_be_applied_alone(shop: Any) -> None:
+    assert "Plan: 1 to create" in succeeded(shop.octavia("plan", "-f", "sources/shop/configuration.yaml"), 2)
+    succeeded(shop.octavia("apply", "--yes", "-f", "sources/shop/configuration.yaml"))
+    assert [line.split()[1] for line in succeeded(shop.octavia("list")).splitlines()] == ["shop"]
+    result = shop.octavia("apply", "--yes", "-f", str(shop.connection))
+    assert result.returncode == 1
+    assert "destination warehouse is not in the workspace: apply" in result.stderr
+    both = ("-f", str(shop.destination), "-f", str(shop.connection))
+    assert "created connection" in succeeded(shop.octavia("apply", "--yes", *both))
+
+
+def test_a_renamed_connection_is_announced_as_a_second_one(shop: Any) -> None:
+    succeeded(shop.octavia("apply", "--yes"))
+    shop.edit(shop.connection, "shop_to_warehouse", "shop_anew")
+    planned = succeeded(shop.octavia("plan"), 2)
+    assert "connection shop_to_warehouse already joins the same source and destination" in planned
+
+
+def test_settings_come_from_dotenv_files_and_the_environment_wins(shop: Any) -> None:
+    in_file = {name: shop.env.pop(name) for name in list(shop.env)}
+    (shop.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in in_file.items()))
+    assert "3 to create" in succeeded(shop.octavia("plan"), 2)
+    elsewhere = shop.folder.parent / "repository"
+    elsewhere.mkdir()
+    shop.folder.rename(elsewhere / "airbyte")
+    shop.folder = elsewhere
+    assert "3 to create" in succeeded(shop.octavia("plan"), 2)
+    assert shop.octavia("plan", AIRBYTE_API_URL="http://127.0.0.1:9").returncode == 1
