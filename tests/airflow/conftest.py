@@ -24,8 +24,7 @@ _HOME = Path(tempfile.mkdtemp(prefix="marketplace-airflow-"))
     f"""
 [core]
 load_examples = False
-dags_folder = {ROOT / "airflow" / "dags"}
-unit_test_mode = False
+dags_folder = {Path(__file__).parent / "miniature_dag"}
 [database]
 sql_alchemy_conn = sqlite:///{_HOME}/airflow.db
 [logging]

@@ -19,8 +19,12 @@ from dataclasses import dataclass
 
 from airflow.sdk.exceptions import AirflowException
 from google.cloud import bigquery
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from marketplace_pipeline.airbyte import Job, JobDetails, Stream, SyncConnection
+
+# The client's own patience with a warehouse that does not answer is ten minutes.
+_FIRST_CONTACT = DEFAULT_RETRY.with_timeout(60)
 
 
 class RawGateError(AirflowException):
@@ -52,7 +56,7 @@ def check_raw(
     if not connection.streams:
         raise RawGateError(f"Connection {connection.name} declares no stream: there is nothing to build on.")
     place = f"{client.project}.{dataset}"
-    existing = {table.table_id for table in client.list_tables(place)}
+    existing = {table.table_id for table in client.list_tables(place, retry=_FIRST_CONTACT)}
     tables = {stream.name: connection.prefix + stream.name for stream in connection.streams}
     missing = [f"{place}.{table} does not exist" for table in tables.values() if table not in existing]
     if missing:
