@@ -1,0 +1,203 @@
+"""Calls into Google's analyzer: options that make it BigQuery, and a small pool of instances on large stacks."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from zetasql.core.exceptions import ServerError
+from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
+from zetasql.wasi._pb2.zetasql.proto import options_pb2, simple_catalog_pb2
+from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
+from zetasql.wasi._pb2.zetasql.public import type_pb2
+from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2 as node_kinds
+
+from bq_emulator.model import BigQueryError
+from bq_emulator.sql import errors, wasm
+
+Result = TypeVar("Result")
+
+#: In the analyzer's maximum, not in BigQuery.
+NOT_IN_BIGQUERY = (
+    "FEATURE_TIMESTAMP_NANOS",
+    "FEATURE_TIMESTAMP_PICOS",
+    "FEATURE_JSON_TYPE_COMPARISON",
+    "FEATURE_LATERAL_COLUMN_REFERENCES",
+    "FEATURE_LATERAL_JOIN",
+    "FEATURE_MAP_TYPE",
+    "FEATURE_UUID_TYPE",
+    "FEATURE_ROW_TYPE",
+    "FEATURE_ANONYMIZATION",
+    "FEATURE_INSERT_ON_CONFLICT_CLAUSE",
+    "FEATURE_DML_RETURNING",
+    "FEATURE_FOR_UPDATE",
+    "FEATURE_MULTIWAY_UNNEST",
+)
+#: In BigQuery, not in the analyzer's maximum.
+ALSO_IN_BIGQUERY = (
+    "FEATURE_ALTER_COLUMN_SET_DATA_TYPE",
+    "FEATURE_ALTER_TABLE_RENAME_COLUMN",
+    "FEATURE_ALTER_VIEWS_ALTER_COLUMN_SET_OPTIONS",
+    "FEATURE_CREATE_VIEWS_WITH_COLUMN_OPTIONS",
+    "FEATURE_ALLOW_DASHES_IN_TABLE_NAME",
+    "FEATURE_CREATE_TABLE_CLONE",
+    "FEATURE_UNENFORCED_PRIMARY_KEYS",
+    "FEATURE_JSON_STRICT_NUMBER_PARSING",
+)
+
+
+class Analyzer:
+    """One instance of the analyzer with its options. Not thread-safe; lives on one thread of :class:`Pool`."""
+
+    def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        self._instance = wasm.Instance(wasm.compiled_analyzer())
+        self.options = self._bigquery_options()
+
+    def _bigquery_options(self) -> options_pb2.AnalyzerOptionsProto:
+        language = self._instance.call(
+            "GetLanguageOptions",
+            service.LanguageOptionsRequest(maximum_features=True),
+            options_pb2.LanguageOptionsProto,
+        )
+        numbers = public_options.LanguageFeature
+        features = set(language.enabled_language_features)
+        features -= {numbers.Value(name) for name in NOT_IN_BIGQUERY}
+        features |= {numbers.Value(name) for name in ALSO_IN_BIGQUERY}
+        del language.enabled_language_features[:]
+        language.enabled_language_features.extend(sorted(features))
+        language.product_mode = public_options.PRODUCT_EXTERNAL
+        language.name_resolution_mode = public_options.NAME_RESOLUTION_DEFAULT
+        del language.supported_statement_kinds[:]
+        language.supported_statement_kinds.extend(
+            number for name, number in node_kinds.ResolvedNodeKind.items() if name.endswith("_STMT")
+        )
+        language.reserved_keywords.append("QUALIFY")
+        options = self._instance.call(
+            "GetAnalyzerOptions", service.AnalyzerOptionsRequest(), options_pb2.AnalyzerOptionsProto
+        )
+        options.language_options.CopyFrom(language)
+        options.default_timezone = "UTC"
+        options.error_message_mode = public_options.ERROR_MESSAGE_ONE_LINE
+        options.prune_unused_columns = True
+        return options
+
+    def table_names(self, sql: str) -> list[tuple[str, ...]]:
+        """Paths of the tables a statement reads, as written."""
+        request = service.ExtractTableNamesFromStatementRequest(
+            sql_statement=sql, options=self.options.language_options
+        )
+        response = self._call("ExtractTableNamesFromStatement", request, service.ExtractTableNamesFromStatementResponse)
+        return [tuple(name.table_name_segment) for name in response.table_name]
+
+    def parse(self, sql: str) -> service.ParseResponse:
+        """The parse tree of a statement."""
+        request = service.ParseRequest(sql_statement=sql, options=self.options.language_options)
+        return self._call("Parse", request, service.ParseResponse)
+
+    def statements(self, sql: str) -> list[tuple[int, int]]:
+        """Byte ranges of the statements of a text."""
+        data = sql.encode()
+        ranges: list[tuple[int, int]] = []
+        position = 0
+        while data[position:].strip(b" \t\r\n;"):
+            request = service.ExtractTableNamesFromNextStatementRequest(options=self.options.language_options)
+            request.parse_resume_location.input = sql
+            request.parse_resume_location.byte_position = position
+            response = self._call(
+                "ExtractTableNamesFromNextStatement", request, service.ExtractTableNamesFromNextStatementResponse
+            )
+            ranges.append((position, response.resume_byte_position))
+            position = response.resume_byte_position
+        return ranges
+
+    def analyze(
+        self,
+        sql: str,
+        catalog: simple_catalog_pb2.SimpleCatalogProto,
+        options: options_pb2.AnalyzerOptionsProto,
+    ) -> service.AnalyzeResponse:
+        """The resolved statement.
+
+        Raises:
+            BigQueryError: what the analyzer found wrong.
+        """
+        request = service.AnalyzeRequest(sql_statement=sql, options=options, simple_catalog=catalog)
+        request.descriptor_pool_list.definitions.add().builtin.SetInParent()
+        return self._call("Analyze", request, service.AnalyzeResponse)
+
+    def catalog(self) -> simple_catalog_pb2.SimpleCatalogProto:
+        """An empty catalog with all of the analyzer's functions and BigQuery's aliases of types."""
+        catalog = simple_catalog_pb2.SimpleCatalogProto(name="catalog", file_descriptor_set_index=0)
+        catalog.builtin_function_options.language_options.CopyFrom(self.options.language_options)
+        for alias in ("INT", "SMALLINT", "INTEGER", "BIGINT", "TINYINT", "BYTEINT"):
+            catalog.named_type.add(name=alias).type.type_kind = type_pb2.TYPE_INT64
+        return catalog
+
+    def _call(self, method: str, request: wasm.message.Message, response: type[wasm.Response]) -> wasm.Response:
+        try:
+            return self._instance.call(method, request, response)
+        except ServerError as error:
+            raise errors.from_analyzer(error) from None
+        except wasm.AnalyzerCrash as crash:
+            self._start()
+            message = "The query is too complex to analyze: expressions are nested too deeply"
+            raise BigQueryError("invalidQuery", f"{message} ({crash})", "query") from crash
+
+
+class Pool:
+    """Threads that each own an analyzer. Work is submitted as a function of the analyzer.
+
+    Analysis and translation recurse as deep as the query does, so these threads have stacks of
+    :data:`wasm.THREAD_STACK_BYTES` (address space, not memory).
+    """
+
+    def __init__(self, size: int = 4) -> None:
+        self._work: queue.SimpleQueue[tuple[Future, Callable[[Analyzer], object]]] = queue.SimpleQueue()
+        self._size = size
+        self._idle = 0
+        self._threads = 0
+        self._lock = threading.Lock()
+
+    def run(self, work: Callable[[Analyzer], Result]) -> Result:
+        """Run ``work`` on a thread of the pool and give back its result or raise what it raised."""
+        future: Future = Future()
+        self._work.put((future, work))
+        with self._lock:
+            if self._idle == 0 and self._threads < self._size:
+                self._threads += 1
+                _start_with_large_stack(self._serve)
+        return future.result()
+
+    def _serve(self) -> None:
+        analyzer = None
+        while True:
+            with self._lock:
+                self._idle += 1
+            future, work = self._work.get()
+            with self._lock:
+                self._idle -= 1
+            try:
+                analyzer = analyzer or Analyzer()
+                future.set_result(work(analyzer))
+            except BaseException as error:
+                future.set_exception(error)
+
+
+_stack_lock = threading.Lock()
+
+
+def _start_with_large_stack(target: Callable[[], None]) -> None:
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 50_000))
+    with _stack_lock:
+        before = threading.stack_size(wasm.THREAD_STACK_BYTES)
+        try:
+            threading.Thread(target=target, name="sql-analyzer", daemon=True).start()
+        finally:
+            threading.stack_size(before)

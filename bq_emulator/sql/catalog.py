@@ -1,0 +1,154 @@
+"""Names: from paths as written in a query to tables of the engine's catalog, mounted for the analyzer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
+
+from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
+from bq_emulator.sql import types
+
+#: Identifiers in back-ticks, and everything that may hide one.
+_TOKENS = re.compile(
+    r"""(?P<comment>/\*.*?\*/|--[^\n]*|\#[^\n]*)
+      | (?P<string>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+      | (?P<name>`(?:\\.|[^`\\])*`)""",
+    re.DOTALL | re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A statement whose dotted back-ticked names are split, with the means to map positions back."""
+
+    sql: str
+    #: Offsets in ``sql`` (characters) at which one character was inserted.
+    inserted: tuple[int, ...]
+
+    def original_column(self, line: int, column: int) -> int:
+        """The 1-based column in the user's text for a position in ``sql``."""
+        start = 0
+        for _ in range(line - 1):
+            start = self.sql.find("\n", start) + 1
+        offset = start + column - 1
+        return column - sum(1 for place in self.inserted if start <= place < offset)
+
+    def restore(self, message: str) -> str:
+        """``message`` with its "[at line:column]" turned into "at [line:column]" of the user's text."""
+
+        def place(found: re.Match[str]) -> str:
+            line, column = int(found.group(1)), int(found.group(2))
+            return f"at [{line}:{self.original_column(line, column)}]"
+
+        return re.sub(r"\[at (\d+):(\d+)\]", place, message)
+
+
+def split_dotted_names(sql: str) -> Normalized:
+    """`` `p.d.t` `` → `` `p`.`d`.`t` ``. BigQuery reads both alike; the analyzer takes the first as one name. A dot
+    occurs in no other identifier of BigQuery, so all back-ticked names are treated the same."""
+    parts: list[str] = []
+    inserted: list[int] = []
+    length = last = 0
+    for found in _TOKENS.finditer(sql):
+        name = found.group("name")
+        if not name or "." not in name:
+            continue
+        parts.append(sql[last : found.start()])
+        length += len(parts[-1])
+        split = name[1:-1].split(".")
+        for position, segment in enumerate(split):
+            piece = f"`{segment}`" + ("." if position < len(split) - 1 else "")
+            parts.append(piece)
+            length += len(piece)
+            if position < len(split) - 1:  # "`a`.`b" stands for "`a.b"; two characters are new
+                inserted += [length - 2, length]
+        last = found.end()
+    parts.append(sql[last:])
+    return Normalized("".join(parts), tuple(inserted))
+
+
+def table_ref(path: tuple[str, ...], project: str, default_dataset: str | None) -> TableRef:
+    """The full name for a path of one to four segments.
+
+    Raises:
+        BigQueryError: invalidQuery, when a one-part name has no default dataset or the path is too long.
+    """
+    schema = next((place for place, part in enumerate(path) if part.upper() == "INFORMATION_SCHEMA"), None)
+    if schema is not None and schema < len(path) - 1:
+        path = (*path[:schema], f"INFORMATION_SCHEMA.{'.'.join(path[schema + 1 :]).upper()}")
+        if len(path) == 1:
+            return TableRef(project, default_dataset or "region-us", path[0])
+    if len(path) == 1:
+        if default_dataset is None:
+            message = f'Table "{path[0]}" must be qualified with a dataset (e.g. dataset.table).'
+            raise BigQueryError("invalid", message, path[0])
+        return TableRef(project, default_dataset, path[0])
+    if len(path) == 2:
+        return TableRef(project, path[0], path[1])
+    if len(path) == 3:
+        return TableRef(*path)
+    raise BigQueryError("invalidQuery", f'Invalid table name: "{".".join(path)}"', "query")
+
+
+def not_found(ref: TableRef, location: str = "US") -> BigQueryError:
+    """Google's wording for a missing table."""
+    message = f"Not found: Table {ref.project}:{ref.dataset}.{ref.table} was not found in location {location}"
+    return BigQueryError("notFound", message, "query")
+
+
+@dataclass
+class Mount:
+    """The small catalog of one query: each path exactly as written."""
+
+    proto: simple_catalog_pb2.SimpleCatalogProto
+    project: str
+    default_dataset: str | None
+    tables: dict[int, Table] = field(default_factory=dict)
+    _paths: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def add(self, path: tuple[str, ...], catalog: Catalog) -> None:
+        """Look ``path`` up and mount it.
+
+        Raises:
+            BigQueryError: notFound.
+        """
+        folded = tuple(part.lower() for part in path)
+        if folded in self._paths:
+            if self._paths[folded] != path:
+                names = f"{'.'.join(path)} and {'.'.join(self._paths[folded])}"
+                message = f"Tables that differ only in case in one query are not supported: {names}"
+                raise BigQueryError("notImplemented", message, "query")
+            return
+        ref = table_ref(path, self.project, self.default_dataset)
+        table = catalog.get_table(ref)
+        if table is None:
+            if not ref.table.startswith("INFORMATION_SCHEMA.") and not catalog.has_dataset(ref.project, ref.dataset):
+                message = f"Not found: Dataset {ref.project}:{ref.dataset} was not found in location US"
+                raise BigQueryError("notFound", message, "query")
+            raise not_found(ref)
+        self._paths[folded] = path
+        self._mount(path, table)
+
+    def add_if_present(self, path: tuple[str, ...], catalog: Catalog) -> None:
+        """Mount the target of an ALTER, which may be missing: whether that is an error the statement says."""
+        if tuple(part.lower() for part in path) not in self._paths:
+            table = catalog.get_table(table_ref(path, self.project, self.default_dataset))
+            if table is not None:
+                self.add(path, catalog)
+
+    def _mount(self, path: tuple[str, ...], table: Table) -> None:
+        home = self.proto
+        for part in path[:-1]:
+            for child in home.catalog:
+                if child.name == part:
+                    home = child
+                    break
+            else:
+                home = home.catalog.add(name=part)
+        number = len(self.tables) + 1
+        self.tables[number] = table
+        mounted = home.table.add(name=path[-1], serialization_id=number, full_name=str(table.ref))
+        for column in table.schema:
+            mounted.column.add(name=column.name, is_writable_column=True).type.CopyFrom(types.to_proto(column))

@@ -1,0 +1,40 @@
+"""Errors of the analyzer and of DuckDB in BigQuery's words."""
+
+from __future__ import annotations
+
+import re
+
+from zetasql.core.exceptions import ServerError
+
+from bq_emulator.model import BigQueryError
+
+#: Raised checks reach the user through a failing cast of this text: unlike DuckDB's ``error()`` a cast is not
+#: volatile, so it may stand inside TRY and does not hinder the optimizer.
+CHECK_MARK = "GoogleSQL: "
+
+_CHECK = re.compile(rf"Could not convert string '{CHECK_MARK}(.*)' to BOOL", re.DOTALL)
+_WORDING = (
+    (re.compile(r"Overflow in (\w+) of INT64 \((.*?)\)"), "int64 overflow: {1}"),
+    (re.compile(r"Overflow in (\w+) of DECIMAL.*?\((.*?)\)"), "numeric overflow: {1}"),
+    (re.compile(r"[Dd]ivision by zero"), "division by zero"),
+    (re.compile(r"More than one row returned by a subquery"), "Scalar subquery produced more than one element"),
+)
+
+
+def from_analyzer(error: ServerError) -> BigQueryError:
+    """What the analyzer found wrong with a statement. Positions are still those of the analyzed text."""
+    message = re.sub(r"^Code: \d+, Message: ", "", error.raw_error)
+    if int(error.code) == 12:
+        return BigQueryError("notImplemented", message, "query")
+    return BigQueryError("invalidQuery", message, "query")
+
+
+def from_duckdb(error: Exception) -> BigQueryError:
+    """A run-time error of DuckDB, raised by SQL that this package made, as invalidQuery in Google's wording."""
+    text = str(error)
+    if check := _CHECK.search(text):
+        return BigQueryError("invalidQuery", check.group(1), "query")
+    for pattern, wording in _WORDING:
+        if found := pattern.search(text):
+            return BigQueryError("invalidQuery", wording.format(*found.groups()), "query")
+    return BigQueryError("invalidQuery", re.sub(r"^[A-Z][\w ]* Error: ", "", text.split("\n\nLINE ")[0]), "query")

@@ -1,0 +1,1 @@
+"""Tables from the analyzer's function signatures to DuckDB."""

@@ -1,0 +1,163 @@
+"""Aggregate functions, alone and over windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bq_emulator.model import BigQueryError
+from bq_emulator.sql.functions.spec import Call
+
+
+@dataclass
+class AggregateCall(Call):
+    """``order_by`` are finished sort keys; ``having`` is (MAX or MIN, text); ``over`` the window, "" outside one."""
+
+    distinct: bool = False
+    nulls: str = "DEFAULT_NULL_HANDLING"
+    order_by: list[str] = field(default_factory=list)
+    limit: str | None = None
+    having: tuple[str, str] | None = None
+    where: str | None = None
+    over: str | None = None
+
+    def build(self, function: str, args: list[str] | None = None, *, where: str | None = None) -> str:
+        """``function`` of ``args`` (the call's own unless given) with DISTINCT, ORDER BY, filter and window."""
+        texts = self.args if args is None else args
+        inside = f"{'DISTINCT ' if self.distinct else ''}{', '.join(texts)}"
+        if self.order_by and not self.over:
+            inside += f" ORDER BY {', '.join(self.order_by)}"
+        text = f"{function}({inside})"
+        conditions = [each for each in (self.where, where) if each]
+        if conditions:
+            text += f" FILTER (WHERE {' AND '.join(conditions)})"
+        return f"{text} OVER {self.over}" if self.over else text
+
+    def refuse(self, what: str) -> BigQueryError:
+        message = f"{self.name.removeprefix('FN_')} with {what} is not supported by this emulator"
+        return BigQueryError("notImplemented", message, "query")
+
+    def plain(self) -> None:
+        """Refuse the modifiers that only some aggregates translate."""
+        if self.having is not None:
+            raise self.refuse("HAVING MAX or MIN")
+        if self.limit is not None:
+            raise self.refuse("LIMIT")
+
+
+Template = Callable[[AggregateCall], str]
+
+
+def _named(function: str, cast: str | None = None) -> Template:
+    def build(call: AggregateCall) -> str:
+        call.plain()
+        text = call.build(function)
+        return f"CAST({text} AS {cast})" if cast else text
+
+    return build
+
+
+def _count(call: AggregateCall) -> str:
+    call.plain()
+    return call.build("count")
+
+
+def _count_star(call: AggregateCall) -> str:
+    return call.build("count", ["*"])
+
+
+def _countif(call: AggregateCall) -> str:
+    call.plain()
+    if call.distinct:
+        raise call.refuse("DISTINCT")
+    return call.build("count", ["*"], where=call.args[0])
+
+
+def _avg_numeric(call: AggregateCall) -> str:
+    call.plain()
+    return call.context.apply("bq_numeric_avg({0}, {1})", [call.build("sum"), call.build("count")])
+
+
+def _extremum(function: str, by: str) -> Template:
+    """MIN and MAX; a FLOAT64 NaN wins both (DuckDB thinks it the greatest). HAVING picks by another value."""
+
+    def build(call: AggregateCall) -> str:
+        if call.limit is not None:
+            raise call.refuse("LIMIT")
+        if call.having is not None:
+            raise call.refuse("HAVING MAX or MIN")
+        text = call.build(function)
+        if function == "min" and call.type(0).name == "FLOAT64":
+            any_nan = call.build("bool_or", [f"isnan({call.args[0]})"])
+            return f"CASE WHEN {any_nan} THEN 'nan'::DOUBLE ELSE {text} END"
+        return text
+
+    return build
+
+
+def _any_value(call: AggregateCall) -> str:
+    if call.having is None:
+        return call.build("any_value")
+    kind, key = call.having
+    return call.build("arg_max_null" if kind == "MAX" else "arg_min_null", [call.args[0], key])
+
+
+def _array_agg(call: AggregateCall) -> str:
+    """NULL for no rows. NULL elements stay, as in Google's evaluator; only a result may not hold them."""
+    if call.having is not None:
+        raise call.refuse("HAVING MAX or MIN")
+    skip = f"{call.args[0]} IS NOT NULL" if call.nulls == "IGNORE_NULLS" else None
+    text = call.build("list", where=skip)
+    return f"list_slice({text}, 1, {call.limit})" if call.limit is not None else text
+
+
+def _string_agg(call: AggregateCall) -> str:
+    separator = call.args[1] if len(call.args) > 1 else "','"
+    if call.having is not None:
+        raise call.refuse("HAVING MAX or MIN")
+    if call.limit is None:
+        return call.build("string_agg", [call.args[0], separator])
+    items = call.build("list", [call.args[0]], where=f"{call.args[0]} IS NOT NULL")
+    return f"array_to_string(list_slice({items}, 1, {call.limit}), {separator})"
+
+
+def _array_concat_agg(call: AggregateCall) -> str:
+    text = call.build("list", where=f"{call.args[0]} IS NOT NULL")
+    return f"flatten(list_slice({text}, 1, {call.limit}))" if call.limit is not None else f"flatten({text})"
+
+
+AGGREGATE: dict[str, Template] = {
+    "FN_COUNT_STAR": _count_star,
+    "FN_COUNT": _count,
+    "FN_COUNTIF": _countif,
+    "FN_APPROX_COUNT_DISTINCT": lambda call: call.build("count", [f"DISTINCT {call.args[0]}"]),
+    "FN_SUM_INT64": _named("sum", "BIGINT"),
+    "FN_SUM_DOUBLE": _named("sum"),
+    "FN_SUM_NUMERIC": _named("sum", "DECIMAL(38,9)"),
+    "FN_AVG_INT64": _named("avg"),
+    "FN_AVG_DOUBLE": _named("avg"),
+    "FN_AVG_NUMERIC": _avg_numeric,
+    "FN_MIN": _extremum("min", "arg_min"),
+    "FN_MAX": _extremum("max", "arg_max"),
+    "FN_ANY_VALUE": _any_value,
+    "FN_ARRAY_AGG": _array_agg,
+    "FN_ARRAY_CONCAT_AGG": _array_concat_agg,
+    "FN_STRING_AGG_STRING": _string_agg,
+    "FN_STRING_AGG_DELIM_STRING": _string_agg,
+    "FN_LOGICAL_OR": _named("bool_or"),
+    "FN_LOGICAL_AND": _named("bool_and"),
+    "FN_BIT_AND_INT64": _named("bit_and"),
+    "FN_BIT_OR_INT64": _named("bit_or"),
+    "FN_BIT_XOR_INT64": _named("bit_xor"),
+    "FN_STDDEV_SAMP": _named("stddev_samp"),
+    "FN_STDDEV_POP": _named("stddev_pop"),
+    "FN_VAR_SAMP": _named("var_samp"),
+    "FN_VAR_POP": _named("var_pop"),
+    "FN_STDDEV_SAMP_NUMERIC": _named("stddev_samp"),
+    "FN_STDDEV_POP_NUMERIC": _named("stddev_pop"),
+    "FN_VAR_SAMP_NUMERIC": _named("var_samp"),
+    "FN_VAR_POP_NUMERIC": _named("var_pop"),
+    "FN_CORR": _named("corr"),
+    "FN_COVAR_SAMP": _named("covar_samp"),
+    "FN_COVAR_POP": _named("covar_pop"),
+}

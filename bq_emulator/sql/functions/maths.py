@@ -1,0 +1,157 @@
+"""Arithmetic and mathematical functions. INT64 and NUMERIC are exact and fail on overflow, as DuckDB's are."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bq_emulator.sql import types
+from bq_emulator.sql.functions.spec import Call, Template, by_count, render
+from bq_emulator.sql.resolved import Node
+
+
+def _integer_operand(call: Call, place: int) -> str | None:
+    """The INT64 text under an implicit cast to NUMERIC, if that is what the argument is."""
+    node = call.nodes[place]
+    if node.kind != "Cast" or types.from_proto(node.expr.type).name != "INT64" or node.return_null_on_error:
+        return None
+    from bq_emulator.sql.translate.expr import expression
+
+    return expression(call.context, node.expr)
+
+
+def _small_constant(node: Node) -> str | None:
+    """A NUMERIC constant with as few digits after the point as it needs."""
+    from bq_emulator.sql import literal
+
+    if node.kind != "Literal":
+        return None
+    value = literal.from_proto(node.value.value, types.from_proto(node.type))
+    if value is None:
+        return None
+    value = value.normalize() if value else Decimal(0)
+    scale = max(0, -value.as_tuple().exponent)
+    digits = max(len(value.as_tuple().digits) + max(0, value.as_tuple().exponent), scale + 1)
+    return f"({value:f})::DECIMAL({digits},{scale})" if scale <= 4 and digits <= 18 else None
+
+
+def _multiply_numeric(call: Call) -> str:
+    """DECIMAL(38,9) × DECIMAL(38,9) has 18 digits after the point in DuckDB and overflows at 10^20: a whole factor
+    needs none of them, and products that do overflow are computed the long way."""
+    for place in (0, 1):
+        whole = _integer_operand(call, place)
+        if whole is not None:
+            return f"({call.args[1 - place]} * {whole})"
+    for place in (0, 1):
+        constant = _small_constant(call.nodes[place])
+        if constant is not None and constant.endswith(",0)"):
+            return f"({call.args[1 - place]} * {constant})"
+    wide = "bq_numeric_mul_wide({0}, {1})"
+    args = [_small_constant(node) or arg for node, arg in zip(call.nodes, call.args, strict=True)]
+    fast = "TRY(CAST({0} * {1} AS DECIMAL(38,9)))"
+    return call.context.apply(f"coalesce({fast}, {wide.replace('{0}', '({0})::DECIMAL(38,9)')})", args)
+
+
+def _round_numeric(function: str) -> Template:
+    """ROUND or TRUNC of a NUMERIC; DuckDB wants the number of digits constant and 0 to 9."""
+
+    def rounded(call: Call) -> str:
+        digits = call.constant(1) if len(call.args) > 1 and call.nodes[1].kind == "Literal" else 0
+        if len(call.args) > 1 and (call.nodes[1].kind != "Literal" or digits is None or not 0 <= digits <= 8):
+            return call.context.apply(f"bq_numeric_{function}({{0}}, {{1}})", call.args)
+        return f"CAST({function}({call.args[0]}, {digits}) AS DECIMAL(38,9))"
+
+    return rounded
+
+
+def _unary(function: str) -> dict[str, Template]:
+    return {f"FN_{function.upper()}_DOUBLE": f"{function}({{0}})"}
+
+
+def _divide_double(call: Call) -> str:
+    divisor = call.nodes[1]
+    if divisor.kind == "Literal" and call.constant(1):
+        return render("({0} / {1})", call.args)
+    return call.context.apply("bq_float_div({0}, {1})", call.args)
+
+
+_LOG_CHECK = "bq_check({0} > 0, 'Floating point error in function: LN(' || {0} || ')', ln({0}))"
+
+SCALAR: dict[str, Template] = {
+    "FN_ADD_INT64": "({0} + {1})",
+    "FN_ADD_DOUBLE": "({0} + {1})",
+    "FN_ADD_NUMERIC": "({0} + {1})",
+    "FN_SUBTRACT_INT64": "({0} - {1})",
+    "FN_SUBTRACT_DOUBLE": "({0} - {1})",
+    "FN_SUBTRACT_NUMERIC": "({0} - {1})",
+    "FN_MULTIPLY_INT64": "({0} * {1})",
+    "FN_MULTIPLY_DOUBLE": "({0} * {1})",
+    "FN_MULTIPLY_NUMERIC": _multiply_numeric,
+    "FN_DIVIDE_DOUBLE": _divide_double,
+    "FN_DIVIDE_NUMERIC": "bq_numeric_div({0}, {1})",
+    "FN_UNARY_MINUS_INT64": "(- {0})",
+    "FN_UNARY_MINUS_DOUBLE": "(- {0})",
+    "FN_UNARY_MINUS_NUMERIC": "(- {0})",
+    "FN_SAFE_ADD_INT64": "TRY({0} + {1})",
+    "FN_SAFE_ADD_DOUBLE": "TRY({0} + {1})",
+    "FN_SAFE_ADD_NUMERIC": "TRY({0} + {1})",
+    "FN_SAFE_SUBTRACT_INT64": "TRY({0} - {1})",
+    "FN_SAFE_SUBTRACT_DOUBLE": "TRY({0} - {1})",
+    "FN_SAFE_SUBTRACT_NUMERIC": "TRY({0} - {1})",
+    "FN_SAFE_MULTIPLY_INT64": "TRY({0} * {1})",
+    "FN_SAFE_MULTIPLY_DOUBLE": "TRY({0} * {1})",
+    "FN_SAFE_MULTIPLY_NUMERIC": lambda call: f"TRY({_multiply_numeric(call)})",
+    "FN_SAFE_UNARY_MINUS_INT64": "TRY(- {0})",
+    "FN_SAFE_UNARY_MINUS_DOUBLE": "(- {0})",
+    "FN_SAFE_UNARY_MINUS_NUMERIC": "TRY(- {0})",
+    "FN_SAFE_DIVIDE_DOUBLE": "({0} / nullif({1}, 0))",
+    "FN_SAFE_DIVIDE_NUMERIC": "TRY(bq_numeric_div({0}, nullif({1}, 0)))",
+    "FN_IEEE_DIVIDE_DOUBLE": "CASE WHEN {1} = 0 THEN CASE WHEN {0} = 0 OR isnan({0}) THEN 'nan'::DOUBLE "
+    "WHEN {0} > 0 THEN 'inf'::DOUBLE ELSE '-inf'::DOUBLE END ELSE {0} / {1} END",
+    "FN_DIV_INT64": "bq_check({1} <> 0, 'division by zero: ' || {0} || ' / ' || {1}, {0} // {1})",
+    "FN_DIV_NUMERIC": "bq_numeric_trunc(bq_numeric_div({0}, {1}), 0)",
+    "FN_MOD_INT64": "bq_check({1} <> 0, 'division by zero: MOD(' || {0} || ', ' || {1} || ')', {0} % {1})",
+    "FN_MOD_NUMERIC": "bq_check({1} <> 0, 'division by zero', {0} % {1})",
+    "FN_BITWISE_AND_INT64": "({0} & {1})",
+    "FN_BITWISE_OR_INT64": "({0} | {1})",
+    "FN_BITWISE_XOR_INT64": "xor({0}, {1})",
+    "FN_BITWISE_NOT_INT64": "(~ {0})",
+    "FN_BIT_COUNT_INT64": "CAST(bit_count({0}) AS BIGINT)",
+    "FN_ABS_INT64": "abs({0})",
+    "FN_ABS_DOUBLE": "abs({0})",
+    "FN_ABS_NUMERIC": "abs({0})",
+    "FN_SIGN_INT64": "CAST(sign({0}) AS BIGINT)",
+    "FN_SIGN_DOUBLE": "CAST(sign({0}) AS DOUBLE)",
+    "FN_SIGN_NUMERIC": "CAST(sign({0}) AS DECIMAL(38,9))",
+    "FN_ROUND_DOUBLE": "round({0})",
+    "FN_ROUND_WITH_DIGITS_DOUBLE": "round({0}, CAST({1} AS INTEGER))",
+    "FN_ROUND_NUMERIC": _round_numeric("round"),
+    "FN_ROUND_WITH_DIGITS_NUMERIC": _round_numeric("round"),
+    "FN_TRUNC_DOUBLE": "trunc({0})",
+    "FN_TRUNC_WITH_DIGITS_DOUBLE": "trunc({0}, CAST({1} AS INTEGER))",
+    "FN_TRUNC_NUMERIC": "CAST(trunc({0}) AS DECIMAL(38,9))",
+    "FN_TRUNC_WITH_DIGITS_NUMERIC": "bq_numeric_trunc({0}, {1})",
+    "FN_CEIL_DOUBLE": "ceil({0})",
+    "FN_CEIL_NUMERIC": "CAST(ceil({0}) AS DECIMAL(38,9))",
+    "FN_FLOOR_DOUBLE": "floor({0})",
+    "FN_FLOOR_NUMERIC": "CAST(floor({0}) AS DECIMAL(38,9))",
+    "FN_POW_DOUBLE": "pow({0}, {1})",
+    "FN_SQRT_DOUBLE": "bq_check({0} >= 0, 'Floating point error in function: SQRT(' || {0} || ')', sqrt({0}))",
+    "FN_EXP_DOUBLE": "bq_finite(exp({0}), 'Floating point error in function: EXP')",
+    "FN_NATURAL_LOGARITHM_DOUBLE": _LOG_CHECK,
+    "FN_DECIMAL_LOGARITHM_DOUBLE": _LOG_CHECK.replace("LN", "LOG10").replace("ln(", "log10("),
+    "FN_LOGARITHM_DOUBLE": by_count((1, _LOG_CHECK), (2, "(ln({0}) / ln({1}))")),
+    "FN_CBRT_DOUBLE": "cbrt({0})",
+    "FN_PI_DOUBLE": "pi()",
+    "FN_RAND": "random()",
+    "FN_ATAN2_DOUBLE": "atan2({0}, {1})",
+    **{
+        entry: template
+        for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh")
+        for entry, template in _unary(name).items()
+    },
+    **{
+        f"FN_{name}_{kind}": template
+        for kind in ("INT64", "DOUBLE", "NUMERIC")
+        for name, template in (("ZEROIFNULL", "coalesce({0}, 0)"), ("NULLIFZERO", "nullif({0}, 0)"))
+    },
+}

@@ -1,0 +1,97 @@
+"""Comparisons, logic, conditionals and NULL handling."""
+
+from __future__ import annotations
+
+from bq_emulator.sql.functions.spec import Call, Template, render
+
+
+def _comparison(operator: str) -> Template:
+    """In DuckDB NaN equals itself and is greater than every number; in GoogleSQL every comparison with it is false
+    (``!=`` true). Guards are added for FLOAT64 only, and not for the side that is a constant."""
+
+    def compare(call: Call) -> str:
+        plain = f"({{0}} {operator} {{1}})"
+        if call.type(0).name != "FLOAT64":
+            return render(plain, call.args)
+        guarded = {"=": (0,), "<>": (0,), "<": (1,), "<=": (1,), ">": (0,), ">=": (0,)}[operator]
+        places = [place for place in guarded if call.nodes[place].kind != "Literal"]
+        if not places:
+            return render(plain, call.args)
+        test = " OR " if operator == "<>" else " AND NOT "
+        return call.context.apply(f"({plain}{''.join(f'{test}isnan({{{place}}})' for place in places)})", call.args)
+
+    return compare
+
+
+def _between(call: Call) -> str:
+    if call.type(0).name == "FLOAT64":
+        return call.context.apply("({0} >= {1} AND {0} <= {2} AND NOT isnan({0}) AND NOT isnan({2}))", call.args)
+    return render("({0} BETWEEN {1} AND {2})", call.args)
+
+
+def _in(call: Call) -> str:
+    return f"({call.args[0]} IN ({', '.join(call.args[1:])}))"
+
+
+def _case_no_value(call: Call) -> str:
+    arms = zip(call.args[0:-1:2], call.args[1:-1:2], strict=True)
+    return f"CASE {' '.join(f'WHEN {test} THEN {value}' for test, value in arms)} ELSE {call.args[-1]} END"
+
+
+def _case_with_value(call: Call) -> str:
+    arms = zip(call.args[1:-1:2], call.args[2:-1:2], strict=True)
+    tests = " ".join(f"WHEN {test} THEN {value}" for test, value in arms)
+    return f"CASE {call.args[0]} {tests} ELSE {call.args[-1]} END"
+
+
+def _extremum(function: str) -> Template:
+    """GREATEST and LEAST are NULL if any argument is; DuckDB skips NULLs."""
+
+    def pick(call: Call) -> str:
+        holes = [f"{{{place}}}" for place in range(len(call.args))]
+        missing = " OR ".join(f"{hole} IS NULL" for hole in holes)
+        return call.context.apply(f"CASE WHEN {missing} THEN NULL ELSE {function}({', '.join(holes)}) END", call.args)
+
+    return pick
+
+
+def _error(call: Call) -> str:
+    # Typed NULL as the other arm: DuckDB's error() has no type of its own.
+    return f"CASE WHEN true THEN error({call.args[0]}) ELSE NULL::{call.result.duckdb()} END"
+
+
+SCALAR: dict[str, Template] = {
+    "FN_EQUAL": _comparison("="),
+    "FN_NOT_EQUAL": _comparison("<>"),
+    "FN_LESS": _comparison("<"),
+    "FN_LESS_OR_EQUAL": _comparison("<="),
+    "FN_GREATER": _comparison(">"),
+    "FN_GREATER_OR_EQUAL": _comparison(">="),
+    "FN_DISTINCT": "({0} IS DISTINCT FROM {1})",
+    "FN_NOT_DISTINCT": "({0} IS NOT DISTINCT FROM {1})",
+    "FN_BETWEEN": _between,
+    "FN_IN": _in,
+    "FN_IN_ARRAY": "({0} = ANY(SELECT unnest({1})))",
+    "FN_IS_NULL": "({0} IS NULL)",
+    "FN_IS_TRUE": "({0} IS TRUE)",
+    "FN_IS_FALSE": "({0} IS FALSE)",
+    "FN_NOT": "(NOT {0})",
+    "FN_IF": "CASE WHEN {0} THEN {1} ELSE {2} END",
+    "FN_CASE_NO_VALUE": _case_no_value,
+    "FN_CASE_WITH_VALUE": _case_with_value,
+    "FN_COALESCE": "coalesce({*})",
+    "FN_IFNULL": "coalesce({0}, {1})",
+    "FN_NULLIF": "nullif({0}, {1})",
+    "FN_GREATEST": _extremum("greatest"),
+    "FN_LEAST": _extremum("least"),
+    "FN_IFERROR": "coalesce(TRY({0}), {1})",
+    "FN_NULLIFERROR": "TRY({0})",
+    "FN_ERROR": _error,
+    "FN_SESSION_USER": "'emulator@localhost'",
+    "FN_GENERATE_UUID": "CAST(uuid() AS VARCHAR)",
+}
+# Flat chains of these are made by the translator itself; the entries serve SAFE calls.
+SCALAR |= {
+    "FN_AND": lambda call: f"({' AND '.join(call.args)})",
+    "FN_OR": lambda call: f"({' OR '.join(call.args)})",
+}

@@ -1,0 +1,144 @@
+"""STRING and BYTES functions. Positions and lengths count characters of a STRING, bytes of BYTES."""
+
+from __future__ import annotations
+
+import re
+
+from bq_emulator.model import BigQueryError
+from bq_emulator.sql import literal
+from bq_emulator.sql.functions.spec import Call, Template, by_count, render
+
+
+def _like(call: Call) -> str:
+    pattern = call.nodes[1]
+    if pattern.kind == "Literal" and "\\" not in (call.constant(1) or ""):
+        return render("({0} LIKE {1})", call.args)
+    return render("({0} LIKE {1} ESCAPE '\\')", call.args)
+
+
+def _groups(call: Call, position: int = 1) -> int:
+    """The number of capturing groups of a constant pattern."""
+    pattern = call.constant(position) or ""
+    bare = re.sub(r"\\Q.*?\\E|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]", "", pattern, flags=re.DOTALL)
+    return len(re.findall(r"\((?!\?)|\(\?P?<(?![=!])", bare))
+
+
+def _regexp_extract(call: Call) -> str:
+    groups = _groups(call)
+    if groups > 1:
+        message = "Regular expressions passed into extraction functions must not have more than 1 capturing group"
+        raise BigQueryError("invalidQuery", message, "query")
+    if len(call.args) > 2:
+        raise BigQueryError("notImplemented", "REGEXP_EXTRACT with position is not supported by this emulator", "query")
+    # The list form tells "no match" from "matched nothing", which regexp_extract gives the same ''.
+    return render(f"list_extract(regexp_extract_all({{0}}, {{1}}, {groups}), 1)", call.args)
+
+
+def _regexp_extract_all(call: Call) -> str:
+    return render(f"regexp_extract_all({{0}}, {{1}}, {_groups(call)})", call.args)
+
+
+def _trim(function: str) -> Template:
+    return by_count((1, f"{function}({{0}}, {_WHITESPACE})"), (2, f"{function}({{0}}, {{1}})"))
+
+
+_WHITESPACE = "E' \\t\\n\\r\\x0b\\x0c\\u00a0\\u3000\\u2003'"
+_INITCAP_DELIMITERS = literal.text(" \t\n\r\v\f[](){}/|<>!?@\"^#$&~_,.:;*%+-'`=\\")
+
+
+def _format(call: Call) -> str:
+    """FORMAT with %s, %d, %t, %i and %%, the text between them as it stands."""
+    pattern = call.constant(0)
+    if pattern is None:
+        return "NULL::VARCHAR"
+    from bq_emulator.sql.functions.casts import cast_to_string
+
+    parts: list[str] = []
+    place = 1
+    for piece in re.findall(r"%%|%[^%a-zA-Z]*[a-zA-Z]|[^%]+", pattern):
+        if piece == "%%":
+            parts.append("'%'")
+        elif piece.startswith("%"):
+            if place >= len(call.args):
+                raise BigQueryError("invalidQuery", f"Too few arguments to FORMAT for pattern {pattern!r}", "query")
+            kind, value = call.type(place), call.args[place]
+            if piece in ("%d", "%i") and kind.name == "INT64":
+                parts.append(f"CAST({value} AS VARCHAR)")
+            elif piece == "%s" and kind.name == "STRING":
+                parts.append(value)
+            elif piece == "%t" and kind.name not in ("STRUCT", "ARRAY", "BYTES", "JSON", "INTERVAL"):
+                parts.append(cast_to_string(call.context, value, kind))
+            elif (found := re.fullmatch(r"%(0?)(\d+)d", piece)) and kind.name == "INT64":
+                parts.append(f"printf('%{found[1]}{found[2]}d', {value})")
+            elif (found := re.fullmatch(r"%\.(\d+)f", piece)) and kind.name == "FLOAT64":
+                parts.append(f"printf('%.{found[1]}f', {value})")
+            else:
+                message = f"FORMAT with {piece} for {kind} is not supported by this emulator"
+                raise BigQueryError("notImplemented", message, "query")
+            place += 1
+        else:
+            parts.append(literal.text(piece))
+    if place != len(call.args):
+        raise BigQueryError("invalidQuery", f"Too many arguments to FORMAT for pattern {pattern!r}", "query")
+    return f"({' || '.join(parts) or literal.text('')})"
+
+
+SCALAR: dict[str, Template] = {
+    "FN_CONCAT_STRING": lambda call: f"({' || '.join(call.args)})",
+    "FN_CONCAT_BYTES": lambda call: f"({' || '.join(call.args)})",
+    "FN_CONCAT_OP_STRING": "({0} || {1})",
+    "FN_CONCAT_OP_BYTES": "({0} || {1})",
+    "FN_STRING_LIKE": _like,
+    "FN_UPPER_STRING": "upper({0})",
+    "FN_LOWER_STRING": "lower({0})",
+    "FN_LENGTH_STRING": "length({0})",
+    "FN_CHAR_LENGTH_STRING": "length({0})",
+    "FN_LENGTH_BYTES": "octet_length({0})",
+    "FN_BYTE_LENGTH_STRING": "octet_length(encode({0}))",
+    "FN_BYTE_LENGTH_BYTES": "octet_length({0})",
+    "FN_TRIM_STRING": _trim("trim"),
+    "FN_LTRIM_STRING": _trim("ltrim"),
+    "FN_RTRIM_STRING": _trim("rtrim"),
+    "FN_SUBSTR_STRING": by_count((2, "bq_substr_from({0}, {1})"), (3, "bq_substr({0}, {1}, {2})")),
+    "FN_SUBSTR_BYTES": by_count(
+        (2, "bq_bytes_substr({0}, {1}, octet_length({0}))"), (3, "bq_bytes_substr({0}, {1}, {2})")
+    ),
+    "FN_LEFT_STRING": "bq_check({1} >= 0, 'Second argument in LEFT() cannot be negative', substring({0}, 1, {1}))",
+    "FN_RIGHT_STRING": "bq_check({1} >= 0, 'Second argument in RIGHT() cannot be negative', right({0}, {1}))",
+    "FN_REPLACE_STRING": "CASE WHEN {1} = '' THEN {0} ELSE replace({0}, {1}, {2}) END",
+    "FN_REVERSE_STRING": "reverse({0})",
+    "FN_REPEAT_STRING": "bq_check({1} >= 0, 'Second argument in REPEAT cannot be negative', repeat({0}, {1}))",
+    "FN_STARTS_WITH_STRING": "starts_with({0}, {1})",
+    "FN_ENDS_WITH_STRING": "ends_with({0}, {1})",
+    "FN_STRPOS_STRING": "CAST(strpos({0}, {1}) AS BIGINT)",
+    "FN_INSTR_STRING": by_count((2, "CAST(strpos({0}, {1}) AS BIGINT)")),
+    "FN_SPLIT_STRING": by_count((1, "string_split({0}, ',')"), (2, "string_split({0}, {1})")),
+    "FN_LPAD_STRING": by_count(
+        (2, "lpad({0}, CAST({1} AS INTEGER), ' ')"), (3, "lpad({0}, CAST({1} AS INTEGER), {2})")
+    ),
+    "FN_RPAD_STRING": by_count(
+        (2, "rpad({0}, CAST({1} AS INTEGER), ' ')"), (3, "rpad({0}, CAST({1} AS INTEGER), {2})")
+    ),
+    "FN_INITCAP_STRING": by_count((1, f"bq_initcap({{0}}, {_INITCAP_DELIMITERS})"), (2, "bq_initcap({0}, {1})")),
+    "FN_TRANSLATE_STRING": "translate({0}, {1}, {2})",
+    "FN_ASCII_STRING": "CAST(CASE WHEN {0} = '' THEN 0 ELSE ascii({0}) END AS BIGINT)",
+    "FN_UNICODE_STRING": "CAST(CASE WHEN {0} = '' THEN 0 ELSE unicode({0}) END AS BIGINT)",
+    "FN_CHR_STRING": "chr(CAST({0} AS INTEGER))",
+    "FN_REGEXP_CONTAINS_STRING": "regexp_matches({0}, {1})",
+    "FN_REGEXP_EXTRACT_STRING": _regexp_extract,
+    "FN_REGEXP_EXTRACT_ALL_STRING": _regexp_extract_all,
+    "FN_REGEXP_REPLACE_STRING": "regexp_replace({0}, {1}, {2}, 'g')",
+    "FN_FORMAT_STRING": _format,
+    "FN_TO_HEX": "lower(hex({0}))",
+    "FN_FROM_HEX": "unhex(CASE WHEN length({0}) % 2 = 0 THEN {0} ELSE '0' || {0} END)",
+    "FN_TO_BASE64": "to_base64({0})",
+    "FN_FROM_BASE64": "from_base64({0})",
+    "FN_MD5_STRING": "unhex(md5({0}))",
+    "FN_MD5_BYTES": "unhex(md5({0}))",
+    "FN_SHA1_STRING": "unhex(sha1({0}))",
+    "FN_SHA1_BYTES": "unhex(sha1({0}))",
+    "FN_SHA256_STRING": "unhex(sha256({0}))",
+    "FN_SHA256_BYTES": "unhex(sha256({0}))",
+    "FN_EDIT_DISTANCE": by_count((2, "CAST(levenshtein({0}, {1}) AS BIGINT)")),
+    "FN_NORMALIZE_STRING": by_count((1, "nfc_normalize({0})")),
+}

@@ -1,0 +1,209 @@
+"""DuckDB settings and macros that the translated SQL relies on. Run :data:`SETUP_SQL` on every connection or cursor
+(macros are temporary; everything is idempotent).
+
+A macro's argument is expanded as often as the body names it, so the translator binds arguments that are more than a
+column or constant before it calls one (see ``translate.context.bind``).
+"""
+
+from __future__ import annotations
+
+from bq_emulator.sql.errors import CHECK_MARK
+
+SETTINGS = (
+    "SET TimeZone = 'UTC'",
+    "SET max_expression_depth = 20000",
+    "SET preserve_insertion_order = true",
+)
+
+#: ``bq_check(ok, message, value)``: value where ``ok`` is true or NULL, else the error ``message``.
+_CHECK = f"""CASE WHEN CASE WHEN (ok) IS NOT FALSE THEN true ELSE CAST('{CHECK_MARK}' || (message) AS BOOLEAN) END
+    THEN (value) END"""
+
+#: One NUMERIC as a whole number of 10^-9 units, and back.
+_UNITS = "CAST(replace(CAST((x) AS VARCHAR), '.', '') AS HUGEINT)"
+_FROM_UNITS = """CAST((u) // 1000000000 AS DECIMAL(38,9)) + CAST((u) % 1000000000 AS DECIMAL(10,0)) * 0.000000001"""
+
+MACROS: dict[str, tuple[str, str]] = {
+    "bq_check": ("ok, message, value", _CHECK),
+    "bq_units": ("x", _UNITS),
+    "bq_from_units": ("u", _FROM_UNITS),
+    # |a|·|b| = a·(whole part of b) + (whole part of a)·(fraction of b) + fractions' product, rounded half up; only the
+    # last term needs rounding, and no term overflows unless the result does.
+    "bq_mul_units": (
+        "a, b",
+        """CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
+        abs(a) * (abs(b) // 1000000000) + (abs(a) // 1000000000) * (abs(b) % 1000000000)
+        + ((abs(a) % 1000000000) * (abs(b) % 1000000000) + 500000000) // 1000000000)""",
+    ),
+    "bq_div_units": (
+        "a, b",
+        """CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
+        (abs(a) // abs(b)) * 1000000000 + ((abs(a) % abs(b)) * 1000000000) // abs(b)
+        + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END)""",
+    ),
+    "bq_numeric_mul_wide": (
+        "a, b",
+        """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
+        lambda p: bq_mul_units(p.x, p.y)), lambda u: bq_from_units(u))[1]""",
+    ),
+    "bq_numeric_div": (
+        "a, b",
+        """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
+        lambda p: bq_check(p.y <> 0, 'division by zero', bq_div_units(p.x, p.y))), lambda u: bq_from_units(u))[1]""",
+    ),
+    # total and n of one group; exact, rounded half away from zero
+    "bq_numeric_avg": (
+        "total, n",
+        """list_transform(list_transform([struct_pack(x := bq_units(total), y := CAST(n AS HUGEINT))],
+        lambda p: CASE WHEN p.y > 0 THEN CASE WHEN p.x < 0 THEN -1 ELSE 1 END * ((2 * abs(p.x) + p.y) // (2 * p.y)) END
+        ), lambda u: bq_from_units(u))[1]""",
+    ),
+    "bq_numeric_round": (
+        "x, digits",
+        """bq_from_units(CASE WHEN (digits) >= 9 THEN bq_units(x) WHEN (digits) < -29 THEN 0::HUGEINT ELSE
+        CASE WHEN (x) < 0 THEN -1 ELSE 1 END
+        * ((abs(bq_units(x)) + CAST('5' || repeat('0', CAST(8 - (digits) AS INTEGER)) AS HUGEINT))
+        // CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT))
+        * CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT) END)""",
+    ),
+    "bq_numeric_trunc": (
+        "x, digits",
+        """bq_from_units(CASE WHEN (digits) >= 9 THEN bq_units(x) WHEN (digits) < -29 THEN 0::HUGEINT ELSE
+        (bq_units(x) // CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT))
+        * CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT) END)""",
+    ),
+    "bq_float_div": ("a, b", "bq_check((b) <> 0, 'division by zero: ' || (a) || ' / ' || (b), (a) / (b))"),
+    "bq_finite": ("x, what", "bq_check(isfinite(x), what, x)"),
+    # Strings to other types: Google's accepted forms are narrower than DuckDB's.
+    "bq_string_to_int64": (
+        "s",
+        r"""bq_check(regexp_full_match(s, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*')
+            AND TRY_CAST(trim(s, E' \t\n\r') AS BIGINT) IS NOT NULL,
+        'Bad int64 value: ' || (s), TRY_CAST(trim(s, E' \t\n\r') AS BIGINT))""",
+    ),
+    "bq_string_to_float64": (
+        "s",
+        r"""bq_check(regexp_full_match(s, '(?i)\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+|inf|infinity|nan)(e[+-]?[0-9]+)?\s*'),
+        'Bad double value: ' || (s), TRY_CAST(trim(s, E' \t\n\r') AS DOUBLE))""",
+    ),
+    "bq_string_to_numeric": (
+        "s",
+        r"""bq_check(regexp_full_match(s, '(?i)\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*')
+            AND TRY_CAST(trim(s, E' \t\n\r') AS DECIMAL(38,9)) IS NOT NULL,
+        'Invalid NUMERIC value: ' || (s), TRY_CAST(trim(s, E' \t\n\r') AS DECIMAL(38,9)))""",
+    ),
+    "bq_string_to_bool": (
+        "s",
+        "bq_check(lower(s) IN ('true', 'false'), 'Bad bool value: ' || (s), lower(s) = 'true')",
+    ),
+    "bq_string_to_date": (
+        "s",
+        r"""bq_check(regexp_full_match(s, '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\s*') AND TRY_CAST(s AS DATE) IS NOT NULL,
+        'Invalid date: ''' || (s) || '''', TRY_CAST(s AS DATE))""",
+    ),
+    "bq_string_to_time": (
+        "s",
+        r"""bq_check(regexp_full_match(s, '\s*[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{1,6})?\s*')
+            AND TRY_CAST(s AS TIME) IS NOT NULL, 'Invalid time string "' || (s) || '"', TRY_CAST(s AS TIME))""",
+    ),
+    "bq_string_to_datetime": (
+        "s",
+        r"""bq_check(regexp_full_match(s, '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}'
+            '([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?)?\s*') AND TRY_CAST(s AS TIMESTAMP) IS NOT NULL,
+        'Invalid datetime string "' || (s) || '"', TRY_CAST(s AS TIMESTAMP))""",
+    ),
+    "bq_parse_timestamp": (
+        "s, zone",
+        r"""CASE WHEN regexp_matches(s, '([Zz]|:[0-9.]+\s*[+-][0-9:]+|UTC|[A-Za-z]+/[A-Za-z_/]+)\s*$')
+          THEN TRY_CAST(regexp_replace(trim(s), '(?i)\s*UTC$', '+00') AS TIMESTAMPTZ)
+        WHEN regexp_matches(trim(s), '-[0-9]{1,2}\s*[+-][0-9:]+$')
+          THEN TRY_CAST(regexp_replace(trim(s), '\s*([+-][0-9:]+)$', ' 00:00:00\1') AS TIMESTAMPTZ)
+        ELSE TRY_CAST(s AS TIMESTAMP) AT TIME ZONE (zone) END""",
+    ),
+    # zone: the one to assume where the text names none
+    "bq_string_to_timestamp": (
+        "s, zone",
+        r"""bq_check(regexp_full_match(s, '\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}'
+            '(\.[0-9]{0,6})?)?\s*([Zz]|[+-][0-9]{1,2}(:?[0-9]{2})?|(?i:UTC)|[A-Za-z_]+/[A-Za-z_/]+)?\s*')
+            AND bq_parse_timestamp(s, zone) IS NOT NULL, 'Invalid timestamp: ''' || (s) || '''',
+            bq_parse_timestamp(s, zone))""",
+    ),
+    "bq_float_to_string": (
+        "x",
+        """CASE WHEN isnan(x) THEN 'nan' WHEN isinf(x) THEN CASE WHEN (x) > 0 THEN 'inf' ELSE '-inf' END
+        WHEN (x) = 0 THEN '0' WHEN CAST(format('{:.15g}', x) AS DOUBLE) = (x) THEN format('{:.15g}', x)
+        ELSE format('{:.17g}', x) END""",
+    ),
+    # Fractions of a second print with none, three or six digits.
+    "bq_datetime_to_string": (
+        "x",
+        """strftime(x, CASE WHEN epoch_us(x) % 1000000 = 0 THEN '%Y-%m-%d %H:%M:%S'
+        WHEN epoch_us(x) % 1000 = 0 THEN '%Y-%m-%d %H:%M:%S.%g' ELSE '%Y-%m-%d %H:%M:%S.%f' END)""",
+    ),
+    "bq_time_to_string": (
+        "x",
+        r"""regexp_replace(regexp_replace(strftime(DATE '1970-01-01' + (x), '%H:%M:%S.%f'), '000$', ''), '\.000$', '')""",
+    ),
+    "bq_zone_suffix": (
+        "local, utc",
+        """CASE WHEN (local) >= (utc) THEN '+' ELSE '-' END
+        || lpad(CAST(abs(datediff('minute', utc, local)) // 60 AS VARCHAR), 2, '0')
+        || CASE WHEN abs(datediff('minute', utc, local)) % 60 = 0 THEN ''
+           ELSE ':' || lpad(CAST(abs(datediff('minute', utc, local)) % 60 AS VARCHAR), 2, '0') END""",
+    ),
+    "bq_substr": (
+        "s, start, size",
+        """bq_check((size) >= 0, 'Third argument in SUBSTR() cannot be negative',
+        CASE WHEN (start) > 0 THEN substring(s, start, size) WHEN (start) = 0 THEN substring(s, 1, size)
+        WHEN -(start) >= length(s) THEN substring(s, 1, size)
+        ELSE substring(s, length(s) + (start) + 1, size) END)""",
+    ),
+    "bq_substr_from": (
+        "s, start",
+        """CASE WHEN (start) > 0 THEN substring(s, start) WHEN -(start) >= length(s) OR (start) = 0 THEN s
+        ELSE substring(s, length(s) + (start) + 1) END""",
+    ),
+    "bq_bytes_substr": (
+        "b, start, size",
+        """unhex(substring(hex(b), CASE WHEN (start) > 0 THEN 2 * (start) - 1
+        WHEN (start) = 0 OR -(start) >= octet_length(b) THEN 1
+        ELSE 2 * (octet_length(b) + (start)) + 1 END, 2 * (size)))""",
+    ),
+    "bq_initcap": (
+        "s, delimiters",
+        """list_reduce(list_prepend('', string_split(s, '')), lambda text, letter: text || CASE
+        WHEN text = '' OR contains(delimiters, right(text, 1)) THEN upper(letter) ELSE lower(letter) END)""",
+    ),
+    "bq_array_at": (
+        "a, position",
+        """bq_check((position) >= 1 AND (position) <= len(a),
+        'Array index ' || CAST((position) - 1 AS VARCHAR) || ' is out of bounds', list_extract(a, position))""",
+    ),
+    "bq_array_safe_at": (
+        "a, position",
+        "CASE WHEN (position) >= 1 AND (position) <= len(a) THEN list_extract(a, position) END",
+    ),
+    "bq_array_without_null": (
+        "a",
+        """bq_check(len(a) = list_count(a), 'Array cannot have a null element; error in writing field', a)""",
+    ),
+    "bq_json_scalar": (
+        "js, path",
+        """CASE WHEN json_type(js, path) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN json_extract_string(js, path) END""",
+    ),
+    "bq_json_or_null": (
+        "s",
+        "CASE WHEN json_valid(s) THEN CAST(s AS JSON) END",
+    ),
+    "bq_parse_json": (
+        "s",
+        """bq_check(json_valid(s), 'syntax error while parsing value - invalid JSON: ' || (s),
+        CASE WHEN json_valid(s) THEN CAST(json(s) AS JSON) END)""",
+    ),
+    "bq_sunday": ("d, first", "CAST(d AS DATE) - CAST((dayofweek(d) - (first) + 7) % 7 AS INTEGER)"),
+}
+
+SETUP_SQL: tuple[str, ...] = (
+    *SETTINGS,
+    *(f"CREATE OR REPLACE TEMP MACRO {name}({parameters}) AS {body}" for name, (parameters, body) in MACROS.items()),
+)

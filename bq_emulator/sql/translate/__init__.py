@@ -1,0 +1,1 @@
+"""The resolved tree, node kind by node kind, as DuckDB SQL."""

@@ -1,0 +1,70 @@
+"""Queries: a scan with the names and types of its result."""
+
+from __future__ import annotations
+
+from bq_emulator.model import BigQueryError, Field, Query
+from bq_emulator.sql import types
+from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.translate.context import Context, column
+from bq_emulator.sql.translate.scan import scan
+from bq_emulator.sql.translate.select import Select
+from bq_emulator.sql.types import Type, quote
+
+
+def query(context: Context, node: Node) -> Query:
+    """A QueryStmt, or any statement with a ``query`` and an ``output_column_list``.
+
+    Raises:
+        BigQueryError: invalidQuery where two result columns share a name.
+    """
+    select = scan(context, node.query)
+    outputs = [
+        (each.name, each.column.column_id, types.from_proto(each.column.type)) for each in node.output_column_list
+    ]
+    if node.is_value_table:
+        return _value_table(context, select, outputs[0][1], outputs[0][2])
+    anonymous = -1
+    columns: list[tuple[Field, str]] = []
+    for name, identifier, kind in outputs:
+        if name.startswith("$"):
+            anonymous += 1
+            name = f"f{anonymous}_"
+        columns.append((kind.field(name), result(context, column(identifier), kind)))
+    return _finish(context, select, columns)
+
+
+def result(context: Context, text: str, kind: Type) -> str:
+    """A value as it leaves a query: arrays must not hold NULL."""
+    return context.apply("bq_array_without_null({0})", [text]) if kind.name == "ARRAY" else text
+
+
+def _value_table(context: Context, select: Select, identifier: int, kind: Type) -> Query:
+    """SELECT AS STRUCT gives the struct's fields as columns, SELECT AS VALUE of anything else one column."""
+    whole = column(identifier)
+    if kind.name != "STRUCT":
+        return _finish(context, select, [(kind.field("f0_"), result(context, whole, kind))])
+    columns = []
+    for place, (name, (_, member)) in enumerate(zip(kind.field_names(), kind.fields, strict=True), 1):
+        text = result(context, f"struct_extract_at({whole}, {place})", member)
+        columns.append((member.field(name), text))
+    return _finish(context, select, columns)
+
+
+def _finish(context: Context, select: Select, columns: list[tuple[Field, str]]) -> Query:
+    schema = tuple(field for field, _ in columns)
+    seen: set[str] = set()
+    repeated = []
+    for field in schema:
+        if field.name.lower() in seen:
+            repeated.append(field.name)
+        seen.add(field.name.lower())
+    if repeated:
+        message = f"Duplicate column names in the result are not supported. Found duplicate(s): {', '.join(repeated)}"
+        raise BigQueryError("invalidQuery", message, "query")
+    items = [(text, quote(field.name)) for field, text in columns]
+    if select.order_by:
+        # Renamed in place: wrapped, the rows would not be known to stay in order.
+        select.items = items
+    else:
+        select = Select(items, f"({select.sql()})")
+    return Query("SELECT", sql=select.sql(), schema=schema, referenced_tables=tuple(context.referenced))

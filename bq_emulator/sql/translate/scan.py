@@ -1,0 +1,296 @@
+"""Scans: the relational nodes of the resolved tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bq_emulator.model import Table
+from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.translate.context import Context, column, unsupported
+from bq_emulator.sql.translate.expr import aggregate, analytic, expression, order_item
+from bq_emulator.sql.translate.select import Select
+from bq_emulator.sql.types import quote
+
+
+def scan(context: Context, node: Node) -> Select:
+    """The rows of a scan; its columns are named by :func:`context.column`.
+
+    Raises:
+        BigQueryError: notImplemented, naming a node or function signature that is not in the tables.
+    """
+    translate = SCANS.get(node.kind)
+    if translate is None:
+        raise unsupported(node.kind)
+    return translate(context, node)
+
+
+def subquery(context: Context, node: Node) -> str:
+    """The text of a scan as a query of exactly its columns, in order."""
+    return exactly(scan(context, node), ids(node)).sql()
+
+
+def exactly(select: Select, identifiers: list[int]) -> Select:
+    """``select`` with these columns, in this order."""
+    wanted = [column(each) for each in identifiers]
+    if [name for _, name in select.items] == wanted:
+        return select
+    by_name = {name: (text, name) for text, name in select.items}
+    if len(set(wanted)) == len(wanted) and set(wanted) <= set(by_name) and select.group_by is None:
+        select.items = [by_name[name] for name in wanted]
+        return select
+    return Select([(name, name) for name in wanted], f"({select.sql()})")
+
+
+def ids(node: Node) -> list[int]:
+    """The ids of a scan's columns, each once."""
+    return list(dict.fromkeys(each.column_id for each in node.column_list))
+
+
+def _passed(node: Node) -> list[tuple[str, str]]:
+    return [(column(each), column(each)) for each in ids(node)]
+
+
+def _single_row(context: Context, node: Node) -> Select:
+    return Select([])
+
+
+def table_source(context: Context, table: Table) -> str:
+    """The FROM text of a table or view, and a note that the statement reads it."""
+    if table.ref not in context.referenced:
+        context.referenced.append(table.ref)
+    return f"({context.expand_view(table)})" if table.view_query is not None else table.physical
+
+
+def _table(context: Context, node: Node) -> Select:
+    if node.for_system_time_expr is not None:
+        raise unsupported("FOR SYSTEM_TIME AS OF")
+    table = context.tables[node.table.serialization_id]
+    names = [quote(table.schema[index].name) for index in node.column_index_list]
+    items = [(name, column(each.column_id)) for name, each in zip(names, node.column_list, strict=True)]
+    return Select(items, table_source(context, table))
+
+
+def _project(context: Context, node: Node) -> Select:
+    inner = scan(context, node.input_scan)
+    select = inner.opened() if node.input_scan.kind != "SingleRowScan" else inner
+    computed = {item.column.column_id: expression(context, item.expr) for item in node.expr_list}
+    select.items = [(computed.get(each) or column(each), column(each)) for each in ids(node)]
+    return select
+
+
+def _filter(context: Context, node: Node) -> Select:
+    select = scan(context, node.input_scan).opened()
+    select.items = _passed(node)
+    select.where.append(expression(context, node.filter_expr))
+    return select
+
+
+def _join(context: Context, node: Node) -> Select:
+    if node.is_lateral:
+        raise unsupported("LATERAL join")
+    left = scan(context, node.left_scan).as_source()
+    right = scan(context, node.right_scan).as_source()
+    if node.right_scan.kind == "JoinScan" and not right.startswith("("):
+        right = f"({right})"
+    if node.join_expr is None:
+        kind = {"INNER": "CROSS JOIN"}.get(node.join_type, f"{node.join_type} JOIN")
+        condition = "" if node.join_type == "INNER" else " ON true"
+    else:
+        kind = f"{node.join_type} JOIN"
+        condition = f" ON {expression(context, node.join_expr)}"
+    return Select(_passed(node), f"{left} {kind} {right}{condition}")
+
+
+def _array(context: Context, node: Node) -> Select:
+    if len(node.array_expr_list) != 1:
+        raise unsupported("UNNEST of several arrays")
+    array = expression(context, node.array_expr_list[0])
+    items = [f"unnest({array}) AS {column(node.element_column_list[0].column_id)}"]
+    if node.array_offset_column is not None:
+        items.append(f"generate_subscripts({array}, 1) - 1 AS {column(node.array_offset_column.column.column_id)}")
+    elements = f"(SELECT {', '.join(items)})"
+    if node.input_scan is None:
+        return Select(_passed(node), elements)
+    source = scan(context, node.input_scan).as_source()
+    condition = expression(context, node.join_expr) if node.join_expr is not None else "true"
+    join = "LEFT JOIN" if node.is_outer else "JOIN"
+    return Select(_passed(node), f"{source} {join} LATERAL {elements} ON {condition}")
+
+
+def _aggregate(context: Context, node: Node) -> Select:
+    select = scan(context, node.input_scan).opened()
+    if node.grouping_set_list or node.rollup_column_list:
+        return _grouping_sets(context, node, select)
+    groups = [(expression(context, item.expr), column(item.column.column_id)) for item in node.group_by_list]
+    select.items = groups + [_aggregated(context, item) for item in node.aggregate_list]
+    select.group_by = ", ".join(str(place) for place in range(1, len(groups) + 1)) or None
+    if select.group_by is None:
+        select.group_by = "()"
+    return select
+
+
+def _aggregated(context: Context, item: Node) -> tuple[str, str]:
+    if item.kind != "ComputedColumn":
+        raise unsupported(item.kind)
+    return aggregate(context, item.expr), column(item.column.column_id)
+
+
+def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
+    """Keys are computed below, so that a set can name them; DuckDB's GROUPING SETS does the rest."""
+    keys = [(expression(context, item.expr), column(item.column.column_id)) for item in node.group_by_list]
+    inner = Select([(name, name) for _, name in select.items] + keys, select.source, select.where)
+    names = [name for _, name in keys]
+    sets = [_grouping_set(each) for each in node.grouping_set_list]
+    if not sets:
+        rolled = [column(each.column.column_id) for each in node.rollup_column_list]
+        sets = [f"({', '.join(rolled[:size])})" for size in range(len(rolled), -1, -1)]
+    calls = [
+        (f"grouping({column(each.group_by_column.column.column_id)})", column(each.output_column.column_id))
+        for each in node.grouping_call_list
+    ]
+    items = [(name, name) for name in names] + [_aggregated(context, item) for item in node.aggregate_list] + calls
+    return Select(items, f"({inner.sql()})", group_by=f"GROUPING SETS ({', '.join(sets)})")
+
+
+def _grouping_set(node: Node) -> str:
+    if node.kind == "GroupingSet":
+        return f"({', '.join(column(each.column.column_id) for each in node.group_by_column_list)})"
+    if node.kind in ("Rollup", "Cube"):
+        parts = node.rollup_column_list if node.kind == "Rollup" else node.cube_column_list
+        texts = [f"({', '.join(column(each.column.column_id) for each in part.column_list)})" for part in parts]
+        return f"{node.kind.upper()} ({', '.join(texts)})"
+    raise unsupported(node.kind)
+
+
+def _analytic(context: Context, node: Node) -> Select:
+    select = scan(context, node.input_scan).opened()
+    computed: dict[int, str] = {}
+    for group in node.function_group_list:
+        for item in group.analytic_function_list:
+            computed[item.column.column_id] = analytic(context, item.expr, group)
+    select.items = [(computed.get(each) or column(each), column(each)) for each in ids(node)]
+    return select
+
+
+def _order_by(context: Context, node: Node) -> Select:
+    select = scan(context, node.input_scan).opened()
+    select.items = _passed(node)
+    select.order_by = [key for item in node.order_by_item_list for key in order_item(context, item)]
+    return select
+
+
+def _limit(context: Context, node: Node) -> Select:
+    select = scan(context, node.input_scan)
+    if select.limit is not None or select.offset is not None:
+        select = select.opened()
+    select = exactly(select, ids(node))
+    select.limit = expression(context, node.limit) if node.limit is not None else None
+    select.offset = expression(context, node.offset) if node.offset is not None else None
+    return select
+
+
+SET_OPERATIONS = {
+    "UNION_ALL": "UNION ALL",
+    "UNION_DISTINCT": "UNION",
+    "INTERSECT_ALL": "INTERSECT ALL",
+    "INTERSECT_DISTINCT": "INTERSECT",
+    "EXCEPT_ALL": "EXCEPT ALL",
+    "EXCEPT_DISTINCT": "EXCEPT",
+}
+
+
+def _renamed(context: Context, item: Node, targets: list[int]) -> str:
+    """One input of a set operation, its columns named as the operation's."""
+    inner = scan(context, item.scan)
+    pairs = zip(item.output_column_list, targets, strict=True)
+    return Select([(column(each.column_id), column(target)) for each, target in pairs], f"({inner.sql()})").sql()
+
+
+def _set_operation(context: Context, node: Node) -> Select:
+    targets = [each.column_id for each in node.column_list]
+    inputs = [_renamed(context, item, targets) for item in node.input_item_list]
+    operator = f" {SET_OPERATIONS[node.op_type]} "
+    return Select(_passed(node), f"({operator.join(inputs)})")
+
+
+def _with(context: Context, node: Node) -> Select:
+    entries: list[tuple[str, str]] = []
+    for entry in node.with_entry_list:
+        name, body = entry.with_query_name, entry.with_subquery
+        context.ctes[name] = [each.column_id for each in body.column_list]
+        if body.kind == "RecursiveScan":
+            context.recursive.append(name)
+            entries.append((_cte_name(name), subquery(context, body)))
+            context.recursive.pop()
+        else:
+            entries.append((_cte_name(name), _with_body(context, body)))
+    select = scan(context, node.query)
+    select.ctes = entries + select.ctes
+    select.recursive = select.recursive or bool(node.recursive)
+    return select
+
+
+def _with_body(context: Context, body: Node) -> str:
+    """A WITH entry keeps every column of its scan: references go by position."""
+    select = scan(context, body)
+    return exactly(select, ids(body)).sql()
+
+
+def _cte_name(name: str) -> str:
+    """Never the name of a table."""
+    return quote(f"@{name}")
+
+
+def _with_ref(context: Context, node: Node) -> Select:
+    pairs = zip(context.ctes[node.with_query_name], node.column_list, strict=True)
+    items = [(column(source), column(each.column_id)) for source, each in pairs]
+    return Select(items, _cte_name(node.with_query_name))
+
+
+def _recursive(context: Context, node: Node) -> Select:
+    if node.recursion_depth_modifier is not None:
+        raise unsupported("WITH DEPTH")
+    targets = [each.column_id for each in node.column_list]
+    context.ctes[context.recursive[-1]] = targets
+    first = _renamed(context, node.non_recursive_term, targets)
+    second = _renamed(context, node.recursive_term, targets)
+    operator = "UNION ALL" if node.op_type == "RECURSIVE_UNION_ALL" or node.op_type == "UNION_ALL" else "UNION"
+    # DuckDB knows a recursive entry by the set operation at its top, so nothing may be wrapped around it.
+    return _Verbatim(_passed(node), f"{first} {operator} {second}")
+
+
+class _Verbatim(Select):
+    """A query given as text, in ``source``."""
+
+    def sql(self) -> str:
+        return str(self.source)
+
+    @property
+    def is_open(self) -> bool:
+        return False
+
+
+def _recursive_ref(context: Context, node: Node) -> Select:
+    name = context.recursive[-1]
+    pairs = zip(context.ctes[name], node.column_list, strict=True)
+    return Select([(column(source), column(each.column_id)) for source, each in pairs], _cte_name(name))
+
+
+#: Node kind → translation.
+SCANS: dict[str, Callable[[Context, Node], Select]] = {
+    "SingleRowScan": _single_row,
+    "TableScan": _table,
+    "ProjectScan": _project,
+    "FilterScan": _filter,
+    "JoinScan": _join,
+    "ArrayScan": _array,
+    "AggregateScan": _aggregate,
+    "AnalyticScan": _analytic,
+    "OrderByScan": _order_by,
+    "LimitOffsetScan": _limit,
+    "SetOperationScan": _set_operation,
+    "WithScan": _with,
+    "WithRefScan": _with_ref,
+    "RecursiveScan": _recursive,
+    "RecursiveRefScan": _recursive_ref,
+}

@@ -1,0 +1,162 @@
+"""Google's analyzer as a WebAssembly module: compiled once, cached, instantiated once per thread."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import logging
+import os
+import platform
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import platformdirs
+import wasmtime
+from google.protobuf import message
+from wasmtime import _bindings as wasmtime_ffi
+from zetasql.core.exceptions import ServerError
+from zetasql.core.wasm_client import get_tzinfo_dir
+from zetasql.wasi import get_wasm_path
+
+log = logging.getLogger(__name__)
+
+Response = TypeVar("Response", bound=message.Message)
+
+#: Deep expressions recurse on the native stack of the compiled code; the analyzer's own default overflows at a chain
+#: of about 100 operators. wasmtime checks that the (unused) async stack is at least as large and aborts otherwise.
+STACK_BYTES = 256 << 20
+#: WebAssembly's stack lives on the stack of the calling thread, so calls that may recurse run on threads this large.
+THREAD_STACK_BYTES = STACK_BYTES + (16 << 20)
+
+
+class AnalyzerCrash(Exception):
+    """The WebAssembly code trapped (for example a stack overflow); the instance was thrown away."""
+
+
+def allow_deep_messages() -> None:
+    """Let protobuf parse messages nested deeper than 100 levels; upb has only this process-wide switch for it."""
+    from google._upb import _message
+
+    _message.SetAllowOversizeProtos(True)
+
+
+def _engine() -> wasmtime.Engine:
+    config = wasmtime.Config()
+    config.shared_memory = True
+    wasmtime_ffi.wasmtime_config_async_stack_size_set(config.ptr(), STACK_BYTES + (1 << 20))
+    config.max_wasm_stack = STACK_BYTES
+    return wasmtime.Engine(config)
+
+
+def cache_path() -> Path:
+    """Where the compiled module is kept: one file per pair of versions, machine and Python wheel of the compiler."""
+    versions = "-".join(f"{name}{importlib.metadata.version(name)}" for name in ("zetasql", "wasmtime"))
+    folder = Path(platformdirs.user_cache_dir("bq-emulator", appauthor=False))
+    return folder / f"analyzer-{versions}-{platform.system()}-{platform.machine()}.cwasm".lower()
+
+
+class CompiledAnalyzer:
+    """The compiled module, shared by all instances of the process."""
+
+    def __init__(self) -> None:
+        self.engine = _engine()
+        self.module = self._load()
+
+    def _load(self) -> wasmtime.Module:
+        path = cache_path()
+        if path.exists():
+            try:
+                return wasmtime.Module.deserialize_file(self.engine, str(path))
+            except wasmtime.WasmtimeError as error:
+                log.warning("cached analyzer %s is not usable and is compiled again: %s", path, error)
+        log.warning("compiling the SQL analyzer (once per version, about 15 s); it will be kept in %s", path)
+        started = time.monotonic()
+        module = wasmtime.Module.from_file(self.engine, str(get_wasm_path()))
+        log.warning("analyzer compiled in %.1f s", time.monotonic() - started)
+        self._store(module, path)
+        return module
+
+    def _store(self, module: wasmtime.Module, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            with os.fdopen(handle, "wb") as file:
+                file.write(module.serialize())
+            os.replace(temporary, path)
+        except OSError as error:
+            log.warning("the compiled analyzer could not be kept in %s; the next start compiles again: %s", path, error)
+
+
+class Instance:
+    """One running copy of the analyzer. Not thread-safe; 25 MB each."""
+
+    def __init__(self, compiled: CompiledAnalyzer) -> None:
+        wasi = wasmtime.WasiConfig()
+        wasi.inherit_stderr()
+        zones = get_tzinfo_dir()
+        if zones is None:
+            raise RuntimeError("the tzdata package is missing: time zones cannot be resolved; install tzdata")
+        wasi.preopen_dir(zones, "/usr/share/zoneinfo")
+        self._store = wasmtime.Store(compiled.engine)
+        self._store.set_wasi(wasi)
+        linker = wasmtime.Linker(compiled.engine)
+        linker.define_wasi()
+        self._exports = linker.instantiate(self._store, compiled.module).exports(self._store)
+        if "_initialize" in self._exports:
+            self._exports["_initialize"](self._store)
+        # A shared memory never moves, so its address is taken once; the wrapper offers only byte-wise access.
+        self._base = ctypes.addressof(self._exports["memory"].data_ptr().contents)
+
+    def call(self, method: str, request: message.Message, response_type: type[Response]) -> Response:
+        """Call one method of the analyzer's local service.
+
+        Raises:
+            ServerError: what the analyzer said.
+            AnalyzerCrash: the code trapped; this instance must not be used again.
+        """
+        try:
+            return response_type.FromString(self._call(f"ZetaSqlLocalService_{method}", request.SerializeToString()))
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as trap:
+            raise AnalyzerCrash(str(trap).splitlines()[0]) from trap
+
+    def _call(self, function: str, request: bytes) -> bytes:
+        size = len(request)
+        pointer = self._exports["wasm_malloc"](self._store, size + 8)
+        size_pointer = pointer + (size + 3) // 4 * 4
+        try:
+            ctypes.memmove(self._base + pointer, request, size)
+            response = self._exports[function](self._store, pointer, size, size_pointer)
+            if response == 0:
+                raise ServerError.from_error_string(self._last_error())
+            response_size = int.from_bytes(self._read(size_pointer, 4), "little")
+            try:
+                return self._read(response, response_size)
+            finally:
+                self._exports["wasm_free"](self._store, response)
+        finally:
+            self._exports["wasm_free"](self._store, pointer)
+
+    def _last_error(self) -> str:
+        size = self._exports["wasm_get_last_error_size"](self._store)
+        pointer = self._exports["wasm_get_last_error"](self._store)
+        return self._read(pointer, size).decode()
+
+    def _read(self, pointer: int, size: int) -> bytes:
+        return ctypes.string_at(self._base + pointer, size)
+
+
+_compiled: CompiledAnalyzer | None = None
+_lock = threading.Lock()
+
+
+def compiled_analyzer() -> CompiledAnalyzer:
+    """The process's compiled module; the first call loads it (0.1 s) or compiles it (15 s)."""
+    global _compiled
+    with _lock:
+        if _compiled is None:
+            allow_deep_messages()
+            _compiled = CompiledAnalyzer()
+        return _compiled
