@@ -1,0 +1,136 @@
+"""Runs of the connectors' commands, as the platform runs them: files in, JSON lines out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command printed and how it ended."""
+
+    lines: list[bytes]
+    status: int
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(line, parse_float=Decimal) for line in self.lines]
+
+    def bodies(self, kind: str, key: str) -> list[Any]:
+        return [message[key] for message in self.messages if message["type"] == kind]
+
+    def records(self, stream: str) -> list[dict[str, Any]]:
+        return [record["data"] for record in self.bodies("RECORD", "record") if record["stream"] == stream]
+
+    def states(self, stream: str | None = None) -> list[dict[str, Any]]:
+        found = self.bodies("STATE", "state")
+        return [s for s in found if stream is None or s["stream"]["stream_descriptor"]["name"] == stream]
+
+    @property
+    def errors(self) -> list[dict[str, Any]]:
+        return [trace["error"] for trace in self.bodies("TRACE", "trace") if trace["type"] == "ERROR"]
+
+    def statuses(self, stream: str) -> list[str]:
+        traces = [t["stream_status"] for t in self.bodies("TRACE", "trace") if t["type"] == "STREAM_STATUS"]
+        return [t["status"] for t in traces if t["stream_descriptor"]["name"] == stream]
+
+    @property
+    def logs(self) -> str:
+        return "\n".join(log["message"] for log in self.bodies("LOG", "log"))
+
+
+class Connector:
+    """A connector with a configuration; keyword arguments are its commands' files."""
+
+    def __init__(self, program: str, config: dict[str, Any], folder: Path) -> None:
+        self.program = program
+        self.config = config
+        self.folder = folder
+
+    def arguments(self, command: str, **files: Any) -> list[str]:
+        arguments = [str(BIN / self.program), command]
+        for name, content in {"config": self.config, **files}.items() if command != "spec" else ():
+            if content is not None:
+                path = self.folder / f"{name}.json"
+                path.write_text(json.dumps(content, default=float))
+                arguments += [f"--{name}", str(path)]
+        return arguments
+
+    def __call__(self, command: str, stdin: bytes = b"", **files: Any) -> Run:
+        done = subprocess.run(self.arguments(command, **files), input=stdin, capture_output=True, timeout=120)
+        assert done.stderr == b"", done.stderr.decode()
+        return Run(done.stdout.splitlines(keepends=True), done.returncode)
+
+    def check(self, **overrides: Any) -> dict[str, str]:
+        run = self("check", config={**self.config, **overrides})
+        return run.bodies("CONNECTION_STATUS", "connectionStatus")[0]
+
+
+@pytest.fixture
+def source(database: Any, tmp_path: Path) -> Connector:
+    config = {
+        "host": database.host,
+        "port": database.port,
+        "database": database.name,
+        "username": database.user,
+        "password": database.password,
+        "schemas": ["public"],
+        "ssl_mode": {"mode": "disable"},
+        "replication_method": {"method": "Standard"},
+    }
+    return Connector("source-postgres", config, tmp_path)
+
+
+@pytest.fixture
+def execute(database: Any) -> Callable[..., list[Any]]:
+    """Run SQL in the source database."""
+
+    def run(statement: str, *parameters: Any) -> list[Any]:
+        with psycopg.connect(database.conninfo, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    return run
+
+
+@pytest.fixture
+def configured(source: Connector) -> Callable[..., dict[str, Any]]:
+    """A configured catalog of the discovered streams: ``configured(users={"cursor_field": ["id"]})`` reads users
+    incrementally; an empty dict or no mention means full refresh."""
+
+    def catalog(**streams: dict[str, Any]) -> dict[str, Any]:
+        discovered = source("discover").bodies("CATALOG", "catalog")[0]["streams"]
+        result = []
+        for stream in discovered:
+            if streams and stream["name"] not in streams:
+                continue
+            given = streams.get(stream["name"], {})
+            incremental = "cursor_field" in given
+            result.append(
+                {
+                    "stream": stream,
+                    "sync_mode": "incremental" if incremental else "full_refresh",
+                    "destination_sync_mode": "append" if incremental else "overwrite",
+                    "cursor_field": [],
+                    "primary_key": stream["source_defined_primary_key"],
+                    "generation_id": 1,
+                    "minimum_generation_id": 0 if incremental else 1,
+                    "sync_id": 1,
+                    **given,
+                }
+            )
+        return {"streams": result}
+
+    return catalog

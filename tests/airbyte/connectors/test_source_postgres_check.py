@@ -1,0 +1,60 @@
+"""spec, check and the failures that people meet first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_spec_offers_only_what_works(source: Any) -> None:
+    spec = source("spec").bodies("SPEC", "spec")[0]["connectionSpecification"]
+    methods = [option["properties"]["method"]["const"] for option in spec["properties"]["replication_method"]["oneOf"]]
+    assert methods == ["Standard"]
+    assert spec["required"] == ["host", "port", "database", "username"]
+    assert spec["properties"]["password"]["airbyte_secret"] is True
+
+
+def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> None:
+    execute("CREATE TABLE t (id int)")
+    assert source.check() == {"status": "SUCCEEDED"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"host": "no-such-host.invalid"}, "Host 'no-such-host.invalid' cannot be found"),
+        ({"port": 1}, "Nothing listens on 127.0.0.1:1 "),
+        ({"password": "wr0ng-one"}, "wrong or missing password"),
+        ({"username": "nobody-here"}, "refused user 'nobody-here'"),
+        ({"database": "no_such_db"}, "Database 'no_such_db' does not exist"),
+        ({"ssl_mode": {"mode": "require"}}, "TLS with Postgres"),
+        ({"schemas": ["public", "no_such_schema"]}, "Schema 'no_such_schema' does not exist"),
+        ({"schemas": []}, "can read no table in database"),
+        ({"replication_method": {"method": "CDC"}}, "CDC is not supported yet by this connector version"),
+        ({"replication_method": {"method": "Xmin"}}, "Xmin is not supported yet by this connector version"),
+        ({"tunnel_method": {"tunnel_method": "SSH_KEY_AUTH"}}, "SSH_KEY_AUTH is not supported"),
+        ({"port": "many"}, "port is 'many'"),
+        ({"host": ""}, "host is missing"),
+        ({"ssl_mode": {"mode": "verify-full"}}, "needs ca_certificate"),
+    ],
+)
+def test_check_tells_apart_what_is_wrong(source: Any, overrides: dict[str, Any], words: str) -> None:
+    status = source.check(**overrides)
+    assert status["status"] == "FAILED"
+    assert words in status["message"]
+
+
+def test_check_names_the_missing_privilege(source: Any, execute: Any, postgres_server: Any, database: Any) -> None:
+    execute("CREATE TABLE t (id int)")
+    postgres_server.ensure_role("stranger", "pw")
+    status = source.check(username="stranger", password="pw")
+    assert status["status"] == "FAILED"
+    assert "'stranger' can read no table in schema public" in status["message"]
+
+
+def test_no_message_shows_the_password(source: Any) -> None:
+    run = source("read", config={**source.config, "password": "Pa55-word", "database": "Pa55-word"}, catalog={})
+    assert run.status == 1
+    assert b"Pa55-word" not in b"".join(run.lines)
+    assert run.errors[0]["failure_type"] == "config_error"
