@@ -55,7 +55,7 @@ class Airbyte:
         self.workspace_id = self._workspace(settings.workspace_id)
 
     def _workspace(self, workspace_id: str | None) -> str:
-        with self._explained("workspaces"):
+        with self._explained(f"workspace {workspace_id} (AIRBYTE_WORKSPACE_ID)" if workspace_id else "workspaces"):
             if workspace_id:
                 request = api.GetWorkspaceRequest(workspace_id=workspace_id)
                 return str(self._sdk.workspaces.get_workspace(request=request).raw_response.json()["workspaceId"])
@@ -210,7 +210,8 @@ def _refusal(response: httpx.Response) -> str:
     if not isinstance(answer, dict):
         answer = {}
     data = answer.get("data")
-    words = [answer.get("title"), answer.get("detail"), data.get("message") if isinstance(data, dict) else None]
+    message = data.get("message") if isinstance(data, dict) else None
+    words = [answer.get("title"), message or answer.get("detail")]
     embedded = answer.get("_embedded")
     if isinstance(embedded, dict):
         words += [entry.get("message") for entry in embedded.get("errors", [])]

@@ -79,7 +79,10 @@ def take(plan: Plan, airbyte: Airbyte) -> Iterator[Step]:
             else:
                 _send_connection(step, step.resource, airbyte, ids)
         except ApiError as error:
-            raise OctaviaError(f"{step.file}: {error.message}") from error
+            # The server discovers a connection's source, so what it says may be about that file.
+            source = step.resource.source.document.file if isinstance(step.resource, Connection) else None
+            where = f"{step.file} (source: {source})" if source else f"{step.file}"
+            raise OctaviaError(f"{where}: {error.message}") from error
         yield step
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from airbyte_api import AirbyteAPI, api, errors, models
-from conftest import free_port, wait_for_http
+from conftest import ROOT, free_port, wait_for_http
 
 PASSWORD_VARIABLE = "SHOP_PASSWORD"
 TABLES = """
@@ -186,8 +186,15 @@ def test_a_stream_that_the_source_lacks_is_refused_and_changes_nothing(shop: Any
 def test_a_wrong_password_is_named_with_the_connection_that_needed_it(shop: Any) -> None:
     result = shop.octavia("apply", "--yes", **{PASSWORD_VARIABLE: "wrong-but-secret"})
     assert result.returncode == 1
-    assert "password" in result.stderr
+    assert "connections/shop_to_warehouse/configuration.yaml (source: sources/shop/configuration.yaml)" in result.stderr
+    assert "wrong or missing password" in result.stderr
     assert "wrong-but-secret" not in result.stdout + result.stderr
+
+
+def test_an_unknown_workspace_is_named_with_its_setting(shop: Any) -> None:
+    result = shop.octavia("plan", AIRBYTE_WORKSPACE_ID="8f57d315-26f9-4322-913d-6ad2e70675ec")
+    assert result.returncode == 1
+    assert "workspace 8f57d315-26f9-4322-913d-6ad2e70675ec (AIRBYTE_WORKSPACE_ID): the server" in result.stderr
 
 
 def test_a_configuration_that_the_connector_refuses_is_named(shop: Any) -> None:
@@ -225,3 +232,31 @@ def test_settings_come_from_dotenv_files_and_the_environment_wins(shop: Any) -> 
     shop.folder = elsewhere
     assert "3 to create" in succeeded(shop.octavia("plan"), 2)
     assert shop.octavia("plan", AIRBYTE_API_URL="http://127.0.0.1:9").returncode == 1
+
+
+def test_the_declared_marketplace_applies_to_the_marketplace_schema(shop: Any, database: Any) -> None:
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute("drop table users, products, payments")
+        connection.execute((ROOT / "source_db/schema.sql").read_text())
+    declared = ("-C", str(ROOT / "airbyte"))
+    shop.env |= {
+        "SOURCE_POSTGRES_HOST": database.host,
+        "SOURCE_POSTGRES_PORT": str(database.port),
+        "SOURCE_POSTGRES_DATABASE": database.name,
+        "SOURCE_POSTGRES_USER": database.user,
+        "SOURCE_POSTGRES_PASSWORD": database.password,
+        "BIGQUERY_API_ENDPOINT": "http://127.0.0.1:9",
+    }
+    planned = succeeded(shop.octavia(*declared, "apply", "--yes"))
+    assert planned.count("streams.") == 9
+    assert "No changes" in succeeded(shop.octavia(*declared, "plan"))
+    connection = json.loads(succeeded(shop.octavia(*declared, "get", "connection", "marketplace_postgres_to_bigquery")))
+    streams = {stream["name"]: stream for stream in connection["configurations"]["streams"]}
+    for name, mode, cursor in (
+        ("users", "incremental_deduped_history", ["updated_at"]),
+        ("orders", "incremental_deduped_history", ["updated_at"]),
+        ("event_log", "incremental_append", ["id"]),
+    ):
+        stream = streams.pop(name)
+        assert (stream["syncMode"], stream["cursorField"]) == (mode, cursor)
+    assert {stream["syncMode"] for stream in streams.values()} == {"full_refresh_overwrite"}
