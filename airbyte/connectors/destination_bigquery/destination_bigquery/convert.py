@@ -126,7 +126,10 @@ def _timestamp(array: pa.Array) -> pa.Array:
 
 def _within(array: pa.Array, low: Any, high: Any, exclusive: bool = False) -> pa.Array:
     limits = pc.min_max(array)
-    least, most = limits["min"].as_py(), limits["max"].as_py()
+    try:
+        least, most = limits["min"].as_py(), limits["max"].as_py()
+    except OverflowError as error:  # beyond Python's years, which are BigQuery's
+        raise pa.ArrowInvalid("a value is out of range") from error
     if least is not None and (least < low or most > high or (exclusive and (least == low or most == high))):
         raise pa.ArrowInvalid("a value is out of range")
     return array

@@ -77,10 +77,11 @@ def _numeric(value: Any) -> Coerced:
     number = _decimal(value)
     if number is None:
         return None, NULLED_INVALID
-    if abs(number) >= NUMERIC_LIMIT:
+    # Not abs(): it would round to the decimal module's 28 digits.
+    if not -NUMERIC_LIMIT < number < NUMERIC_LIMIT:
         return None, NULLED_TOO_LARGE
     rounded = number.quantize(_NUMERIC_STEP, context=_EXACT)
-    if abs(rounded) >= NUMERIC_LIMIT:
+    if not -NUMERIC_LIMIT < rounded < NUMERIC_LIMIT:
         return None, NULLED_TOO_LARGE
     return rounded, None if rounded == number else TRUNCATED
 

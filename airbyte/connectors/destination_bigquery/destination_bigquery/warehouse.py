@@ -186,7 +186,7 @@ class _Explaining:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, _TRANSIENT | exceptions.RetryError):
+        if isinstance(error, (*_TRANSIENT, exceptions.RetryError)):
             where = self._config.api_endpoint or "Google"
             raise ConnectorError(
                 f"{self._doing} failed: BigQuery at {where} said {error}", "transient_error"
