@@ -39,12 +39,19 @@ def problems(document: Document, kind: str) -> list[Problem]:
     return found
 
 
+def _shown(document: Document, key: KeyPath, value: Any) -> str:
+    """A value for a message; of a list or mapping only what it is, as secrets may be in it."""
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return MASK if document.is_secret(key) else json.dumps(value, ensure_ascii=False)
+
+
 def _explain(document: Document, error: ValidationError) -> Iterator[tuple[KeyPath, str]]:
     key: KeyPath = tuple(error.absolute_path)
     schema: dict[str, Any] = error.schema if isinstance(error.schema, dict) else {}
     wanted: Any = error.validator_value
     instance: Any = error.instance
-    value = MASK if document.is_secret(key) else json.dumps(error.instance, ensure_ascii=False)
+    value = _shown(document, key, instance)
     hint = f" ({schema['$comment']})" if "$comment" in schema else ""
     match error.validator:
         case "additionalProperties":

@@ -74,7 +74,11 @@ def read(file: Path, variables: Mapping[str, str]) -> Document:
     """
     try:
         loader = _Loader(file.read_text(encoding="utf-8"))
+        reader = _Reader(Document(file), loader, variables)
         root = loader.get_single_node()
+        if root is not None:
+            value = reader.build(root, ())
+            reader.document.value = None if value is _DROPPED else value
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidFiles([Problem(file, 1, "", f"cannot be read: {error}")]) from error
     except yaml.MarkedYAMLError as error:
@@ -83,10 +87,6 @@ def read(file: Path, variables: Mapping[str, str]) -> Document:
         raise InvalidFiles([Problem(file, line, "", f"is not YAML: {reason}")]) from error
     except yaml.YAMLError as error:
         raise InvalidFiles([Problem(file, 1, "", f"is not YAML: {error}")]) from error
-    reader = _Reader(Document(file), loader, variables)
-    if root is not None:
-        value = reader.build(root, ())
-        reader.document.value = None if value is _DROPPED else value
     if reader.problems:
         raise InvalidFiles(reader.problems)
     return reader.document

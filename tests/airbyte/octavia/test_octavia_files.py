@@ -79,6 +79,7 @@ def test_every_unset_variable_is_named_with_line_and_key(write: Write) -> None:
         ("a: 1\nb: [1\n", 3, "is not YAML"),
         ("a: 1\na: 2\n", 2, "is there twice"),
         ("a: 1\nb: &x [*x]\n", 2, "contains itself"),
+        ("a: 1\nb: {<<: 3}\n", 2, "expected a mapping"),
         ("a: 1\nb: !python/none x\n", 2, "not a valid"),
     ],
 )
@@ -119,7 +120,7 @@ def test_faults_name_line_key_and_cure(project: Any) -> None:
         7,
         'is "basic", should be one of manual, cron (the public API cannot set a basic schedule, say it as cron)',
     )
-    assert found["resource_name"][1] == 'is ["warehouse"], should be of type string'
+    assert found["resource_name"][1] == "is a list, should be of type string"
 
 
 @pytest.mark.parametrize(
