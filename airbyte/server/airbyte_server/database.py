@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Engine, ForeignKey, Identity, Table, Text, create_engine
+from sqlalchemy import BigInteger, Column, Engine, ForeignKey, Identity, Table, Text, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
 from airbyte_server.migrations import migrate
+
+_ONE_SERVER_LOCK = 0x41425953
+_CLAIM_SECONDS = 3.0
 
 UNFINISHED = ("pending", "running", "incomplete")
 
@@ -141,12 +145,26 @@ class StreamGeneration(Base):
 
 
 class Database:
-    """Sessions on a migrated metadata database; raises what SQLAlchemy raises when it cannot be reached."""
+    """Sessions on a migrated metadata database, which belongs to this server until :meth:`close`.
+
+    Raises what SQLAlchemy raises when the database cannot be reached, and :class:`RuntimeError` when another live
+    server works on it: two would run the same jobs.
+    """
 
     def __init__(self, url: str) -> None:
         self.engine: Engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
-        self.migrations = migrate(self.engine)
+        self._claim = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # A server killed a moment ago holds the lock until Postgres notices.
+        deadline = time.monotonic() + _CLAIM_SECONDS
+        while not self._claim.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_SERVER_LOCK}):
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    "another airbyte-server works on this metadata database: stop it, or give another --database-url"
+                )
+            time.sleep(0.1)
+        migrate(self.engine)
         self.session: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
 
     def close(self) -> None:
+        self._claim.close()
         self.engine.dispose()

@@ -39,7 +39,6 @@ def test_a_killed_server_goes_on_with_its_job_from_the_committed_state(
             {"state": "users", "value": {"n": 7}},
             {"status": "users"},
         ]
-        # A destination that does not notice that the server is gone.
         connection = server.connect(script, tmp_path / "out", source={"api_key": "hidden-key"})
         job_id = server.trigger(connection)
         while server.state(connection) is None:

@@ -6,19 +6,14 @@ from importlib.resources import files
 
 from sqlalchemy import Engine, text
 
-# Serialises servers that start at the same moment on one database.
-_LOCK = 0x41425950
 
-
-def migrate(engine: Engine) -> list[str]:
-    """Apply the ``NNNN_name.sql`` files of this package not applied yet, in one transaction; return their names.
+def migrate(engine: Engine) -> None:
+    """Apply the ``NNNN_name.sql`` files of this package not applied yet, in one transaction.
 
     Raises :class:`RuntimeError` when the database was migrated by a newer server.
     """
     scripts = sorted((f for f in files(__name__).iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    applied = []
     with engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         connection.execute(
             text(
                 "CREATE TABLE IF NOT EXISTS schema_migrations "
@@ -36,5 +31,3 @@ def migrate(engine: Engine) -> list[str]:
             if script.name not in known:
                 connection.exec_driver_sql(script.read_text())
                 connection.execute(text("INSERT INTO schema_migrations (name) VALUES (:name)"), {"name": script.name})
-                applied.append(script.name)
-    return applied

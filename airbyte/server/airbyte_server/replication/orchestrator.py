@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -33,7 +32,6 @@ from airbyte_server.settings import RetryLimits
 logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 0.5
-_ONE_SERVER_LOCK = 0x41425953
 
 
 class _Run:
@@ -59,14 +57,9 @@ class Orchestrator:
         self._runs: dict[int, _Run] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._only_server: Any = None
 
     def start(self) -> None:
-        """End what an earlier server left running, then go on with its unfinished jobs.
-
-        Raises :class:`RuntimeError` when another live server works on the same database.
-        """
-        self._claim_database()
+        """End what an earlier server left running, then go on with its unfinished jobs."""
         with self._database.session() as session:
             for attempt in session.scalars(select(Attempt).where(Attempt.status == "running")):
                 for process in attempt.processes:
@@ -92,8 +85,6 @@ class Orchestrator:
         for run in runs:
             if run.thread is not None:
                 run.thread.join(5)
-        if self._only_server is not None:
-            self._only_server.close()
 
     def create(self, connection_id: uuid.UUID, config_type: str) -> int:
         """Start a job; raises a 404 or 409 problem. ``config_type`` is ``sync`` or ``clear``."""
@@ -133,18 +124,6 @@ class Orchestrator:
         if run.attempt is not None:
             run.attempt.stop()
         run.thread.join(10)
-
-    def _claim_database(self) -> None:
-        self._only_server = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        # A server killed a moment ago may still hold the lock until Postgres notices.
-        deadline = time.monotonic() + 10
-        while not self._only_server.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_SERVER_LOCK}):
-            if time.monotonic() > deadline:
-                self._only_server.close()
-                raise RuntimeError(
-                    "another airbyte-server works on this metadata database: stop it, or give another --database-url"
-                )
-            time.sleep(0.2)
 
     def _launch(self, job_id: int) -> None:
         run = _Run()
