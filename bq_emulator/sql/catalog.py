@@ -108,8 +108,8 @@ class Mount:
     tables: dict[int, Table] = field(default_factory=dict)
     _paths: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
-    def add(self, path: tuple[str, ...], catalog: Catalog) -> None:
-        """Look ``path`` up and mount it.
+    def add(self, path: tuple[str, ...], catalog: Catalog, optional: bool = False) -> None:
+        """Look ``path`` up and mount it; an ``optional`` one may be missing.
 
         Raises:
             BigQueryError: notFound.
@@ -123,6 +123,8 @@ class Mount:
             return
         ref = table_ref(path, self.project, self.default_dataset)
         table = catalog.get_table(ref)
+        if table is None and optional:
+            return
         if table is None:
             if not ref.table.startswith("INFORMATION_SCHEMA.") and not catalog.has_dataset(ref.project, ref.dataset):
                 message = f"Not found: Dataset {ref.project}:{ref.dataset} was not found in location US"
@@ -130,13 +132,6 @@ class Mount:
             raise not_found(ref)
         self._paths[folded] = path
         self._mount(path, table)
-
-    def add_if_present(self, path: tuple[str, ...], catalog: Catalog) -> None:
-        """Mount the target of an ALTER, which may be missing: whether that is an error the statement says."""
-        if tuple(part.lower() for part in path) not in self._paths:
-            table = catalog.get_table(table_ref(path, self.project, self.default_dataset))
-            if table is not None:
-                self.add(path, catalog)
 
     def _mount(self, path: tuple[str, ...], table: Table) -> None:
         home = self.proto

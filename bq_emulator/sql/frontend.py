@@ -17,6 +17,8 @@ from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate import statements
 from bq_emulator.sql.translate.context import Context
+from bq_emulator.sql.translate.names import Names
+from bq_emulator.sql.types import quote
 
 VIEW_CACHE_SIZE = 500
 MAX_VIEW_DEPTH = 16
@@ -55,15 +57,14 @@ class GoogleSqlFrontend:
 
     def view(self, compilation: _Compilation, table: Table) -> str:
         """The DuckDB text of a view, reused while the tables it reads stay as they were."""
-        assert table.view_query is not None
-        key = (table.ref, table.view_query)
+        key = (table.ref, table.view_query or "")
         with self._views_lock:
             known = self._views.get(key)
         if known is not None and all(compilation.catalog.get_table(ref) == seen for ref, seen in known[1].items()):
             compilation.read |= known[1]
             return known[0]
         inner = compilation.for_view(table)
-        text = inner.view_text(table.view_query)
+        text = inner.view_text(table)
         compilation.read |= inner.read
         with self._views_lock:
             self._views[key] = (text, dict(inner.read))
@@ -114,12 +115,21 @@ class _Compilation:
                 raise
             raise BigQueryError(error.reason, message, error.location) from None
 
-    def view_text(self, sql: str) -> str:
-        """The text of a view's query."""
-        compiled = self.statements(sql)
+    def view_text(self, table: Table) -> str:
+        """The text of a view's query; its columns are named as the view's."""
+        compiled = self.statements(table.view_query or "")
         if len(compiled) != 1 or not isinstance(compiled[0], Query):
-            raise BigQueryError("invalidQuery", "A view must be one query", "query")
-        return compiled[0].sql
+            raise BigQueryError("invalidQuery", f"View {table.ref} is not one query", "query")
+        inner = compiled[0]
+        wanted = [field.name for field in table.schema]
+        found = [field.name for field in inner.schema]
+        if found == wanted:
+            return inner.sql
+        if len(found) != len(wanted):
+            message = f"View {table.ref} has {len(wanted)} columns, but its query now gives {len(found)}"
+            raise BigQueryError("invalidQuery", message, "query")
+        items = ", ".join(f"{quote(old)} AS {quote(new)}" for old, new in zip(found, wanted, strict=True))
+        return f"SELECT {items} FROM ({inner.sql})"
 
     def _split(self, sql: str) -> list[str]:
         """The statements of a text, each with what stands before it blanked out, so that positions stay true."""
@@ -136,14 +146,16 @@ class _Compilation:
         if not sql.strip(" \t\r\n;"):
             raise BigQueryError("invalidQuery", "Syntax error: Unexpected end of statement", "query")
         mount = Mount(self._analyzer.catalog(), self._project, self._default_dataset)
-        for path in self._analyzer.table_names(sql):
+        paths = self._analyzer.table_names(sql)
+        for path in paths:
             mount.add(path, self.catalog)
-        for path in statements.altered_tables(self._analyzer, sql):
-            mount.add_if_present(path, self.catalog)
+        altered = statements.altered_table(self._analyzer, sql)
+        if altered is not None:
+            mount.add(altered[0], self.catalog, optional=altered[1])
         response = self._analyzer.analyze(sql, mount.proto, self._options())
         node = Node(response.resolved_statement)
         context = Context(mount.tables, self._parameters, expand_view=self._expand)
-        names = statements.Names(self._project, self._default_dataset, sql)
+        names = Names(self._project, self._default_dataset, tuple(paths))
         compiled = statements.translate(context, names, node)
         self.read |= {table.ref: table for table in mount.tables.values()}
         return replace(compiled, referenced_tables=tuple(context.referenced))

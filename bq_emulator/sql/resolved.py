@@ -59,7 +59,7 @@ class Node:
             message = message.parent
         value = getattr(message, name)
         if field.message_type is not None:
-            resolved = "Resolved" in field.message_type.name
+            resolved = "Resolved" in field.message_type.name or "AST" in field.message_type.name
             if field.is_repeated:
                 return [Node(item) for item in value] if resolved else value
             if not message.HasField(name):

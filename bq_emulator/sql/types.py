@@ -46,7 +46,8 @@ class Type:
     @property
     def item(self) -> Type:
         """The element type of an ARRAY."""
-        assert self.element is not None
+        if self.element is None:
+            raise TypeError(f"{self.name} has no elements")
         return self.element
 
     def field_names(self) -> list[str]:

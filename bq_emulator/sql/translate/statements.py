@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from bq_emulator.model import Statement, TableRef
+from bq_emulator.model import Statement
 from bq_emulator.sql.analyzer import Analyzer
-from bq_emulator.sql.catalog import table_ref
 from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.translate import ddl, dml
 from bq_emulator.sql.translate.context import Context, unsupported
+from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.translate.query import query
 
-
-@dataclass(frozen=True)
-class Names:
-    """How paths written in a statement are read, and the statement's text."""
-
-    project: str
-    default_dataset: str | None
-    sql: str
-
-    def table(self, path: list[str]) -> TableRef:
-        return table_ref(tuple(path), self.project, self.default_dataset)
+_ALTER = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*alter\b", re.IGNORECASE | re.DOTALL)
 
 
-def altered_tables(analyzer: Analyzer, sql: str) -> list[tuple[str, ...]]:
-    return []
+def altered_table(analyzer: Analyzer, sql: str) -> tuple[tuple[str, ...], bool] | None:
+    """The path of the table an ALTER changes, and whether it may be missing (IF EXISTS). The analyzer wants to find
+    the table, but does not list it among the names."""
+    if not _ALTER.match(sql):
+        return None
+    statement = Node(analyzer.parse(sql).parsed_statement)
+    if statement.kind not in ("ASTAlterTableStatement", "ASTAlterViewStatement", "ASTAlterMaterializedViewStatement"):
+        return None
+    return tuple(each.id_string for each in statement.path.names), bool(statement.is_if_exists)
 
 
 def translate(context: Context, names: Names, node: Node) -> Statement:
@@ -41,6 +39,23 @@ def translate(context: Context, names: Names, node: Node) -> Statement:
     return make(context, names, node)
 
 
+#: Node kind → translation.
 STATEMENTS: dict[str, Callable[[Context, Names, Node], Statement]] = {
     "QueryStmt": lambda context, names, node: query(context, node),
+    "InsertStmt": lambda context, names, node: dml.insert(context, node),
+    "UpdateStmt": lambda context, names, node: dml.update(context, node),
+    "DeleteStmt": lambda context, names, node: dml.delete(context, node),
+    "MergeStmt": lambda context, names, node: dml.merge(context, node),
+    "TruncateStmt": lambda context, names, node: dml.truncate(context, node),
+    "CreateTableStmt": ddl.create_table,
+    "CreateTableAsSelectStmt": ddl.create_table,
+    "CreateViewStmt": ddl.create_view,
+    "CreateMaterializedViewStmt": ddl.create_view,
+    "CreateSchemaStmt": ddl.create_schema,
+    "DropStmt": ddl.drop,
+    "DropMaterializedViewStmt": ddl.drop,
+    "AlterTableStmt": ddl.alter,
+    "AlterTableSetOptionsStmt": ddl.alter,
+    "AlterViewStmt": ddl.alter,
+    "AlterMaterializedViewStmt": ddl.alter,
 }

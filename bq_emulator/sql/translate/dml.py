@@ -1,0 +1,209 @@
+"""INSERT, UPDATE, DELETE, MERGE and TRUNCATE.
+
+UPDATE … FROM and MERGE are carried out in steps: the join is staged once in a temporary table, with the row ids of the
+target and the new values, so that every expression sees the table as it was, a target row that matches several source
+rows is an error as on BigQuery (DuckDB would pick one), and each kind of change is counted for itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from bq_emulator.model import BigQueryError, Dml, Table
+from bq_emulator.sql import types
+from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.translate.context import Context, column, unsupported
+from bq_emulator.sql.translate.expr import expression
+from bq_emulator.sql.translate.query import result
+from bq_emulator.sql.translate.scan import ids, scan
+from bq_emulator.sql.types import Type, quote
+
+SEVERAL_MATCHES = "UPDATE/MERGE must match at most one source row for each target row"
+
+Step = tuple[str, str]
+
+
+def _target(context: Context, node: Node) -> Table:
+    """The table a statement changes."""
+    table = context.tables[node.table_scan.table.serialization_id]
+    if table.kind != "TABLE" or table.ref.table.startswith("INFORMATION_SCHEMA."):
+        name = f"{table.ref.project}:{table.ref.dataset}.{table.ref.table}"
+        message = f"{name} is not allowed for this operation because it is currently a {table.kind}."
+        raise BigQueryError("invalidQuery", message, "query")
+    for clause in ("returning", "assert_rows_modified"):
+        if clause in node.message.DESCRIPTOR.fields_by_name and getattr(node, clause) is not None:
+            raise unsupported(clause.replace("_", " ").upper())
+    return table
+
+
+def _value(context: Context, node: Node, table: Table, name: str) -> str:
+    """A value to be written: a NULL array is stored as an empty one."""
+    if node.value.kind == "DMLDefault":
+        field = next(field for field in table.schema if field.name == name)
+        if field.default_expression is not None:
+            raise unsupported("DEFAULT of a column with a default expression")
+        return "[]" if field.mode == "REPEATED" else "NULL"
+    return _written(context, expression(context, node.value), types.from_proto(node.value.type))
+
+
+def _written(context: Context, text: str, kind: Type) -> str:
+    return f"coalesce({result(context, text, kind)}, [])" if kind.name == "ARRAY" else text
+
+
+def _columns(node: Node, table: Table) -> list[tuple[str, str]]:
+    """(stored name, name in the translation) of the columns a statement reads of its target."""
+    scanned = zip(node.table_scan.column_index_list, node.table_scan.column_list, strict=True)
+    return [(quote(table.schema[index].name), column(each.column_id)) for index, each in scanned]
+
+
+def _rows(node: Node, table: Table) -> str:
+    """The target's rows with their ids, as a FROM item."""
+    items = ["rowid AS _rid", *(f"{name} AS {alias}" for name, alias in _columns(node, table))]
+    return f"(SELECT {', '.join(items)} FROM {table.physical})"
+
+
+def insert(context: Context, node: Node) -> Dml:
+    table = _target(context, node)
+    if node.insert_mode not in ("OR_ERROR",):
+        raise unsupported(f"INSERT {node.insert_mode}")
+    names = [each.name for each in node.insert_column_list]
+    kinds = [types.from_proto(each.type) for each in node.insert_column_list]
+    if node.query is not None:
+        select = scan(context, node.query)
+        outputs = [column(each.column_id) for each in node.query_output_column_list]
+        values = [_written(context, text, kind) for text, kind in zip(outputs, kinds, strict=True)]
+        rows = f"SELECT {', '.join(values)} FROM ({select.sql()})"
+    else:
+        rows = "VALUES " + ", ".join(
+            f"({', '.join(_value(context, item, table, name) for item, name in zip(row.value_list, names, strict=True))})"
+            for row in node.row_list
+        )
+    columns = ", ".join(quote(name) for name in names)
+    return Dml("INSERT", table.ref, (("insert", f"INSERT INTO {table.physical} ({columns}) {rows}"),))
+
+
+def delete(context: Context, node: Node) -> Dml:
+    table = _target(context, node)
+    condition = expression(context, node.where_expr)
+    matching = f"SELECT _rid FROM {_rows(node, table)} WHERE {condition}"
+    return Dml("DELETE", table.ref, (("delete", f"DELETE FROM {table.physical} WHERE rowid IN ({matching})"),))
+
+
+def truncate(context: Context, node: Node) -> Dml:
+    table = _target(context, node)
+    if node.where_expr is not None:
+        raise unsupported("TRUNCATE with WHERE")
+    return Dml("TRUNCATE_TABLE", table.ref, (("delete", f"DELETE FROM {table.physical}"),))
+
+
+def _assignments(context: Context, items: list[Node], table: Table) -> list[tuple[str, str]]:
+    """(column name, new value) of SET items."""
+    assigned = []
+    for item in items:
+        if item.target.kind != "ColumnRef" or item.set_value is None:
+            raise unsupported("UPDATE of a part of a column")
+        name = item.target.column.name
+        assigned.append((name, _value(context, item.set_value, table, name)))
+    return assigned
+
+
+def update(context: Context, node: Node) -> Dml:
+    table = _target(context, node)
+    values = _assignments(context, node.update_item_list, table)
+    source = _rows(node, table)
+    if node.from_scan is not None:
+        source += f" CROSS JOIN ({scan(context, node.from_scan).sql()})"
+    items = ", ".join(["_rid", *(f"{value} AS _v{place}" for place, (_, value) in enumerate(values))])
+    rows = f"SELECT {items} FROM {source} WHERE {expression(context, node.where_expr)}"
+    if node.from_scan is None:
+        return Dml("UPDATE", table.ref, (_update_step(table, [name for name, _ in values], f"({rows})", "_v"),))
+    stage = _stage_name()
+    check = f"SELECT '{SEVERAL_MATCHES}' FROM {stage} GROUP BY _rid HAVING count(*) > 1 LIMIT 1"
+    steps = [
+        ("run", f"CREATE TEMP TABLE {stage} AS {rows}"),
+        ("check", check),
+        _update_step(table, [name for name, _ in values], stage, "_v"),
+        ("run", f"DROP TABLE {stage}"),
+    ]
+    return Dml("UPDATE", table.ref, tuple(steps))
+
+
+def _stage_name() -> str:
+    return quote(f"_dml_{uuid.uuid4().hex}")
+
+
+def _update_step(table: Table, names: list[str], rows: str, prefix: str, where: str = "") -> Step:
+    settings = ", ".join(f"{quote(name)} = _s.{prefix}{place}" for place, name in enumerate(names))
+    condition = f"_t.rowid = _s._rid{where}"
+    return "update", f"UPDATE {table.physical} AS _t SET {settings} FROM {rows} AS _s WHERE {condition}"
+
+
+#: When a MERGE clause applies, of a joined row.
+MATCHES = {
+    "MATCHED": "_rid IS NOT NULL AND _src",
+    "NOT_MATCHED_BY_TARGET": "_rid IS NULL",
+    "NOT_MATCHED_BY_SOURCE": "_src IS NULL",
+}
+
+
+def merge(context: Context, node: Node) -> Dml:
+    table = _target(context, node)
+    clauses = node.when_clause_list
+    kinds = {clause.match_type for clause in clauses}
+    source = scan(context, node.from_scan)
+    source_rows = f"(SELECT true AS _src, * FROM ({source.sql()}))"
+    join = {
+        (False, False): "INNER",
+        (True, False): "RIGHT",
+        (False, True): "LEFT",
+        (True, True): "FULL",
+    }["NOT_MATCHED_BY_TARGET" in kinds, "NOT_MATCHED_BY_SOURCE" in kinds]
+    joined = f"{_rows(node, table)} {join} JOIN {source_rows} ON {expression(context, node.merge_expr)}"
+    arms = []
+    for place, clause in enumerate(clauses):
+        condition = f" AND {expression(context, clause.match_expr)}" if clause.match_expr is not None else ""
+        arms.append(f"WHEN {MATCHES[clause.match_type]}{condition} THEN {place}")
+    reads = ["_rid", *(alias for _, alias in _columns(node, table)), *(column(each) for each in ids(node.from_scan))]
+    decided = f"SELECT {', '.join(reads)}, CASE {' '.join(arms)} END AS _action FROM {joined}"
+
+    stage = _stage_name()
+    items = ["_rid", "_action"]
+    deletes: list[int] = []
+    updates: list[Step] = []
+    inserts: list[Step] = []
+    for place, clause in enumerate(clauses):
+        prefix = f"_v{place}_"
+        if clause.action_type == "DELETE":
+            deletes.append(place)
+            continue
+        if clause.action_type == "UPDATE":
+            values = _assignments(context, clause.update_item_list, table)
+            where = f" AND _s._action = {place}"
+            updates.append(_update_step(table, [name for name, _ in values], stage, prefix, where))
+        else:
+            names = [each.name for each in clause.insert_column_list]
+            pairs = zip(names, clause.insert_row.value_list, strict=True)
+            values = [(name, _value(context, item, table, name)) for name, item in pairs]
+            columns = ", ".join(quote(name) for name in names)
+            new = ", ".join(f"{prefix}{index}" for index in range(len(values)))
+            inserts.append(
+                (
+                    "insert",
+                    f"INSERT INTO {table.physical} ({columns}) SELECT {new} FROM {stage} WHERE _action = {place}",
+                )
+            )
+        for index, (name, value) in enumerate(values):
+            kind = types.from_field(next(field for field in table.schema if field.name == name)).duckdb()
+            items.append(f"CASE WHEN _action = {place} THEN CAST({value} AS {kind}) END AS {prefix}{index}")
+
+    rows = f"SELECT {', '.join(items)} FROM ({decided}) WHERE _action IS NOT NULL"
+    steps: list[Step] = [("run", f"CREATE TEMP TABLE {stage} AS {rows}")]
+    if "MATCHED" in kinds:
+        matched = ", ".join(str(place) for place, clause in enumerate(clauses) if clause.match_type == "MATCHED")
+        check = f"WHERE _action IN ({matched}) GROUP BY _rid HAVING count(*) > 1 LIMIT 1"
+        steps.append(("check", f"SELECT '{SEVERAL_MATCHES}' FROM {stage} {check}"))
+    if deletes:
+        chosen = f"SELECT _rid FROM {stage} WHERE _action IN ({', '.join(map(str, deletes))})"
+        steps.append(("delete", f"DELETE FROM {table.physical} WHERE rowid IN ({chosen})"))
+    steps += [*updates, *inserts, ("run", f"DROP TABLE {stage}")]
+    return Dml("MERGE", table.ref, tuple(steps))

@@ -1,0 +1,27 @@
+"""How paths written in a statement are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.sql.catalog import table_ref
+
+
+@dataclass(frozen=True)
+class Names:
+    project: str
+    default_dataset: str | None
+    #: The paths of the tables the statement reads, as written.
+    read: tuple[tuple[str, ...], ...]
+
+    def table(self, path: Sequence[str]) -> TableRef:
+        """The full name of a table."""
+        return table_ref(tuple(path), self.project, self.default_dataset)
+
+    def dataset(self, path: Sequence[str]) -> tuple[str, str]:
+        """(project, dataset) of a schema's name."""
+        if len(path) > 2:
+            raise BigQueryError("invalidQuery", f'Invalid dataset name: "{".".join(path)}"', "query")
+        return (path[0], path[1]) if len(path) == 2 else (self.project, path[0])
