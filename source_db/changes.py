@@ -25,7 +25,9 @@ def change_catalogue(day: Day) -> None:
 
 
 def _move_users(day: Day) -> None:
-    rows = day.connection.execute("SELECT id FROM users WHERE deleted_at IS NULL ORDER BY id").fetchall()
+    rows = day.connection.execute(
+        "SELECT id FROM users WHERE deleted_at IS NULL AND country_code IS NOT NULL ORDER BY id"
+    ).fetchall()
     moved = [row[0] for row in day.sample(rows, 0.002)]
     countries = [str(code) for code in day.rng.choice(["US", "DE", "GB", "FR", "JP"], len(moved))]
     day.connection.execute(

@@ -90,6 +90,11 @@ def pick(pool: pa.Array, index: npt.NDArray[np.integer[Any]], null: Bools | None
     return pool.take(pa.array(index, mask=null))
 
 
+def spread(pool: pa.Array, chosen: Bools, others: pa.Array) -> pa.Array:
+    """``pool``'s values in turn where ``chosen``, so that each occurs once there are enough; elsewhere ``others``."""
+    return pc.if_else(pa.array(chosen), pool.take(pa.array(np.cumsum(chosen) % len(pool))), others)
+
+
 def integers(values: npt.NDArray[np.integer[Any]], null: Bools | None = None) -> pa.Array:
     return pa.array(values, mask=null)
 

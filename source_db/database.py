@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
+from pathlib import Path
 from typing import LiteralString, cast
 
 import psycopg
@@ -66,7 +66,7 @@ def lock(connection: Connection) -> None:
 
 def run_script(connection: Connection, name: str) -> None:
     """Execute a ``.sql`` file of this package."""
-    connection.execute(cast(LiteralString, resources.files("source_db").joinpath(name).read_text()))
+    connection.execute(cast(LiteralString, Path(__file__).with_name(name).read_text("utf-8")))
 
 
 def filled_tables(connection: Connection) -> list[str]:

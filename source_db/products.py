@@ -25,6 +25,7 @@ from source_db.columns import (
     join,
     money,
     pick,
+    spread,
     uuids,
 )
 from source_db.market import Listings, Roster
@@ -178,7 +179,7 @@ def _titles(rng: np.random.Generator, planter: Planter, count: int) -> pa.Array:
         if fault != "products_with_odd_title":
             planter.found(fault, chosen)
         free &= ~chosen
-        titles = pc.if_else(pa.array(chosen), pick(pool, rng.integers(0, len(pool), count)), titles)
+        titles = spread(pool, chosen, titles)
     return titles
 
 
@@ -186,11 +187,11 @@ def _tags(rng: np.random.Generator, planter: Planter, everything: Bools) -> pa.A
     count = len(everything)
     with_null = planter.plant("products_with_null_in_tags", everything, 0.02)
     plain = blank(pick(TAGS, rng.integers(0, len(TAGS), count)), rng.random(count) < 0.1)
-    return pc.if_else(pa.array(with_null), pick(TAGS_WITH_NULL, rng.integers(0, len(TAGS_WITH_NULL), count)), plain)
+    return spread(TAGS_WITH_NULL, with_null, plain)
 
 
 def _attributes(rng: np.random.Generator, planter: Planter, everything: Bools) -> pa.Array:
     count = len(everything)
     nested = planter.plant("products_with_nested_arrays", everything, 0.02)
     plain = blank(pick(ATTRIBUTES, rng.integers(0, len(ATTRIBUTES), count)), rng.random(count) < 0.1)
-    return pc.if_else(pa.array(nested), pick(NESTED_ATTRIBUTES, rng.integers(0, len(NESTED_ATTRIBUTES), count)), plain)
+    return spread(NESTED_ATTRIBUTES, nested, plain)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from source_db.columns import DAY, HOUR, MINUTE, NEVER, flags, instants, integers, pick, uuids
+from source_db.columns import DAY, HOUR, MINUTE, NEVER, flags, instants, integers, pick, spread, uuids
 from source_db.items import Items
 from source_db.market import Market
 from source_db.orders import Orders
@@ -46,7 +46,6 @@ def make_reviews(
     empty_title = planter.plant("reviews_with_empty_title", ~no_title, 0.02)
     titles = pick(pools.review_titles, rng.integers(0, len(pools.review_titles), count), no_title)
     bodies = pick(pools.review_bodies, rng.integers(0, len(pools.review_bodies), count), rng.random(count) < 0.08)
-    odd_bodies = pick(AWKWARD_BODIES, rng.integers(0, len(AWKWARD_BODIES), count))
     return pa.table(
         {
             "id": uuids(span.ids("reviews", count)),
@@ -55,7 +54,7 @@ def make_reviews(
             "reviewer_id": uuids(market.buyers.ids[orders.buyer[items.order[chosen]]]),
             "rating": integers(rng.choice([1, 2, 3, 4, 5], count, p=[0.06, 0.06, 0.13, 0.30, 0.45])),
             "title": pc.if_else(pa.array(empty_title), "", titles),
-            "body": pc.if_else(pa.array(odd), odd_bodies, bodies),
+            "body": spread(AWKWARD_BODIES, odd, bodies),
             "is_verified_purchase": flags(~no_item),
             "helpful_votes": integers(rng.poisson(1.2, count)),
             "status": pick(_STATUSES, status),

@@ -129,7 +129,7 @@ def _new_orders(day: Day, pools: Pools, market: Market) -> None:
     copy(connection, "order_items", item_rows)
     payments = make_payments(rng, planter, orders, span)
     ids = span.ids("payments", len(payments))
-    event_ids = span.ids("payment_events", int(payments.event.max(initial=-1)) + 1)
+    event_ids = span.ids("payment_events", len(payments))
     copy(connection, "payments", payments_table(payments, ids, event_ids, orders.ids))
     for table in order_events(rng, planter, orders, span):
         day.log.add(table)
