@@ -112,7 +112,7 @@ def bulk_load(connection: Connection) -> Iterator[None]:
                 "SELECT setval(pg_get_serial_sequence({}, 'id'), coalesce(max(id), 1), count(*) > 0) FROM {}"
             ).format(sql.Literal(table), sql.Identifier(table))
         )
-    connection.execute("ANALYZE")
+    connection.execute(sql.SQL("ANALYZE {}").format(sql.SQL(", ").join(map(sql.Identifier, TABLES))))
 
 
 def _constraints_and_indexes(
