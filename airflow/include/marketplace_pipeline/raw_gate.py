@@ -19,12 +19,13 @@ from dataclasses import dataclass
 
 from airflow.sdk.exceptions import AirflowException
 from google.cloud import bigquery
-from google.cloud.bigquery.retry import DEFAULT_RETRY
+from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY, DEFAULT_RETRY
 
 from marketplace_pipeline.airbyte import Job, JobDetails, Stream, SyncConnection
 
-# The client's own patience with a warehouse that does not answer is ten minutes.
-_FIRST_CONTACT = DEFAULT_RETRY.with_timeout(60)
+# The client's own patience with a warehouse that does not answer, or fails, is ten minutes.
+_RETRY = DEFAULT_RETRY.with_timeout(60)
+_JOB_RETRY = DEFAULT_JOB_RETRY.with_timeout(60)
 
 
 class RawGateError(AirflowException):
@@ -56,7 +57,7 @@ def check_raw(
     if not connection.streams:
         raise RawGateError(f"Connection {connection.name} declares no stream: there is nothing to build on.")
     place = f"{client.project}.{dataset}"
-    existing = {table.table_id for table in client.list_tables(place, retry=_FIRST_CONTACT)}
+    existing = {table.table_id for table in client.list_tables(place, retry=_RETRY)}
     tables = {stream.name: connection.prefix + stream.name for stream in connection.streams}
     missing = [f"{place}.{table} does not exist" for table in tables.values() if table not in existing]
     if missing:
@@ -91,7 +92,8 @@ def _count(client: bigquery.Client, place: str, tables: dict[str, str], job_id: 
         for stream, table in tables.items()
     ]
     config = bigquery.QueryJobConfig(query_parameters=[bigquery.ScalarQueryParameter("job_id", "INT64", job_id)])
-    rows = client.query_and_wait("\nUNION ALL".join(selects), job_config=config)
+    sql = "\nUNION ALL".join(selects)
+    rows = client.query_and_wait(sql, job_config=config, retry=_RETRY, job_retry=_JOB_RETRY)
     return {row.stream: RawTable(row.row_count, row.job_rows, row.latest_job, row.changed_rows) for row in rows}
 
 
@@ -119,14 +121,15 @@ def _disagreements(stream: Stream, table: str, count: RawTable, job: Job, detail
 
 
 def _lost_values(client: bigquery.Client, table: str, changed_rows: int) -> str:
-    rows = client.query_and_wait(f"""
+    sql = f"""
         SELECT JSON_VALUE(change, '$.field') AS field, JSON_VALUE(change, '$.change') AS change,
                JSON_VALUE(change, '$.reason') AS reason, COUNT(*) AS occurrences, MIN(_airbyte_raw_id) AS example
         FROM `{table}`, UNNEST(JSON_QUERY_ARRAY(_airbyte_meta, '$.changes')) AS change
         GROUP BY 1, 2, 3
         ORDER BY occurrences DESC, field
         LIMIT 10
-    """)
+    """
+    rows = client.query_and_wait(sql, retry=_RETRY, job_retry=_JOB_RETRY)
     losses = ", ".join(
         f"{row.field} {row.change} ({row.reason}) {row.occurrences}×, e.g. _airbyte_raw_id {row.example}"
         for row in rows

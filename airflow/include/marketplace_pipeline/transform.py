@@ -27,10 +27,15 @@ def dbt_project_dir() -> Path:
     return Path(os.environ.get("DBT_PROJECT_DIR") or _REPOSITORY / "dbt")
 
 
+def dbt_manifest() -> Path:
+    """``DBT_MANIFEST_PATH``, by default where ``dbt parse`` writes it."""
+    return Path(os.environ.get("DBT_MANIFEST_PATH") or dbt_project_dir() / "target" / "manifest.json")
+
+
 def dbt_tasks(group_id: str, *, target: str | None = None) -> DbtTaskGroup:
     """All seeds, snapshots and models of the dbt project, each with its tests, inside the current DAG.
 
-    The graph comes from ``target/manifest.json``, which ``dbt parse`` writes: parsing the DAG runs no dbt.
+    The graph comes from dbt's manifest, which ``dbt parse`` writes: parsing the DAG runs no dbt.
 
     Mode LOCAL: each task runs dbt for its own node, so a task that is cleared does again what it is named after, and no
     task waits for another one's report.
@@ -44,7 +49,7 @@ def dbt_tasks(group_id: str, *, target: str | None = None) -> DbtTaskGroup:
         group_id=group_id,
         project_config=ProjectConfig(
             dbt_project_path=project,
-            manifest_path=project / "target" / "manifest.json",
+            manifest_path=dbt_manifest(),
             install_dbt_deps=False,  # packages come with the repository; `dbt deps` needs the network
         ),
         profile_config=ProfileConfig(
