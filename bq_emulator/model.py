@@ -176,14 +176,14 @@ class DropTable(Statement):
 class AlterTable(Statement):
     """ALTER TABLE / VIEW. ``actions`` in order; each is one of::
 
-        {"action": "add_column", "field": Field, "if_not_exists": bool}
-        {"action": "drop_column", "name": str, "if_exists": bool}
-        {"action": "rename_column", "old": str, "new": str, "if_exists": bool}
-        {"action": "alter_column_type", "name": str, "field": Field}
-        {"action": "drop_not_null", "name": str}
-        {"action": "set_column_options", "name": str, "options": dict}
-        {"action": "set_options", "options": dict}
-        {"action": "rename_to", "name": str}
+    {"action": "add_column", "field": Field, "if_not_exists": bool}
+    {"action": "drop_column", "name": str, "if_exists": bool}
+    {"action": "rename_column", "old": str, "new": str, "if_exists": bool}
+    {"action": "alter_column_type", "name": str, "field": Field}
+    {"action": "drop_not_null", "name": str}
+    {"action": "set_column_options", "name": str, "options": dict}
+    {"action": "set_options", "options": dict}
+    {"action": "rename_to", "name": str}
     """
 
     target: TableRef

@@ -1,0 +1,76 @@
+"""``bq-emulator``: the emulator as a server."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import click
+import structlog
+import uvicorn
+
+from bq_emulator.duck import DataDirLocked
+from bq_emulator.emulator import Emulator
+from bq_emulator.rest.app import create_app
+from bq_emulator.sql.frontend import GoogleSqlFrontend
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", default=9050, type=click.IntRange(1, 65535), help="Port to listen on.")
+@click.option(
+    "--data-dir",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that holds the project's data; one emulator at a time.",
+)
+@click.option("--project", required=True, help="The project to serve.")
+@click.option("--location", default="US", help="The location of all its datasets.")
+def main(host: str, port: int, data_dir: Path, project: str, location: str) -> None:
+    """Serve BigQuery's REST API for one project from a local folder."""
+    _log_as_json()
+    listener = _listen(host, port)
+    frontend = GoogleSqlFrontend()
+    frontend.warm_up()
+    try:
+        emulator = Emulator(data_dir, project, location, frontend)
+    except DataDirLocked as error:
+        raise click.ClickException(str(error)) from error
+    structlog.get_logger("bq_emulator").info("ready", url=f"http://{host}:{port}", project=project)
+    config = uvicorn.Config(create_app(emulator), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    # uvicorn raises the signal again once it has shut down; that must not end the process before the file is closed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        emulator.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror}; stop what holds the port, or choose another --port"
+        ) from error
+    return listener
+
+
+def _log_as_json() -> None:
+    """One JSON object a line on standard output, the server's own warnings included."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+    )

@@ -1,0 +1,178 @@
+"""The DuckDB file: opening it, sessions (one cursor each) on it, quoting, and what its errors mean to a client."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from bq_emulator.model import BigQueryError
+from bq_emulator.sql.errors import from_duckdb
+
+
+class DataDirLocked(Exception):
+    """Another process has the data folder open."""
+
+
+def identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+_NOT_NULL = re.compile(r"NOT NULL constraint failed: .*\.(?P<column>[^.\n]+)$", re.MULTILINE)
+#: DuckDB's errors that a user's data or SQL causes, as opposed to a fault of the emulator.
+_DATA_ERRORS = (
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.InvalidInputException,
+    duckdb.InvalidTypeException,
+    duckdb.TypeMismatchException,
+)
+
+
+def translate_error(error: duckdb.Error) -> BigQueryError:
+    """What a DuckDB error is called in BigQuery."""
+    message = str(error)
+    if isinstance(error, duckdb.InterruptException):
+        return BigQueryError("stopped", "Job execution was cancelled: User requested cancellation")
+    if isinstance(error, duckdb.ConstraintException) and (match := _NOT_NULL.search(message)):
+        return BigQueryError("invalidQuery", f"Required field {match['column'].strip()} cannot be null", "query")
+    if isinstance(error, _DATA_ERRORS):
+        return from_duckdb(error)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return BigQueryError("resourcesExceeded", f"Resources exceeded during query execution: {message}")
+    return BigQueryError("internalError", f"The emulator's storage engine failed: {message}")
+
+
+class Session:
+    """One cursor on the database, used by one thread at a time."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._registered: list[str] = []
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
+        return self._connection.execute(sql, list(parameters)) if parameters else self._connection.execute(sql)
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        return self.execute(sql, parameters).fetchone()
+
+    def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        row = self.one(sql, parameters)
+        return None if row is None else row[0]
+
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run an INSERT, UPDATE, DELETE or MERGE; the number of rows it touched."""
+        row = self.one(sql, parameters)
+        return int(row[0]) if row else 0
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make ``table`` readable as ``name`` until the session ends."""
+        self._connection.register(name, table)
+        self._registered.append(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._connection.begin()
+        try:
+            yield
+            self._connection.commit()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def rollback(self) -> None:
+        # An error inside COMMIT ends the transaction by itself, so there may be none left.
+        try:
+            self._connection.rollback()
+        except duckdb.TransactionException as error:
+            if "no transaction is active" not in str(error):
+                raise
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def clean(self) -> None:
+        for name in self._registered:
+            self._connection.unregister(name)
+        self._registered.clear()
+
+
+class Database:
+    """The DuckDB file of one project. Sessions are pooled: a cursor costs more than a point query.
+
+    ``schema_setup`` runs once, ``session_setup`` in every session.
+    """
+
+    def __init__(self, path: Path, schema_setup: Sequence[str] = (), session_setup: Sequence[str] = ()) -> None:
+        self._session_setup = session_setup
+        try:
+            self._connection = duckdb.connect(str(path))
+        except duckdb.IOException as error:
+            if "lock" in str(error).lower():
+                raise DataDirLocked(
+                    f"{path.parent} is in use by another bq-emulator; stop it, or choose another --data-dir"
+                ) from error
+            raise
+        for statement in (
+            # Nothing may be fetched from the network, whatever a query asks for.
+            "SET GLOBAL autoinstall_known_extensions = false",
+            "SET GLOBAL autoload_known_extensions = false",
+            "SET GLOBAL TimeZone = 'UTC'",
+            *schema_setup,
+        ):
+            self._connection.execute(statement)
+        self._idle: list[Session] = []
+        self._mutex = threading.Lock()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session of this thread's own. DuckDB's errors leave it as :class:`BigQueryError`."""
+        session = self._take()
+        try:
+            yield session
+            session.clean()
+        except duckdb.Error as error:
+            session.close()
+            raise translate_error(error) from error
+        except BaseException:
+            session.close()
+            raise
+        with self._mutex:
+            self._idle.append(session)
+
+    def _take(self) -> Session:
+        with self._mutex:
+            if self._idle:
+                return self._idle.pop()
+            session = Session(self._connection.cursor())
+        for statement in self._session_setup:
+            session.execute(statement)
+        return session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        with self.session() as session, session.transaction():
+            yield session
+
+    def close(self) -> None:
+        with self._mutex:
+            for session in self._idle:
+                session.close()
+            self._idle.clear()
+            self._connection.close()

@@ -1,0 +1,87 @@
+"""One project's emulator: the parts put together, opened and closed."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import structlog
+
+from bq_emulator import metadata
+from bq_emulator.duck import Database
+from bq_emulator.jobs.copy import CopyRunner, refuse_extract
+from bq_emulator.jobs.load import LoadRunner
+from bq_emulator.jobs.manager import JobManager
+from bq_emulator.jobs.query import QueryRunner
+from bq_emulator.locks import Locks
+from bq_emulator.metadata import Metadata
+from bq_emulator.model import Frontend
+from bq_emulator.sql.macros import SETUP_SQL
+from bq_emulator.tables import Tables
+
+log = structlog.get_logger("bq_emulator")
+
+_SWEEP_SECONDS = 60
+
+
+class Emulator:
+    """Raises :class:`bq_emulator.duck.DataDirLocked` if another process has ``data_dir`` open."""
+
+    def __init__(self, data_dir: Path, project: str, location: str, frontend: Frontend) -> None:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.project = project
+        self.location = location
+        self.database = Database(data_dir / f"{project}.duckdb", metadata.SETUP, SETUP_SQL)
+        self.uploads = data_dir / "uploads"
+        # What lies there belongs to uploads nobody can go on with.
+        shutil.rmtree(self.uploads, ignore_errors=True)
+        self.uploads.mkdir()
+        self.metadata = Metadata(project, location)
+        self.tables = Tables(self.metadata)
+        self.locks = Locks()
+        self.query_runner = QueryRunner(frontend, self.tables, self.locks)
+        self.jobs = JobManager(
+            self.database,
+            project,
+            location,
+            {
+                "query": self.query_runner,
+                "load": LoadRunner(self.tables, self.locks),
+                "copy": CopyRunner(self.tables, self.locks),
+                "extract": refuse_extract,
+            },
+        )
+        if lost := self.jobs.recover():
+            log.warning("jobs of a stopped emulator ended with an error", jobs=lost)
+        self._closing = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep, name="expiry", daemon=True)
+        self._sweeper.start()
+
+    def _sweep(self) -> None:
+        """Drop what has expired, now and then; nothing can see it any more."""
+        while True:
+            try:
+                self.drop_expired()
+            except Exception:
+                log.exception("expired tables could not be dropped; the next round tries again")
+            if self._closing.wait(_SWEEP_SECONDS):
+                return
+
+    def drop_expired(self) -> int:
+        """Free the space of expired tables; how many there were."""
+        with self.database.session() as db:
+            expired = self.metadata.expired_tables(db)
+        for record in expired:
+            with self.locks.tables([(record.ref.dataset, record.ref.table)]), self.database.transaction() as db:
+                # By now somebody may have created a table of the name, which dropped the expired one.
+                if any(record.physical == still.physical for still in self.metadata.expired_tables(db)):
+                    self.tables.drop(db, record)
+        return len(expired)
+
+    def close(self) -> None:
+        """Stop the jobs and close the file."""
+        self._closing.set()
+        self._sweeper.join()
+        self.jobs.shut_down()
+        self.database.close()

@@ -1,0 +1,243 @@
+"""Accepting, running, finding and stopping jobs."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import structlog
+
+from bq_emulator.duck import Database, Session, translate_error
+from bq_emulator.jobs.job import KINDS, Job
+from bq_emulator.metadata import new_etag, now_ms
+from bq_emulator.model import BigQueryError
+
+log = structlog.get_logger("bq_emulator.jobs")
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
+#: Jobs that wait for a table's lock hold a thread, too; DuckDB spreads one query over the cores by itself.
+THREADS = 16
+
+#: Runs one job; it must finish inside ``with manager.committing(db, job)``.
+Runner = Callable[["JobManager", Session, Job], None]
+
+
+class JobManager:
+    """A job is acknowledged once its record is on disk, and its effects and its state DONE commit together: after a
+    crash a job has happened whole or not at all."""
+
+    def __init__(self, database: Database, project: str, location: str, runners: dict[str, Runner]) -> None:
+        self.database = database
+        self.project = project
+        self.location = location
+        self._runners = runners
+        self._running: dict[str, Job] = {}
+        self._mutex = threading.Lock()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="job")
+
+    def recover(self) -> int:
+        """Give the jobs a dead process left behind their end; how many there were."""
+        with self.database.transaction() as db:
+            lost = db.rows("SELECT resource FROM __bq.jobs WHERE state <> 'DONE'")
+            for (text,) in lost:
+                resource = orjson.loads(text)
+                error = {
+                    "reason": "backendError",
+                    "message": "The emulator stopped before the job was done; it had no effect.",
+                }
+                resource["status"] = {"state": "DONE", "errorResult": error, "errors": [error]}
+                resource["statistics"]["endTime"] = str(now_ms())
+                db.execute(
+                    "UPDATE __bq.jobs SET state = 'DONE', resource = ? WHERE job_id = ?",
+                    [orjson.dumps(resource).decode(), resource["jobReference"]["jobId"]],
+                )
+        return len(lost)
+
+    # Accepting ------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self, configuration: dict[str, Any], reference: dict[str, Any] | None = None, upload: Path | None = None
+    ) -> Job:
+        """Record a job and start it.
+
+        Raises:
+            BigQueryError: duplicate for a job id that exists, invalid for a malformed id or configuration.
+        """
+        job = self._new_job(configuration, reference or {}, upload)
+        with self._mutex:
+            if job.job_id in self._running or self.find(job.job_id) is not None:
+                raise BigQueryError("duplicate", f"Already Exists: Job {self.project}:{self.location}.{job.job_id}")
+            self._running[job.job_id] = job
+        try:
+            with self.database.transaction() as db:
+                db.execute(
+                    "INSERT INTO __bq.jobs VALUES (?, ?, ?, ?)",
+                    [job.job_id, int(job.statistics["creationTime"]), job.state, self._text(job)],
+                )
+        except BaseException:
+            self._running.pop(job.job_id, None)
+            raise
+        self._pool.submit(self._run, job)
+        return job
+
+    def _new_job(self, configuration: dict[str, Any], reference: dict[str, Any], upload: Path | None) -> Job:
+        kinds = [kind for kind in KINDS if kind in configuration]
+        if len(kinds) != 1:
+            raise BigQueryError("invalid", f"Exactly one of {', '.join(KINDS)} is required in a job's configuration.")
+        location = reference.get("location") or self.location
+        if location.upper() != self.location.upper():
+            raise BigQueryError("notFound", f"Not found: location {location}; this emulator serves {self.location}.")
+        job_id = reference.get("jobId") or f"job_{uuid.uuid4().hex}"
+        if not _JOB_ID.fullmatch(job_id):
+            raise BigQueryError("invalid", f"Invalid job ID: {job_id!r}; letters, digits, _ and -, at most 1024.")
+        job = Job(self.project, job_id, self.location, configuration, upload)
+        if labels := configuration.get("labels"):
+            job.statistics["labels"] = labels
+        job.etag = new_etag()
+        return job
+
+    def _text(self, job: Job, state: str | None = None) -> str:
+        return orjson.dumps(job.resource(state)).decode()
+
+    # Running --------------------------------------------------------------------------------------------------------
+
+    def _run(self, job: Job) -> None:
+        timer = self._start_timer(job)
+        try:
+            with self.database.session() as db:
+                with job.mutex:
+                    job.session = db
+                try:
+                    job.statistics["startTime"] = str(now_ms())
+                    job.check_stop()
+                    job.state = "RUNNING"
+                    self._runners[job.kind](self, db, job)
+                finally:
+                    with job.mutex:
+                        job.session = None
+        except BigQueryError as error:
+            self._fail(job, job.stop_reason or error)
+        except duckdb.Error as error:
+            self._fail(job, job.stop_reason or translate_error(error))
+        except Exception as error:
+            log.exception("job crashed", job_id=job.job_id)
+            self._fail(job, BigQueryError("internalError", f"The emulator failed: {type(error).__name__}: {error}"))
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if job.upload is not None:
+                for file in job.upload.parent.glob(f"{job.upload.stem}*"):
+                    file.unlink(missing_ok=True)
+        self._end(job)
+
+    def _start_timer(self, job: Job) -> threading.Timer | None:
+        limit = job.configuration.get("jobTimeoutMs")
+        if not limit:
+            return None
+        reason = BigQueryError("stopped", f"Job timed out after {limit} ms (jobTimeoutMs).")
+        timer = threading.Timer(int(limit) / 1000, job.request_stop, [reason])
+        timer.daemon = True
+        timer.start()
+        return timer
+
+    @contextmanager
+    def committing(self, db: Session, job: Job) -> Iterator[None]:
+        """The transaction in which the job's effects and its end become visible."""
+        with db.transaction():
+            yield
+            # From here on a stop comes too late; a job that is told it was cancelled must not have happened.
+            with job.mutex:
+                job.check_stop()
+                job.session = None
+            job.statistics["endTime"] = str(now_ms())
+            self._save_done(db, job)
+        job.state = "DONE"
+
+    def _fail(self, job: Job, error: BigQueryError) -> None:
+        job.error = error
+        job.statistics["endTime"] = str(now_ms())
+        with self.database.transaction() as db:
+            self._save_done(db, job)
+        job.state = "DONE"
+
+    def _save_done(self, db: Session, job: Job) -> None:
+        job.etag = new_etag()
+        text = self._text(job, "DONE")
+        db.execute("UPDATE __bq.jobs SET state = 'DONE', resource = ? WHERE job_id = ?", [text, job.job_id])
+
+    def _end(self, job: Job) -> None:
+        with self._mutex:
+            self._running.pop(job.job_id, None)
+        started = int(job.statistics.get("startTime", job.statistics["creationTime"]))
+        details = {
+            "job_id": job.job_id,
+            "type": job.statistics.get("query", {}).get("statementType") or job.kind.upper(),
+            "ms": int(job.statistics["endTime"]) - started,
+        }
+        if job.error is None:
+            log.info("job done", **details)
+        else:
+            log.warning("job failed", **details, reason=job.error.reason, error=job.error.message)
+        job.done.set_result(None)
+
+    # Finding and stopping -------------------------------------------------------------------------------------------
+
+    def running(self, job_id: str) -> Job | None:
+        return self._running.get(job_id)
+
+    def find(self, job_id: str) -> dict[str, Any] | None:
+        """The Job resource."""
+        if (job := self._running.get(job_id)) is not None:
+            return job.resource()
+        with self.database.session() as db:
+            text = db.scalar("SELECT resource FROM __bq.jobs WHERE job_id = ?", [job_id])
+        return orjson.loads(text) if text else None
+
+    def get(self, job_id: str) -> dict[str, Any]:
+        """Raises BigQueryError notFound."""
+        resource = self.find(job_id)
+        if resource is None:
+            raise BigQueryError("notFound", f"Not found: Job {self.project}:{self.location}.{job_id}")
+        return resource
+
+    def list(self, states: set[str], since_ms: int, until_ms: int, offset: int, limit: int) -> list[dict[str, Any]]:
+        """Jobs, newest first."""
+        with self.database.session() as db:
+            rows = db.rows(
+                "SELECT job_id, resource FROM __bq.jobs WHERE created_ms BETWEEN ? AND ? "
+                "ORDER BY created_ms DESC, job_id LIMIT ? OFFSET ?",
+                [since_ms, until_ms, limit, offset],
+            )
+        resources = []
+        for job_id, text in rows:
+            job = self._running.get(job_id)
+            resources.append(job.resource() if job else orjson.loads(text))
+        return [resource for resource in resources if not states or resource["status"]["state"] in states]
+
+    def cancel(self, job_id: str) -> None:
+        if (job := self._running.get(job_id)) is not None:
+            job.request_stop(BigQueryError("stopped", "Job execution was cancelled: User requested cancellation"))
+        else:
+            self.get(job_id)
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job that is done."""
+        if job_id in self._running:
+            raise BigQueryError("invalid", f"Cannot delete job {job_id}: it is still running.")
+        self.get(job_id)
+        with self.database.transaction() as db:
+            db.execute("DELETE FROM __bq.jobs WHERE job_id = ?", [job_id])
+
+    def shut_down(self) -> None:
+        """Stop all jobs; each ends with an error that says so."""
+        for job in list(self._running.values()):
+            job.request_stop(BigQueryError("stopped", "The emulator was shut down while the job was running."))
+        self._pool.shutdown(wait=True, cancel_futures=False)

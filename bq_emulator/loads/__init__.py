@@ -1,0 +1,1 @@
+"""Files given to load jobs, made readable as typed DuckDB queries."""

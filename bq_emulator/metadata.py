@@ -1,0 +1,175 @@
+"""Datasets and tables as recorded in the schema ``__bq`` of the database file, in the transactions that change them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from bq_emulator.duck import Session
+from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.schema import Schema, schema_from_rest
+
+#: Holds query results that have no destination; hidden from lists, as in BigQuery by the underscore.
+ANONYMOUS_DATASET = "_anonymous_results"
+ANONYMOUS_LIFETIME_MS = 24 * 3600 * 1000
+
+SETUP = (
+    "CREATE SCHEMA IF NOT EXISTS __bq",
+    "CREATE SCHEMA IF NOT EXISTS __data",
+    "CREATE TABLE IF NOT EXISTS __bq.datasets (dataset_id VARCHAR NOT NULL, resource VARCHAR NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS __bq.tables (dataset_id VARCHAR NOT NULL, table_id VARCHAR NOT NULL, "
+    "kind VARCHAR NOT NULL, physical VARCHAR, expires_ms BIGINT, resource VARCHAR NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS __bq.jobs (job_id VARCHAR NOT NULL, created_ms BIGINT NOT NULL, "
+    "state VARCHAR NOT NULL, resource VARCHAR NOT NULL)",
+)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def new_etag() -> str:
+    return secrets.token_urlsafe(16)
+
+
+@dataclass
+class DatasetRecord:
+    """``resource`` is REST's Dataset without what is computed on reading."""
+
+    project: str
+    dataset_id: str
+    resource: dict[str, Any]
+
+
+@dataclass
+class TableRecord:
+    """``resource`` is REST's Table without what is computed on reading; ``physical`` is quoted, None for a view."""
+
+    ref: TableRef
+    kind: str
+    physical: str | None
+    resource: dict[str, Any] = field(repr=False)
+
+    @cached_property
+    def schema(self) -> Schema:
+        return schema_from_rest(self.resource.get("schema"))
+
+    @property
+    def expires_ms(self) -> int | None:
+        value = self.resource.get("expirationTime")
+        return int(value) if value else None
+
+    @property
+    def etag(self) -> str:
+        return self.resource["etag"]
+
+    def __str__(self) -> str:
+        return f"{self.ref.project}:{self.ref.dataset}.{self.ref.table}"
+
+
+def display(ref: TableRef) -> str:
+    """``project:dataset.table``, the form Google's messages use."""
+    return f"{ref.project}:{ref.dataset}.{ref.table}"
+
+
+class Metadata:
+    """Reads and writes the records of one project; every method works within the session's transaction."""
+
+    def __init__(self, project: str, location: str) -> None:
+        self.project = project
+        self.location = location
+
+    # Datasets -----------------------------------------------------------------------------------------------------
+
+    def find_dataset(self, db: Session, dataset_id: str) -> DatasetRecord | None:
+        row = db.one("SELECT resource FROM __bq.datasets WHERE dataset_id = ?", [dataset_id])
+        return DatasetRecord(self.project, dataset_id, orjson.loads(row[0])) if row else None
+
+    def dataset(self, db: Session, dataset_id: str) -> DatasetRecord:
+        """Raises BigQueryError notFound."""
+        record = self.find_dataset(db, dataset_id)
+        if record is None:
+            raise BigQueryError(
+                "notFound", f"Not found: Dataset {self.project}:{dataset_id} was not found in location {self.location}"
+            )
+        return record
+
+    def datasets(self, db: Session) -> list[DatasetRecord]:
+        rows = db.rows("SELECT dataset_id, resource FROM __bq.datasets ORDER BY dataset_id")
+        return [DatasetRecord(self.project, name, orjson.loads(text)) for name, text in rows]
+
+    def save_dataset(self, db: Session, record: DatasetRecord) -> None:
+        record.resource["etag"] = new_etag()
+        record.resource["lastModifiedTime"] = str(now_ms())
+        text = orjson.dumps(record.resource).decode()
+        if not db.change("UPDATE __bq.datasets SET resource = ? WHERE dataset_id = ?", [text, record.dataset_id]):
+            db.execute("INSERT INTO __bq.datasets VALUES (?, ?)", [record.dataset_id, text])
+
+    def delete_dataset(self, db: Session, dataset_id: str) -> None:
+        db.execute("DELETE FROM __bq.datasets WHERE dataset_id = ?", [dataset_id])
+
+    # Tables -------------------------------------------------------------------------------------------------------
+
+    def find_table(self, db: Session, dataset_id: str, table_id: str) -> TableRecord | None:
+        """The table; an expired one does not exist."""
+        rows = self._tables(db, "dataset_id = ? AND table_id = ?", [dataset_id, table_id])
+        return rows[0] if rows else None
+
+    def table(self, db: Session, dataset_id: str, table_id: str) -> TableRecord:
+        """Raises BigQueryError notFound for the table or its dataset."""
+        record = self.find_table(db, dataset_id, table_id)
+        if record is None:
+            if dataset_id != ANONYMOUS_DATASET:
+                self.dataset(db, dataset_id)
+            name = f"{self.project}:{dataset_id}.{table_id}"
+            raise BigQueryError("notFound", f"Not found: Table {name} was not found in location {self.location}")
+        return record
+
+    def tables(self, db: Session, dataset_id: str) -> list[TableRecord]:
+        return self._tables(db, "dataset_id = ?", [dataset_id])
+
+    def all_tables(self, db: Session) -> list[TableRecord]:
+        return self._tables(db, "dataset_id <> ?", [ANONYMOUS_DATASET])
+
+    def expired_tables(self, db: Session) -> list[TableRecord]:
+        rows = db.rows(
+            "SELECT dataset_id, table_id, kind, physical, resource FROM __bq.tables WHERE expires_ms <= ?", [now_ms()]
+        )
+        return [self._record(*row) for row in rows]
+
+    def _tables(self, db: Session, condition: str, parameters: list[Any]) -> list[TableRecord]:
+        rows = db.rows(
+            "SELECT dataset_id, table_id, kind, physical, resource FROM __bq.tables "
+            f"WHERE {condition} AND (expires_ms IS NULL OR expires_ms > ?) ORDER BY dataset_id, table_id",
+            [*parameters, now_ms()],
+        )
+        return [self._record(*row) for row in rows]
+
+    def _record(self, dataset: str, table: str, kind: str, physical: str | None, resource: str) -> TableRecord:
+        return TableRecord(TableRef(self.project, dataset, table), kind, physical, orjson.loads(resource))
+
+    def save_table(self, db: Session, record: TableRecord) -> None:
+        record.resource["etag"] = new_etag()
+        record.resource["lastModifiedTime"] = str(now_ms())
+        record.__dict__.pop("schema", None)
+        text = orjson.dumps(record.resource).decode()
+        key = [record.ref.dataset, record.ref.table]
+        if not db.change(
+            "UPDATE __bq.tables SET kind = ?, physical = ?, expires_ms = ?, resource = ? "
+            "WHERE dataset_id = ? AND table_id = ?",
+            [record.kind, record.physical, record.expires_ms, text, *key],
+        ):
+            db.execute(
+                "INSERT INTO __bq.tables VALUES (?, ?, ?, ?, ?, ?)",
+                [*key, record.kind, record.physical, record.expires_ms, text],
+            )
+
+    def delete_table(self, db: Session, record: TableRecord) -> None:
+        db.execute(
+            "DELETE FROM __bq.tables WHERE dataset_id = ? AND table_id = ?", [record.ref.dataset, record.ref.table]
+        )

@@ -1,0 +1,1 @@
+"""BigQuery's REST API, version 2: one module a resource."""

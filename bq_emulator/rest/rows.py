@@ -1,0 +1,51 @@
+"""A page of a table's rows as REST sends them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from bq_emulator.duck import Session
+from bq_emulator.metadata import TableRecord
+from bq_emulator.rest.call import Call, non_negative
+from bq_emulator.schema import Schema
+from bq_emulator.wire import row_encoder, select_list
+
+#: Google's pages end at about 10 MB, too.
+MAX_PAGE_BYTES = 10 * 1024 * 1024
+_BATCH = 1000
+
+
+def start_index(call: Call) -> int:
+    """Where the page begins: pageToken (a row number here) or startIndex."""
+    return non_negative("pageToken", call.query.get("pageToken"), call.integer("startIndex", 0))
+
+
+def read_page(
+    db: Session, record: TableRecord, schema: Schema, start: int, limit: int | None, int64_timestamps: bool
+) -> dict[str, Any]:
+    """``rows``, ``totalRows`` and, if more follow, ``pageToken``. ``schema`` holds the columns wanted; ``limit`` None
+    leaves the page's size to the server."""
+    total = int(record.resource["numRows"])
+    page: dict[str, Any] = {"totalRows": str(total)}
+    if limit == 0 or not record.physical or start >= total:
+        return page
+    columns = select_list(schema, int64_timestamps)
+    # The inner LIMIT keeps the rest of the table from being turned into text. Without ORDER BY rows come in the order
+    # they were written, which is the order of a query's result.
+    wanted = f"SELECT * FROM {record.physical} LIMIT {limit or total} OFFSET {start}"
+    cursor = db.execute(f"SELECT {columns} FROM ({wanted})")
+    encode = row_encoder(schema)
+    batches: list[bytes] = []
+    size = count = 0
+    while size < MAX_PAGE_BYTES and (batch := cursor.fetchmany(_BATCH)):
+        text = orjson.dumps([encode(row) for row in batch])[1:-1]
+        batches.append(text)
+        size += len(text)
+        count += len(batch)
+    if batches:
+        page["rows"] = orjson.Fragment(b"[" + b",".join(batches) + b"]")
+    if start + count < total:
+        page["pageToken"] = str(start + count)
+    return page

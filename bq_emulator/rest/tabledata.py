@@ -1,0 +1,150 @@
+"""tabledata: reading rows, and streaming inserts."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+
+from bq_emulator.duck import Session, translate_error
+from bq_emulator.loads import ndjson
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import BigQueryError
+from bq_emulator.rest.call import Call
+from bq_emulator.rest.rows import read_page, start_index
+from bq_emulator.schema import Schema, find
+
+
+def list_rows(call: Call) -> dict[str, Any]:
+    emulator = call.emulator
+    with emulator.database.transaction() as db:
+        record = emulator.metadata.table(db, call.path["dataset"], call.path["table"])
+        if record.kind != "TABLE":
+            raise BigQueryError("invalid", f"Cannot list a table of type {record.kind}: {record}.")
+        schema = _selected(record, call.query.get("selectedFields", ""))
+        limit = call.integer("maxResults", 0) if call.query.get("maxResults") else None
+        int64 = call.flag("formatOptions.useInt64Timestamp")
+        page = read_page(db, record, schema, start_index(call), limit, int64)
+        return {"kind": "bigquery#tableDataList", "etag": record.etag, **page}
+
+
+def _selected(record: TableRecord, names: str) -> Schema:
+    if not names:
+        return record.schema
+    chosen = []
+    for name in names.split(","):
+        if "." in name:
+            raise BigQueryError("notImplemented", f"selectedFields cannot name a subfield in this emulator: {name}")
+        field = find(record.schema, name)
+        if field is None:
+            raise BigQueryError("invalid", f"No such field: {name} in {record}")
+        chosen.append(field)
+    return tuple(field for field in record.schema if field in chosen)
+
+
+def insert_all(call: Call) -> dict[str, Any]:
+    """Rows that do not fit come back in ``insertErrors``; the others stay out with them, unless skipInvalidRows."""
+    if call.body.get("templateSuffix"):
+        raise BigQueryError("notImplemented", "templateSuffix is not supported by this emulator.")
+    entries = call.body.get("rows") or []
+    if not entries:
+        raise BigQueryError("invalid", "Empty request.")
+    emulator, dataset, table = call.emulator, call.path["dataset"], call.path["table"]
+    with emulator.database.session() as db:
+        record = emulator.metadata.table(db, dataset, table)
+    insertion = _Insertion(call, record)
+    with emulator.locks.tables([(dataset, table)]):
+        rows = [entry.get("json") or {} for entry in entries]
+        problem = insertion.insert(rows)
+        if problem is None:
+            return {"kind": "bigquery#tableDataInsertAllResponse"}
+        errors = {}
+        for index, row in enumerate(rows):
+            if found := insertion.insert([row], commit=False):
+                errors[index] = found
+        if not errors:
+            raise problem
+        good = [row for index, row in enumerate(rows) if index not in errors]
+        if call.body.get("skipInvalidRows"):
+            if good and (problem := insertion.insert(good)):
+                raise problem
+        else:
+            stopped = BigQueryError("stopped", "")
+            errors |= {index: stopped for index in range(len(rows)) if index not in errors}
+    return {
+        "kind": "bigquery#tableDataInsertAllResponse",
+        "insertErrors": [{"index": index, "errors": [_error(errors[index])]} for index in sorted(errors)],
+    }
+
+
+def _error(error: BigQueryError) -> dict[str, str]:
+    message = error.message.removeprefix("Error while reading data, error message: ").removeprefix(
+        "JSON parsing error: "
+    )
+    reason = "stopped" if error.reason == "stopped" else "invalid"
+    return {"reason": reason, "location": "", "debugInfo": "", "message": message}
+
+
+class _RolledBack(Exception):
+    pass
+
+
+class _Insertion:
+    """Rows go the way of a load job of newline-delimited JSON."""
+
+    def __init__(self, call: Call, record: TableRecord) -> None:
+        self._emulator = call.emulator
+        self._record = record
+        self._configuration = {"ignoreUnknownValues": call.body.get("ignoreUnknownValues")}
+
+    def insert(self, rows: list[dict[str, Any]], commit: bool = True) -> BigQueryError | None:
+        """What was wrong with the rows; None if they went in (or, without ``commit``, would have)."""
+        file = self._emulator.uploads / f"{secrets.token_hex(8)}.insert"
+        file.write_bytes(b"".join(orjson.dumps(self._prepared(row)) + b"\n" for row in rows))
+        try:
+            with self._emulator.database.session() as db:
+                self._load(db, file, commit)
+        except _RolledBack:
+            return None
+        except BigQueryError as error:
+            return error
+        finally:
+            for leftover in file.parent.glob(f"{file.stem}*"):
+                leftover.unlink()
+        return None
+
+    def _load(self, db: Session, file: Path, commit: bool) -> None:
+        record = self._record
+        source = ndjson.read(db, file, self._configuration, record.schema)
+        try:
+            with db.transaction():
+                current = self._emulator.metadata.table(db, record.ref.dataset, record.ref.table)
+                self._emulator.tables.insert(db, current, source.schema, source.sql)
+                if not commit:
+                    raise _RolledBack
+        except duckdb.Error as error:
+            raise translate_error(error) from error
+        finally:
+            db.execute(f"DROP TABLE {source.stage}")
+
+    def _prepared(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Clients send a JSON column's value as JSON text."""
+        prepared = dict(row)
+        for field in self._record.schema:
+            value = prepared.get(field.name)
+            if field.type == "JSON" and isinstance(value, str):
+                try:
+                    prepared[field.name] = orjson.loads(value)
+                except orjson.JSONDecodeError as error:
+                    raise BigQueryError("invalid", f"Invalid JSON for column {field.name}: {error}") from error
+        return prepared
+
+
+_TABLE = "/projects/{project}/datasets/{dataset}/tables/{table}"
+ROUTES = (
+    ("GET", _TABLE + "/data", list_rows),
+    ("POST", _TABLE + "/insertAll", insert_all),
+)

@@ -1,0 +1,226 @@
+"""tables (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables), and the empty list of routines."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.responses import Response
+
+from bq_emulator.duck import Session
+from bq_emulator.emulator import Emulator
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.rest.call import Call, page
+from bq_emulator.rest.patching import merge_patch
+from bq_emulator.schema import Schema, schema_from_rest
+from bq_emulator.schema import patch as patch_schema
+
+_NAME = re.compile(r"[^\x00-\x1f$@*`.:/\\\"'?#\[\]]{1,1024}")
+_STORED = (
+    "description",
+    "friendlyName",
+    "labels",
+    "expirationTime",
+    "timePartitioning",
+    "rangePartitioning",
+    "clustering",
+    "tableConstraints",
+    "requirePartitionFilter",
+)
+_FIXED = ("timePartitioning", "rangePartitioning")
+_REFUSED = (
+    "externalDataConfiguration",
+    "materializedView",
+    "encryptionConfiguration",
+    "defaultCollation",
+    "cloneDefinition",
+    "snapshotDefinition",
+    "biglakeConfiguration",
+    "resourceTags",
+    "partitionDefinition",
+    "externalCatalogTableOptions",
+    "tableReplicationInfo",
+)
+
+
+def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, Any]:
+    """REST's Table."""
+    ref = record.ref
+    resource = {
+        "kind": "bigquery#table",
+        "id": f"{ref.project}:{ref.dataset}.{ref.table}",
+        "selfLink": f"/bigquery/v2/projects/{ref.project}/datasets/{ref.dataset}/tables/{ref.table}",
+        "tableReference": {"projectId": ref.project, "datasetId": ref.dataset, "tableId": ref.table},
+        "type": record.kind,
+        "location": emulator.location,
+        **record.resource,
+    }
+    if record.kind == "TABLE":
+        size = str(emulator.tables.size(db, record))
+        resource |= {"numBytes": size, "numTotalLogicalBytes": size, "numLongTermBytes": "0"}
+    return resource
+
+
+def _check(resource: dict[str, Any]) -> None:
+    for key in _REFUSED:
+        if resource.get(key):
+            raise BigQueryError("notImplemented", f"The table property {key} is not supported by this emulator.")
+
+
+def _stored(resource: dict[str, Any]) -> dict[str, Any]:
+    return {key: resource[key] for key in _STORED if resource.get(key) is not None}
+
+
+def _view_query(resource: dict[str, Any]) -> str | None:
+    view = resource.get("view")
+    if not view:
+        return None
+    if view.get("useLegacySql"):
+        raise BigQueryError(
+            "notImplemented", "Legacy SQL views are not supported by this emulator: set useLegacySql to false."
+        )
+    if view.get("userDefinedFunctionResources"):
+        raise BigQueryError("notImplemented", "view.userDefinedFunctionResources is not supported by this emulator.")
+    return view["query"]
+
+
+def _view_schema(emulator: Emulator, query: str) -> Schema:
+    with emulator.database.transaction() as db:
+        return emulator.query_runner.view_schema(db, query)
+
+
+def list_tables(call: Call) -> dict[str, Any]:
+    emulator, dataset = call.emulator, call.path["dataset"]
+    with emulator.database.session() as db:
+        emulator.metadata.dataset(db, dataset)
+        records = emulator.metadata.tables(db, dataset)
+    shown, rest = page(records, call)
+    keys = (
+        "labels",
+        "friendlyName",
+        "timePartitioning",
+        "rangePartitioning",
+        "clustering",
+        "creationTime",
+        "expirationTime",
+    )
+    entries = [
+        {
+            "kind": "bigquery#table",
+            "id": str(record),
+            "tableReference": {"projectId": record.ref.project, "datasetId": dataset, "tableId": record.ref.table},
+            "type": record.kind,
+            **{key: record.resource[key] for key in keys if key in record.resource},
+            **({"view": {"useLegacySql": False}} if record.kind == "VIEW" else {}),
+        }
+        for record in shown
+    ]
+    return {"kind": "bigquery#tableList", "tables": entries, "totalItems": len(records), **rest}
+
+
+def get(call: Call) -> dict[str, Any] | Response:
+    emulator = call.emulator
+    with emulator.database.transaction() as db:
+        record = emulator.metadata.table(db, call.path["dataset"], call.path["table"])
+        if call.headers.get("if-none-match") == record.etag:
+            return Response(status_code=304)
+        return present(emulator, db, record)
+
+
+def insert(call: Call) -> dict[str, Any]:
+    emulator, dataset = call.emulator, call.path["dataset"]
+    name = (call.body.get("tableReference") or {}).get("tableId") or ""
+    if not _NAME.fullmatch(name):
+        raise BigQueryError("invalid", f'Invalid table ID "{name}".')
+    _check(call.body)
+    resource = _stored(call.body)
+    query = _view_query(call.body)
+    if query is None:
+        kind, schema = "TABLE", schema_from_rest(call.body.get("schema"))
+    else:
+        kind, schema = "VIEW", _described(_view_schema(emulator, query), call.body)
+        resource["view"] = {"query": query, "useLegacySql": False}
+    with emulator.locks.tables([(dataset, name)]), emulator.database.transaction() as db:
+        emulator.metadata.dataset(db, dataset)
+        record = emulator.tables.create(db, TableRef(emulator.project, dataset, name), schema, resource, kind)
+        return present(emulator, db, record)
+
+
+def _described(schema: Schema, resource: dict[str, Any]) -> Schema:
+    """A view's columns with the descriptions given along."""
+    given = schema_from_rest(resource.get("schema"))
+    return patch_schema("the view", schema, given) if given else schema
+
+
+def patch(call: Call) -> dict[str, Any]:
+    return _change(call, lambda old: merge_patch(old, call.body, _STORED))
+
+
+def update(call: Call) -> dict[str, Any]:
+    def replaced(old: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in old.items() if key not in _STORED or key in _FIXED}
+        return kept | _stored(call.body)
+
+    return _change(call, replaced)
+
+
+def _change(call: Call, change: Any) -> dict[str, Any]:
+    emulator, dataset, name = call.emulator, call.path["dataset"], call.path["table"]
+    _check(call.body)
+    query = _view_query(call.body)
+    view_schema = _view_schema(emulator, query) if query is not None else None
+    with emulator.locks.tables([(dataset, name)]), emulator.database.transaction() as db:
+        record = emulator.metadata.table(db, dataset, name)
+        call.check_etag(record.etag)
+        old = record.resource
+        record.resource = change(old)
+        _check_layout(record, old)
+        schema = record.schema
+        if view_schema is not None:
+            if record.kind != "VIEW":
+                raise BigQueryError("invalid", f"Cannot give {record} a view query: it is a {record.kind}.")
+            record.resource["view"] = {"query": query, "useLegacySql": False}
+            schema = view_schema
+        if given := schema_from_rest(call.body.get("schema")):
+            schema = patch_schema(str(record), schema, given)
+        # set_schema compares with the stored schema, so this comes last.
+        emulator.tables.set_schema(db, record, schema)
+        return present(emulator, db, record)
+
+
+def _check_layout(record: TableRecord, old: dict[str, Any]) -> None:
+    """Partitioning is for life; only the partitions' expiration may change."""
+    for key in _FIXED:
+        before, after = (
+            {**(r.get(key) or {}), "expirationMs": None, "requirePartitionFilter": None} for r in (old, record.resource)
+        )
+        if before != after:
+            raise BigQueryError("invalid", f"Cannot change partitioning of table {record}.")
+
+
+def delete(call: Call) -> None:
+    emulator, dataset, name = call.emulator, call.path["dataset"], call.path["table"]
+    with emulator.locks.tables([(dataset, name)]), emulator.database.transaction() as db:
+        record = emulator.metadata.table(db, dataset, name)
+        call.check_etag(record.etag)
+        emulator.tables.drop(db, record)
+
+
+def list_routines(call: Call) -> dict[str, Any]:
+    """Always empty: statements that create routines are refused."""
+    with call.emulator.database.session() as db:
+        call.emulator.metadata.dataset(db, call.path["dataset"])
+    return {"routines": []}
+
+
+_TABLES = "/projects/{project}/datasets/{dataset}/tables"
+ROUTES = (
+    ("GET", _TABLES, list_tables),
+    ("POST", _TABLES, insert),
+    ("GET", _TABLES + "/{table}", get),
+    ("PATCH", _TABLES + "/{table}", patch),
+    ("PUT", _TABLES + "/{table}", update),
+    ("DELETE", _TABLES + "/{table}", delete),
+    ("GET", "/projects/{project}/datasets/{dataset}/routines", list_routines),
+)

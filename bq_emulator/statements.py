@@ -1,0 +1,406 @@
+"""Carrying out one translated statement, inside the caller's transaction and locks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from bq_emulator import destination as destinations
+from bq_emulator.destination import Destination
+from bq_emulator.duck import Session
+from bq_emulator.locks import TableKey
+from bq_emulator.metadata import ANONYMOUS_DATASET, ANONYMOUS_LIFETIME_MS, DatasetRecord, TableRecord, display, now_ms
+from bq_emulator.model import (
+    AlterTable,
+    BigQueryError,
+    CreateSchema,
+    CreateTable,
+    CreateView,
+    Dml,
+    DropSchema,
+    DropTable,
+    Field,
+    Query,
+    Statement,
+    TableRef,
+)
+from bq_emulator.schema import find
+from bq_emulator.tables import Tables, check_rows
+
+
+@dataclass
+class Outcome:
+    """``statistics`` is (part of) REST's statistics.query; ``result`` holds a query's rows, ``target`` is the table
+    REST calls the job's destination."""
+
+    statistics: dict[str, Any] = field(default_factory=dict)
+    result: TableRecord | None = None
+    target: TableRef | None = None
+
+
+def table_keys(statement: Statement, destination: Destination | None) -> set[TableKey]:
+    """The tables a statement changes."""
+    keys = set()
+    if isinstance(statement, CreateTable | CreateView | DropTable | AlterTable | Dml):
+        keys.add((statement.target.dataset, statement.target.table))
+    if isinstance(statement, AlterTable):
+        keys |= {(statement.target.dataset, a["name"]) for a in statement.actions if a["action"] == "rename_to"}
+    if destination is not None:
+        keys.add((destination.ref.dataset, destination.ref.table))
+    return keys
+
+
+def dataset_key(statement: Statement) -> str | None:
+    """The dataset a statement creates, replaces or drops."""
+    return statement.dataset if isinstance(statement, CreateSchema | DropSchema) else None
+
+
+def execute(db: Session, tables: Tables, statement: Statement, destination: Destination | None = None) -> Outcome:
+    """``destination`` is where a query's rows go; without one they go to an anonymous table.
+
+    Raises:
+        BigQueryError: with the reasons of the statement.
+    """
+    if destination is not None and not isinstance(statement, Query):
+        raise BigQueryError(
+            "invalidQuery", f"Cannot set destination table in jobs with {statement.statement_type} statements", "query"
+        )
+    _check_project(tables, statement)
+    if isinstance(statement, Query):
+        return _query(db, tables, statement, destination)
+    handler = _HANDLERS.get(type(statement))
+    if handler is None:
+        raise BigQueryError(
+            "notImplemented", f"{statement.statement_type} statements are not supported by this emulator."
+        )
+    return handler(db, tables, statement)
+
+
+def _check_project(tables: Tables, statement: Statement) -> None:
+    target = getattr(statement, "target", None)
+    project = target.project if target else getattr(statement, "project", tables.metadata.project)
+    if project != tables.metadata.project:
+        raise BigQueryError(
+            "notFound", f"Not found: Project {project}; this emulator serves {tables.metadata.project}."
+        )
+
+
+def _query(db: Session, tables: Tables, query: Query, destination: Destination | None) -> Outcome:
+    if destination is None:
+        ref = TableRef(tables.metadata.project, ANONYMOUS_DATASET, f"anon{secrets.token_hex(16)}")
+        expires = str(now_ms() + ANONYMOUS_LIFETIME_MS)
+        record = tables.create(db, ref, query.schema, {"expirationTime": expires})
+    else:
+        record = destinations.prepare(db, tables, destination, query.schema, declared=False)
+    tables.insert(db, record, query.schema, query.sql)
+    return Outcome(result=record, target=record.ref)
+
+
+# DDL ------------------------------------------------------------------------------------------------------------------
+
+
+def _ddl(target: TableRef, operation: str) -> Outcome:
+    reference = {"projectId": target.project, "datasetId": target.dataset, "tableId": target.table}
+    return Outcome({"ddlOperationPerformed": operation, "ddlTargetTable": reference}, target=target)
+
+
+def _existing(db: Session, tables: Tables, ref: TableRef) -> TableRecord | None:
+    return tables.metadata.find_table(db, ref.dataset, ref.table)
+
+
+def _create_table(db: Session, tables: Tables, statement: CreateTable) -> Outcome:
+    if statement.is_temporary:
+        raise BigQueryError("notImplemented", "Temporary tables are not supported by this emulator.")
+    ref = statement.target
+    exists = _existing(db, tables, ref) is not None
+    if exists and statement.if_not_exists:
+        return _ddl(ref, "SKIP")
+    resource: dict[str, Any] = {}
+    if statement.time_partitioning:
+        resource["timePartitioning"] = dict(statement.time_partitioning)
+    if statement.range_partitioning:
+        resource["rangePartitioning"] = statement.range_partitioning
+    if statement.clustering:
+        resource["clustering"] = {"fields": list(statement.clustering)}
+    constraints: dict[str, Any] = {}
+    if statement.primary_key:
+        constraints["primaryKey"] = {"columns": list(statement.primary_key)}
+    if statement.foreign_keys:
+        constraints["foreignKeys"] = list(statement.foreign_keys)
+    if constraints:
+        resource["tableConstraints"] = constraints
+    apply_table_options(resource, statement.options)
+    make = tables.replace if statement.or_replace else tables.create
+    record = make(db, ref, statement.schema, resource)
+    if statement.query is not None:
+        tables.insert(db, record, statement.schema, statement.query.sql)
+    return _ddl(ref, "REPLACE" if exists else "CREATE")
+
+
+def _create_view(db: Session, tables: Tables, statement: CreateView) -> Outcome:
+    ref = statement.target
+    exists = _existing(db, tables, ref) is not None
+    if exists and statement.if_not_exists:
+        return _ddl(ref, "SKIP")
+    if statement.is_materialized:
+        kind = "MATERIALIZED_VIEW"
+        resource: dict[str, Any] = {"materializedView": {"query": statement.view_query}}
+    else:
+        kind = "VIEW"
+        resource = {"view": {"query": statement.view_query, "useLegacySql": False}}
+    apply_table_options(resource, statement.options)
+    make = tables.replace if statement.or_replace else tables.create
+    make(db, ref, statement.schema, resource, kind)
+    return _ddl(ref, "REPLACE" if exists else "CREATE")
+
+
+def _drop_table(db: Session, tables: Tables, statement: DropTable) -> Outcome:
+    record = _existing(db, tables, statement.target)
+    if record is None:
+        if statement.if_exists:
+            return _ddl(statement.target, "SKIP")
+        raise BigQueryError("notFound", f"Not found: Table {display(statement.target)}")
+    if record.kind != statement.kind:
+        raise BigQueryError(
+            "invalidQuery", f"Cannot drop {display(record.ref)} as {statement.kind}: it is a {record.kind}.", "query"
+        )
+    tables.drop(db, record)
+    return _ddl(statement.target, "DROP")
+
+
+def _create_schema(db: Session, tables: Tables, statement: CreateSchema) -> Outcome:
+    if tables.metadata.find_dataset(db, statement.dataset):
+        if statement.if_not_exists:
+            return Outcome({"ddlOperationPerformed": "SKIP"})
+        raise BigQueryError("duplicate", f"Already Exists: Dataset {statement.project}:{statement.dataset}")
+    resource: dict[str, Any] = {"creationTime": str(now_ms()), "location": tables.metadata.location}
+    apply_dataset_options(resource, statement.options)
+    tables.metadata.save_dataset(db, DatasetRecord(statement.project, statement.dataset, resource))
+    return Outcome({"ddlOperationPerformed": "CREATE"})
+
+
+def _drop_schema(db: Session, tables: Tables, statement: DropSchema) -> Outcome:
+    if tables.metadata.find_dataset(db, statement.dataset) is None:
+        if statement.if_exists:
+            return Outcome({"ddlOperationPerformed": "SKIP"})
+        raise BigQueryError("notFound", f"Not found: Dataset {statement.project}:{statement.dataset}")
+    drop_dataset(db, tables, statement.dataset, statement.cascade)
+    return Outcome({"ddlOperationPerformed": "DROP"})
+
+
+def drop_dataset(db: Session, tables: Tables, dataset: str, with_contents: bool) -> None:
+    """Raises BigQueryError resourceInUse for a dataset that still holds tables."""
+    contents = tables.metadata.tables(db, dataset)
+    if contents and not with_contents:
+        raise BigQueryError("resourceInUse", f"Dataset {tables.metadata.project}:{dataset} is still in use")
+    expired = [record for record in tables.metadata.expired_tables(db) if record.ref.dataset == dataset]
+    for record in contents + expired:
+        tables.drop(db, record)
+    tables.metadata.delete_dataset(db, dataset)
+
+
+# ALTER ----------------------------------------------------------------------------------------------------------------
+
+
+def _alter(db: Session, tables: Tables, statement: AlterTable) -> Outcome:
+    record = _existing(db, tables, statement.target)
+    if record is None:
+        if statement.if_exists:
+            return _ddl(statement.target, "SKIP")
+        raise BigQueryError("notFound", f"Not found: Table {display(statement.target)}")
+    schema = list(record.schema)
+    sources = {f.name: f.name for f in schema}  # new column → old column
+    rename_to = None
+    for action in statement.actions:
+        match action["action"]:
+            case "add_column":
+                if find(tuple(schema), action["field"].name):
+                    if not action["if_not_exists"]:
+                        raise BigQueryError("invalidQuery", f"Column already exists: {action['field'].name}", "query")
+                elif action["field"].mode == "REQUIRED":
+                    raise BigQueryError(
+                        "invalidQuery",
+                        f"Cannot add required columns to an existing schema: {action['field'].name}",
+                        "query",
+                    )
+                else:
+                    schema.append(action["field"])
+                    # A column dropped and added again by one statement starts empty.
+                    sources[action["field"].name] = ""
+            case "drop_column":
+                if (column := _column(record, schema, action["name"], action["if_exists"])) is not None:
+                    _refuse_if_used(record, column.name)
+                    schema.remove(column)
+                    del sources[column.name]
+            case "rename_column":
+                if (column := _column(record, schema, action["old"], action["if_exists"])) is not None:
+                    if find(tuple(schema), action["new"]):
+                        raise BigQueryError("invalidQuery", f"Column already exists: {action['new']}", "query")
+                    _refuse_if_used(record, column.name)
+                    schema[schema.index(column)] = replace(column, name=action["new"])
+                    sources[action["new"]] = sources.pop(column.name)
+            case "alter_column_type":
+                column = _required_column(record, schema, action["name"])
+                new = action["field"]
+                schema[schema.index(column)] = replace(
+                    new, name=column.name, mode=column.mode, description=column.description
+                )
+            case "drop_not_null":
+                column = _required_column(record, schema, action["name"])
+                schema[schema.index(column)] = replace(column, mode="NULLABLE")
+            case "set_column_options":
+                column = _required_column(record, schema, action["name"])
+                if unknown := set(action["options"]) - {"description"}:
+                    raise BigQueryError(
+                        "notImplemented",
+                        f"Column options are not supported by this emulator: {', '.join(sorted(unknown))}",
+                    )
+                schema[schema.index(column)] = replace(column, description=action["options"]["description"])
+            case "set_options":
+                apply_table_options(record.resource, action["options"])
+            case "rename_to":
+                rename_to = action["name"]
+            case other:
+                raise BigQueryError("notImplemented", f"ALTER action {other} is not supported by this emulator.")
+    renamed = {new: old for new, old in sources.items() if new != old}
+    kept_in_order = [sources[f.name] for f in schema if sources[f.name]] == [f.name for f in record.schema]
+    only_appended = kept_in_order and set(renamed.values()) <= {""}
+    tables.set_schema(db, record, tuple(schema), {} if only_appended else renamed)
+    if rename_to is not None:
+        _rename(db, tables, record, rename_to)
+    return _ddl(statement.target, "ALTER")
+
+
+def _column(record: TableRecord, schema: list[Field], name: str, if_exists: bool) -> Field | None:
+    column = find(tuple(schema), name)
+    return None if column is None and if_exists else column or _required_column(record, schema, name)
+
+
+def _required_column(record: TableRecord, schema: list[Field], name: str) -> Field:
+    column = find(tuple(schema), name)
+    if column is None:
+        raise BigQueryError("invalidQuery", f"Column not found: {name} in {record}", "query")
+    return column
+
+
+def _refuse_if_used(record: TableRecord, column: str) -> None:
+    """Partitioning and clustering columns can be neither dropped nor renamed."""
+    resource = record.resource
+    used = [(resource.get(key) or {}).get("field") for key in ("timePartitioning", "rangePartitioning")]
+    used += (resource.get("clustering") or {}).get("fields") or []
+    if column.lower() in {str(name).lower() for name in used}:
+        raise BigQueryError(
+            "invalidQuery", f"Column {column} of {record} is used for partitioning or clustering.", "query"
+        )
+
+
+def _rename(db: Session, tables: Tables, record: TableRecord, name: str) -> None:
+    if tables.metadata.find_table(db, record.ref.dataset, name):
+        raise BigQueryError("duplicate", f"Already Exists: Table {record.ref.project}:{record.ref.dataset}.{name}")
+    tables.metadata.delete_table(db, record)
+    record.ref = replace(record.ref, table=name)
+    tables.metadata.save_table(db, record)
+
+
+# OPTIONS --------------------------------------------------------------------------------------------------------------
+
+
+def _milliseconds(value: Any) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return str(int(value.timestamp() * 1000))
+    raise BigQueryError("invalidQuery", f"expiration_timestamp must be a TIMESTAMP, not {value!r}.", "query")
+
+
+def _labels(value: Any) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value or ()}
+
+
+def apply_table_options(resource: dict[str, Any], options: dict[str, Any]) -> None:
+    """Write OPTIONS(…) into a Table resource; NULL removes.
+
+    Raises:
+        BigQueryError: notImplemented for an option this emulator would have to ignore.
+    """
+    for name, value in options.items():
+        if name in ("partition_expiration_days", "require_partition_filter") and "timePartitioning" in resource:
+            if name == "partition_expiration_days":
+                resource["timePartitioning"]["expirationMs"] = None if value is None else str(int(value * 86_400_000))
+            else:
+                resource["requirePartitionFilter"] = bool(value)
+            continue
+        setter = _TABLE_OPTIONS.get(name)
+        if setter is None:
+            raise BigQueryError("notImplemented", f"The table option {name} is not supported by this emulator.")
+        _set(resource, setter, value)
+
+
+def apply_dataset_options(resource: dict[str, Any], options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        setter = _DATASET_OPTIONS.get(name)
+        if setter is None:
+            raise BigQueryError("notImplemented", f"The schema option {name} is not supported by this emulator.")
+        _set(resource, setter, value)
+
+
+def _set(resource: dict[str, Any], setter: tuple[str, Callable[[Any], Any]], value: Any) -> None:
+    key, convert = setter
+    if value is None:
+        resource.pop(key, None)
+    else:
+        resource[key] = convert(value)
+
+
+_TABLE_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "description": ("description", str),
+    "friendly_name": ("friendlyName", str),
+    "labels": ("labels", _labels),
+    "expiration_timestamp": ("expirationTime", _milliseconds),
+}
+_DATASET_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "description": ("description", str),
+    "friendly_name": ("friendlyName", str),
+    "labels": ("labels", _labels),
+    "location": ("location", str),
+    "default_table_expiration_days": ("defaultTableExpirationMs", lambda days: str(int(days * 86_400_000))),
+}
+
+
+# DML ------------------------------------------------------------------------------------------------------------------
+
+_COUNTERS = {"insert": "insertedRowCount", "update": "updatedRowCount", "delete": "deletedRowCount"}
+
+
+def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
+    record = tables.metadata.table(db, statement.target.dataset, statement.target.table)
+    if record.kind != "TABLE":
+        raise BigQueryError("invalidQuery", f"Cannot modify {record}: it is a {record.kind}, not a table.", "query")
+    counts = dict.fromkeys(_COUNTERS, 0)
+    for role, sql in statement.steps:
+        if role == "check":
+            check_rows(db, (sql,))
+        elif role == "run":
+            db.execute(sql).fetchall()
+        else:
+            counts[role] += db.change(sql)
+    if counts["insert"] or counts["update"]:
+        tables.enforce(db, record)
+    tables.touch(db, record)
+    statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
+    statistics["numDmlAffectedRows"] = str(sum(counts.values()))
+    return Outcome(statistics, target=record.ref)
+
+
+_HANDLERS: dict[type[Statement], Callable[..., Outcome]] = {
+    CreateTable: _create_table,
+    CreateView: _create_view,
+    DropTable: _drop_table,
+    AlterTable: _alter,
+    CreateSchema: _create_schema,
+    DropSchema: _drop_schema,
+    Dml: _dml,
+}

@@ -1,0 +1,300 @@
+"""Creating, changing, writing and dropping tables: the records of :mod:`metadata` and DuckDB's tables in step.
+
+Every function works inside the caller's transaction, under the caller's lock on the table.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bq_emulator.duck import Session, identifier, literal
+from bq_emulator.metadata import Metadata, TableRecord, display, now_ms
+from bq_emulator.model import BigQueryError, Field, TableRef
+from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, schema_to_rest
+
+_FIXED_BYTES = {
+    "INT64": 8,
+    "FLOAT64": 8,
+    "NUMERIC": 16,
+    "BOOL": 1,
+    "DATE": 8,
+    "DATETIME": 8,
+    "TIME": 8,
+    "TIMESTAMP": 8,
+    "INTERVAL": 16,
+}
+
+
+def stored_value(field: Field, expression: str, path: str = "") -> str:
+    """DuckDB text that turns ``expression`` into what BigQuery stores in ``field``: a NULL array is empty, a
+    NUMERIC(p, s) is rounded and bounded, a too long STRING(n) or BYTES(n) is an error."""
+    path = f"{path}{field.name}"
+    if field.mode == "REPEATED":
+        element = stored_value(replace(field, mode="NULLABLE"), "x")
+        mapped = expression if element == "x" else f"list_transform({expression}, lambda x: {element})"
+        return f"coalesce({mapped}, [])"
+    if field.type == "STRUCT":
+        parts = [(f, f"{expression}.{identifier(f.name)}") for f in field.fields]
+        values = [(f, source, stored_value(f, source, f"{path}.")) for f, source in parts]
+        if all(source == value for _, source, value in values):
+            return expression
+        packed = ", ".join(f"{identifier(f.name)} := {value}" for f, _, value in values)
+        return f"CASE WHEN {expression} IS NULL THEN NULL ELSE struct_pack({packed}) END"
+    if field.precision:
+        scale = field.scale or 0
+        return f"CAST(CAST({expression} AS DECIMAL({field.precision},{scale})) AS DECIMAL(38,9))"
+    if field.max_length:
+        length = "octet_length" if field.type == "BYTES" else "length"
+        limit = field.max_length
+        message = f"Field {path}: {field.type}({limit}) has maximum length {limit} but got a value with length "
+        return (
+            f"CASE WHEN {length}({expression}) > {field.max_length} "
+            f"THEN error({literal(message)} || {length}({expression})) ELSE {expression} END"
+        )
+    return expression
+
+
+def bytes_expression(field: Field, expression: str) -> str:
+    """DuckDB text for the logical size of one value (https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types)."""
+    if field.mode == "REPEATED":
+        element = bytes_expression(replace(field, mode="NULLABLE"), "x")
+        return f"coalesce(list_sum(list_transform({expression}, lambda x: {element})), 0)"
+    if field.type == "STRUCT":
+        return "(" + " + ".join(bytes_expression(f, f"{expression}.{identifier(f.name)}") for f in field.fields) + ")"
+    if field.type in _FIXED_BYTES:
+        return f"(CASE WHEN {expression} IS NULL THEN 0 ELSE {_FIXED_BYTES[field.type]} END)"
+    length = "octet_length" if field.type == "BYTES" else "strlen"
+    return f"coalesce({length}({expression}) + 2, 0)"
+
+
+class Tables:
+    def __init__(self, metadata: Metadata) -> None:
+        self.metadata = metadata
+        self._sizes: dict[str, int] = {}  # etag → bytes
+        self._sizes_mutex = threading.Lock()
+
+    # Creating and dropping ------------------------------------------------------------------------------------------
+
+    def create(
+        self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any], kind: str = "TABLE"
+    ) -> TableRecord:
+        """A new, empty table or a view. ``resource`` holds REST's other properties of it.
+
+        Raises:
+            BigQueryError: notFound for the dataset, duplicate for the table.
+        """
+        if self.metadata.find_table(db, ref.dataset, ref.table):
+            raise BigQueryError("duplicate", f"Already Exists: Table {display(ref)}")
+        for expired in self.metadata.expired_tables(db):
+            if expired.ref == ref:
+                self.drop(db, expired)
+        self._check_columns(ref, schema, resource)
+        return self._write_new(db, ref, schema, self._with_defaults(db, ref, resource), kind)
+
+    def replace(
+        self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any], kind: str = "TABLE"
+    ) -> TableRecord:
+        """As :meth:`create`, in the place of a table or view that may exist; running queries still read the old one."""
+        if old := self.metadata.find_table(db, ref.dataset, ref.table):
+            if old.kind != kind:
+                raise BigQueryError(
+                    "invalidQuery",
+                    f"{display(ref)} is not allowed for this operation because it is currently a {old.kind}.",
+                    "query",
+                )
+            self.drop(db, old)
+        return self.create(db, ref, schema, resource, kind)
+
+    def _with_defaults(self, db: Session, ref: TableRef, resource: dict[str, Any]) -> dict[str, Any]:
+        resource = {"creationTime": str(now_ms()), **resource}
+        if ref.dataset.startswith("_"):
+            return resource
+        dataset = self.metadata.dataset(db, ref.dataset).resource
+        lifetime = dataset.get("defaultTableExpirationMs")
+        if lifetime and "expirationTime" not in resource:
+            resource["expirationTime"] = str(now_ms() + int(lifetime))
+        return resource
+
+    def _write_new(
+        self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any], kind: str
+    ) -> TableRecord:
+        physical = None
+        if kind == "TABLE":
+            if not schema:
+                # BigQuery has tables without columns; DuckDB has not. Such a table gets its store with its schema.
+                resource = {**resource, "numRows": "0"}
+            else:
+                physical = self._create_physical(db, ref, schema)
+        record = TableRecord(ref, kind, physical, {**resource, "schema": schema_to_rest(schema)})
+        self.touch(db, record)
+        return record
+
+    def _create_physical(self, db: Session, ref: TableRef, schema: Schema) -> str:
+        # DuckDB's names are case-insensitive and BigQuery's table names are not, hence the suffix.
+        physical = "__data." + identifier(f"{ref.dataset}.{ref.table}.{secrets.token_hex(6)}")
+        db.execute(f"CREATE TABLE {physical} ({column_definitions(schema)})")
+        return physical
+
+    def _check_columns(self, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> None:
+        """What partitioning, clustering and keys name must be columns."""
+        partitioning = resource.get("timePartitioning")
+        if partitioning:
+            column = partitioning.get("field")
+            if not column:
+                raise BigQueryError(
+                    "notImplemented",
+                    f"Table {display(ref)}: this emulator partitions by a column only, not by ingestion time.",
+                )
+            field = find(schema, column)
+            if field is None:
+                raise BigQueryError(
+                    "invalid", f"The field specified for partitioning cannot be found in the schema: {column}"
+                )
+            if field.type not in ("DATE", "DATETIME", "TIMESTAMP") or field.mode == "REPEATED":
+                raise BigQueryError(
+                    "invalid", f"The field specified for time partitioning has type {field.type}: {column}"
+                )
+        if ranges := resource.get("rangePartitioning"):
+            field = find(schema, ranges.get("field", ""))
+            if field is None or field.type != "INT64":
+                raise BigQueryError(
+                    "invalid", f"The field for range partitioning must be an INT64 column: {ranges.get('field')}"
+                )
+        for column in (resource.get("clustering") or {}).get("fields") or ():
+            if find(schema, column) is None:
+                raise BigQueryError(
+                    "invalid", f"The field specified for clustering cannot be found in the schema: {column}"
+                )
+        keys = resource.get("tableConstraints") or {}
+        for column in (keys.get("primaryKey") or {}).get("columns") or ():
+            if find(schema, column) is None:
+                raise BigQueryError("invalid", f"The primary key names a column that is not in the schema: {column}")
+
+    def drop(self, db: Session, record: TableRecord) -> None:
+        if record.physical:
+            db.execute(f"DROP TABLE {record.physical}")
+        self.metadata.delete_table(db, record)
+
+    # Changing ---------------------------------------------------------------------------------------------------------
+
+    def set_schema(
+        self, db: Session, record: TableRecord, schema: Schema, sources: dict[str, str] | None = None
+    ) -> None:
+        """Give the table ``schema`` and keep its rows. ``sources`` maps a new column's name to the old column it comes
+        from where they differ; columns that come from nowhere are NULL (or empty)."""
+        old = record.schema
+        self._check_columns(record.ref, schema, record.resource)
+        record.resource["schema"] = schema_to_rest(schema)
+        if record.kind != "TABLE" or [_stored(f) for f in old] == [_stored(f) for f in schema]:
+            self.touch(db, record)
+            return
+        previous = record.physical
+        kept = schema[: len(old)]
+        if previous and not sources and [_stored(f) for f in kept] == [_stored(f) for f in old]:
+            for field in schema[len(old) :]:
+                default = " DEFAULT []" if field.mode == "REPEATED" else ""
+                db.execute(f"ALTER TABLE {previous} ADD COLUMN {identifier(field.name)} {duckdb_type(field)}{default}")
+        else:
+            record.physical = self._create_physical(db, record.ref, schema)
+            if previous:
+                expressions = [
+                    self._carried(old, field, (sources or {}).get(field.name, field.name)) for field in schema
+                ]
+                db.execute(f"INSERT INTO {record.physical} SELECT {', '.join(expressions)} FROM {previous}")
+                db.execute(f"DROP TABLE {previous}")
+        self.touch(db, record)
+
+    def _carried(self, old: Schema, field: Field, source: str) -> str:
+        match = find(old, source)
+        if match is None:
+            return stored_value(field, f"CAST(NULL AS {duckdb_type(field)})")
+        value = identifier(match.name)
+        if duckdb_type(match) != duckdb_type(field):
+            value = f"CAST({value} AS {duckdb_type(field)})"
+        return stored_value(field, value)
+
+    def touch(self, db: Session, record: TableRecord) -> None:
+        """Record that the table changed: row count, modification time, etag."""
+        if record.kind == "TABLE":
+            rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
+            record.resource["numRows"] = str(rows)
+        self.metadata.save_table(db, record)
+
+    # Writing ----------------------------------------------------------------------------------------------------------
+
+    def insert(self, db: Session, record: TableRecord, columns: Schema, source: str) -> int:
+        """Append the rows of the DuckDB query ``source``, whose i-th column goes to the column named as ``columns[i]``.
+        Returns the number of rows."""
+        targets = []
+        for given in columns:
+            field = find(record.schema, given.name)
+            if field is None:
+                raise BigQueryError("internalError", f"{record} has no column {given.name} to write to.")
+            targets.append(field)
+        names = ", ".join(identifier(field.name) for field in targets)
+        places = [f"c{number}" for number in range(len(targets))]
+        values = [stored_value(field, place) for field, place in zip(targets, places, strict=True)]
+        if values != places:
+            source = f"SELECT {', '.join(values)} FROM ({source}) AS source({', '.join(places)})"
+        # A column that is not given is NULL, and for an array that means empty.
+        absent = [f for f in record.schema if f.mode == "REPEATED" and f not in targets]
+        if absent:
+            extra = ", ".join(f"CAST([] AS {duckdb_type(f)})" for f in absent)
+            names += ", " + ", ".join(identifier(f.name) for f in absent)
+            source = f"SELECT *, {extra} FROM ({source})"
+        count = db.change(f"INSERT INTO {record.physical} ({names}) {source}")
+        self.touch(db, record)
+        return count
+
+    def enforce(self, db: Session, record: TableRecord) -> None:
+        """Bring what a DML statement wrote by itself in line with :func:`stored_value`."""
+        values = {f.name: stored_value(f, identifier(f.name)) for f in record.schema}
+        changes = [(identifier(name), value) for name, value in values.items() if value != identifier(name)]
+        if changes:
+            assignments = ", ".join(f"{name} = {value}" for name, value in changes)
+            differs = " OR ".join(f"{name} IS DISTINCT FROM {value}" for name, value in changes)
+            db.execute(f"UPDATE {record.physical} SET {assignments} WHERE {differs}")
+
+    # Measuring --------------------------------------------------------------------------------------------------------
+
+    def size(self, db: Session, record: TableRecord) -> int:
+        """Logical bytes. Computed once for each version of the table."""
+        if record.physical is None or record.resource.get("numRows") == "0":
+            return 0
+        with self._sizes_mutex:
+            known = self._sizes.get(record.etag)
+        if known is None:
+            known = int(db.scalar(f"SELECT {_total_bytes(record.schema)} FROM {record.physical}") or 0)
+            with self._sizes_mutex:
+                if len(self._sizes) > 10_000:
+                    self._sizes.clear()
+                self._sizes[record.etag] = known
+        return known
+
+
+def _total_bytes(schema: Schema) -> str:
+    terms = []
+    for field in schema:
+        name = identifier(field.name)
+        if field.type in _FIXED_BYTES and field.mode != "REPEATED":
+            terms.append(f"{_FIXED_BYTES[field.type]} * count({name})")
+        else:
+            terms.append(f"coalesce(sum({bytes_expression(field, name)}), 0)")
+    return " + ".join(terms)
+
+
+def _stored(field: Field) -> tuple[str, str, bool, tuple[int | None, ...]]:
+    """What of a column decides how it is stored."""
+    limits = (field.precision, field.scale, field.max_length)
+    return field.name, duckdb_type(field), field.mode == "REQUIRED", limits
+
+
+def check_rows(db: Session, checks: Sequence[str]) -> None:
+    """Fail with the text in the first column of the first row any of the queries ``checks`` returns."""
+    for sql in checks:
+        if (row := db.one(sql)) is not None:
+            raise BigQueryError("invalidQuery", str(row[0]), "query")
