@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +42,7 @@ class Raw:
             {
                 "_airbyte_raw_id": f"raw-{number}",
                 "_airbyte_extracted_at": datetime.now(UTC).isoformat(),
-                "_airbyte_meta": json.dumps({"sync_id": job, "changes": changes or []}),
+                "_airbyte_meta": {"sync_id": job, "changes": changes or []},
                 "_airbyte_generation_id": 0,
                 "id": number,
             }
