@@ -50,7 +50,7 @@ def translate_error(error: duckdb.Error) -> BigQueryError:
         return from_duckdb(error)
     if isinstance(error, duckdb.OutOfMemoryException):
         return BigQueryError("resourcesExceeded", f"Resources exceeded during query execution: {message}")
-    return BigQueryError("internalError", f"The emulator's storage engine failed: {message}")
+    return BigQueryError("emulatorError", f"The emulator's storage engine failed: {message}")
 
 
 class Session:

@@ -219,7 +219,7 @@ def _partitions(source: _Source) -> Iterator[Row]:
             column, form = identifier(partitioning["field"]), _PARTITION_FORMATS[partitioning.get("type", "DAY")]
             groups = source.db.rows(
                 f"SELECT coalesce(strftime({column}, '{form}'), '__NULL__') AS id, count(*) FROM {record.physical} "
-                "GROUP BY id ORDER BY id"
+                "GROUP BY 1 ORDER BY 1"
             )
         elif ranges := record.resource.get("rangePartitioning"):
             column, (start, end, step) = identifier(ranges["field"]), _range(ranges)
@@ -227,7 +227,7 @@ def _partitions(source: _Source) -> Iterator[Row]:
                 f"SELECT CASE WHEN {column} IS NULL THEN '__NULL__' "
                 f"WHEN {column} < {start} OR {column} >= {end} THEN '__UNPARTITIONED__' "
                 f"ELSE CAST({column} - ({column} - {start}) % {step} AS VARCHAR) END AS id, count(*) "
-                f"FROM {record.physical} GROUP BY id ORDER BY id"
+                f"FROM {record.physical} GROUP BY 1 ORDER BY 1"
             )
         else:
             groups = [(None, rows)]

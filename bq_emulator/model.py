@@ -65,7 +65,8 @@ class Catalog(Protocol):
 class BigQueryError(Exception):
     """An error with BigQuery's own reason; REST renders it, jobs store it.
 
-    ``reason`` is one of BigQuery's (invalidQuery, notFound, duplicate, invalid, notImplemented, resourceInUse, …);
+    ``reason`` is one of BigQuery's (invalidQuery, notFound, duplicate, invalid, notImplemented, resourceInUse, …),
+    or emulatorError;
     ``location`` names the part at fault where Google gives one ("query" for SQL).
     """
 
@@ -79,7 +80,7 @@ class BigQueryError(Exception):
         "notFound": 404,
         "duplicate": 409,
         "conditionNotMet": 412,
-        "internalError": 500,
+        "emulatorError": 500,  # a fault of the emulator; clients would repeat an internalError for minutes
         "notImplemented": 501,
         "backendError": 503,
     }

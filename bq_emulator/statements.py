@@ -316,10 +316,6 @@ def _milliseconds(value: Any) -> str | None:
     raise BigQueryError("invalidQuery", f"expiration_timestamp must be a TIMESTAMP, not {value!r}.", "query")
 
 
-def _labels(value: Any) -> dict[str, str]:
-    return {str(key): str(text) for key, text in value or ()}
-
-
 def apply_table_options(resource: dict[str, Any], options: dict[str, Any]) -> None:
     """Write OPTIONS(…) into a Table resource; NULL removes.
 
@@ -358,13 +354,13 @@ def _set(resource: dict[str, Any], setter: tuple[str, Callable[[Any], Any]], val
 _TABLE_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "description": ("description", str),
     "friendly_name": ("friendlyName", str),
-    "labels": ("labels", _labels),
+    "labels": ("labels", dict),
     "expiration_timestamp": ("expirationTime", _milliseconds),
 }
 _DATASET_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "description": ("description", str),
     "friendly_name": ("friendlyName", str),
-    "labels": ("labels", _labels),
+    "labels": ("labels", dict),
     "location": ("location", str),
     "default_table_expiration_days": ("defaultTableExpirationMs", lambda days: str(int(days * 86_400_000))),
 }

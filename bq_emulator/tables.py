@@ -140,7 +140,12 @@ class Tables:
         return physical
 
     def _check_columns(self, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> None:
-        """What partitioning, clustering and keys name must be columns."""
+        """What partitioning, clustering and keys name must be columns; a default would not be applied."""
+        for field in schema:
+            if field.default_expression is not None:
+                raise BigQueryError(
+                    "notImplemented", f"Column {field.name}: default values are not supported by this emulator."
+                )
         partitioning = resource.get("timePartitioning")
         if partitioning:
             column = partitioning.get("field")
@@ -233,7 +238,7 @@ class Tables:
         for given in columns:
             field = find(record.schema, given.name)
             if field is None:
-                raise BigQueryError("internalError", f"{record} has no column {given.name} to write to.")
+                raise BigQueryError("emulatorError", f"{record} has no column {given.name} to write to.")
             targets.append(field)
         names = ", ".join(identifier(field.name) for field in targets)
         places = [f"c{number}" for number in range(len(targets))]

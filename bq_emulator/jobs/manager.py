@@ -129,7 +129,7 @@ class JobManager:
             self._fail(job, job.stop_reason or translate_error(error))
         except Exception as error:
             log.exception("job crashed", job_id=job.job_id)
-            self._fail(job, BigQueryError("internalError", f"The emulator failed: {type(error).__name__}: {error}"))
+            self._fail(job, BigQueryError("emulatorError", f"The emulator failed: {type(error).__name__}: {error}"))
         finally:
             if timer is not None:
                 timer.cancel()

@@ -153,7 +153,7 @@ def endpoint(handler: Handler) -> Callable[[Request], Any]:
         except Exception as error:
             log.exception("request failed", method=request.method, path=request.url.path)
             return error_response(
-                BigQueryError("internalError", f"The emulator failed: {type(error).__name__}: {error}")
+                BigQueryError("emulatorError", f"The emulator failed: {type(error).__name__}: {error}")
             )
         if isinstance(result, Response):
             return result
