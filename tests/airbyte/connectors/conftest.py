@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -69,13 +70,31 @@ class Connector:
         return arguments
 
     def __call__(self, command: str, stdin: bytes = b"", **files: Any) -> Run:
-        done = subprocess.run(self.arguments(command, **files), input=stdin, capture_output=True, timeout=120)
+        done = subprocess.run(self.arguments(command, **files), input=stdin, capture_output=True, timeout=40)
         assert done.stderr == b"", done.stderr.decode()
         return Run(done.stdout.splitlines(keepends=True), done.returncode)
 
     def check(self, **overrides: Any) -> dict[str, str]:
         run = self("check", config={**self.config, **overrides})
         return run.bodies("CONNECTION_STATUS", "connectionStatus")[0]
+
+
+class InProcessDestination(Connector):
+    """The same commands without a new process for each: importing the BigQuery client takes longer than most tests."""
+
+    def __call__(self, command: str, stdin: bytes = b"", **files: Any) -> Run:
+        from destination_bigquery.cli import main
+
+        output = io.TextIOWrapper(io.BytesIO())
+        exit_status = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            patch.setattr(sys, "stdout", output)
+            try:
+                main(self.arguments(command, **files)[1:])
+            except SystemExit as ending:
+                exit_status = int(ending.code or 0)
+        return Run(output.buffer.getvalue().splitlines(keepends=True), exit_status)
 
 
 @pytest.fixture
@@ -91,6 +110,22 @@ def source(database: Any, tmp_path: Path) -> Connector:
         "replication_method": {"method": "Standard"},
     }
     return Connector("source-postgres", config, tmp_path)
+
+
+@pytest.fixture
+def destination(dataset: str, bigquery_endpoint: str, tmp_path: Path) -> Connector:
+    """Writes to a fresh dataset, which holds its working tables too."""
+    config = {
+        "project_id": "marketplace-analytics",
+        "dataset_id": dataset,
+        "dataset_location": "US",
+        "raw_data_dataset": dataset,
+        "loading_method": {"method": "Standard"},
+        "api_endpoint": bigquery_endpoint,
+    }
+    folder = tmp_path / "destination"
+    folder.mkdir()
+    return InProcessDestination("destination-bigquery", config, folder)
 
 
 @pytest.fixture

@@ -28,7 +28,10 @@ _CONNECT_TIMEOUT_SECONDS = 10
 _JOB_ATTEMPTS = 5
 _PASSING_REASONS = {"backendError", "internalError", "rateLimitExceeded", "jobBackendError", "jobInternalError"}
 _TRANSIENT = (
-    exceptions.ServerError,
+    exceptions.InternalServerError,
+    exceptions.BadGateway,
+    exceptions.ServiceUnavailable,
+    exceptions.GatewayTimeout,
     exceptions.TooManyRequests,
     requests.ConnectionError,
     requests.Timeout,

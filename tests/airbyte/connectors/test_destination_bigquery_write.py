@@ -1,0 +1,330 @@
+"""The destination against a real emulator: modes, generations, states, retries, schema changes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from google.cloud import bigquery
+
+INTEGER = {"type": "integer"}
+STRING = {"type": "string"}
+NUMBER = {"type": "number"}
+MOMENT = {"type": "string", "format": "date-time", "airbyte_type": "timestamp_with_timezone"}
+
+Query = Callable[[str], list[tuple[Any, ...]]]
+
+
+def catalog(
+    properties: dict[str, Any],
+    mode: str = "append",
+    *,
+    sync: int = 1,
+    generation: int = 1,
+    truncate: bool = False,
+    key: str | None = None,
+    cursor: str | None = None,
+    resumable: bool = False,
+) -> dict[str, Any]:
+    stream = {
+        "name": "things",
+        "json_schema": {"type": "object", "properties": properties},
+        "supported_sync_modes": ["full_refresh"],
+        "is_resumable": resumable,
+    }
+    return {
+        "streams": [
+            {
+                "stream": stream,
+                "sync_mode": "full_refresh",
+                "destination_sync_mode": mode,
+                "generation_id": generation,
+                "minimum_generation_id": generation if truncate else 0,
+                "sync_id": sync,
+                "primary_key": [[key]] if key else [],
+                "cursor_field": [cursor] if cursor else [],
+            }
+        ]
+    }
+
+
+def overwriting(properties: dict[str, Any], **given: Any) -> dict[str, Any]:
+    return catalog(properties, "overwrite", truncate=True, **given)
+
+
+def record(at: int = 1_700_000_000_000, /, **data: Any) -> dict[str, Any]:
+    return {"type": "RECORD", "record": {"stream": "things", "emitted_at": at, "data": data}}
+
+
+def state(position: int) -> dict[str, Any]:
+    stream = {"stream_descriptor": {"name": "things"}, "stream_state": {"position": position}}
+    return {"type": "STATE", "state": {"type": "STREAM", "stream": stream, "sourceStats": {"recordCount": 1.0}}}
+
+
+def status(value: str) -> dict[str, Any]:
+    body = {"stream_descriptor": {"name": "things"}, "status": value}
+    return {"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1.0, "stream_status": body}}
+
+
+COMPLETE = status("COMPLETE")
+
+
+def messages(*parts: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(part).encode() + b"\n" for part in parts)
+
+
+@pytest.fixture
+def query(bigquery_client: bigquery.Client, dataset: str) -> Query:
+    def run(statement: str) -> list[tuple[Any, ...]]:
+        rows = bigquery_client.query(statement.format(t=f"`{dataset}.things`")).result()
+        return [tuple(row.values()) for row in rows]
+
+    return run
+
+
+@pytest.fixture
+def table_names(bigquery_client: bigquery.Client, dataset: str) -> Callable[[], list[str]]:
+    return lambda: sorted(table.table_id for table in bigquery_client.list_tables(dataset))
+
+
+def test_check_leaves_nothing_behind(destination: Any, table_names: Any) -> None:
+    assert destination.check() == {"status": "SUCCEEDED"}
+    assert table_names() == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"project_id": "wrong-project"}, "wrong-project"),
+        ({"api_endpoint": "http://127.0.0.1:1"}, "Nothing answers at api_endpoint http://127.0.0.1:1"),
+        ({"api_endpoint": "localhost"}, "api_endpoint is 'localhost'"),
+        ({"dataset_location": "EU"}, "set dataset_location to US"),
+        ({"dataset_id": ""}, "dataset_id is missing"),
+        ({"loading_method": {"method": "GCS Staging"}}, "'GCS Staging' is not supported"),
+        ({"disable_type_dedupe": True}, "disable_type_dedupe"),
+        ({"credentials_json": "{}"}, "not the JSON of a service account key"),
+    ],
+)
+def test_check_tells_apart_what_is_wrong(destination: Any, overrides: dict[str, Any], words: str) -> None:
+    answer = destination.check(**overrides)
+    assert answer["status"] == "FAILED"
+    assert words in answer["message"]
+
+
+def test_no_message_shows_the_key(destination: Any) -> None:
+    run = destination("check", config={**destination.config, "credentials_json": '{"private_key": "s3cret-key"'})
+    assert b"s3cret-key" not in b"".join(run.lines)
+
+
+def test_append_creates_the_table_and_adds_to_it(
+    destination: Any, query: Query, bigquery_client: bigquery.Client, dataset: str, table_names: Any
+) -> None:
+    properties = {"id": INTEGER, "Odd name": STRING, "tags": {"type": "array"}}
+    lines = messages(record(id=1, **{"Odd name": "é", "tags": ["a", None]}), state(1), record(id=2), state(2), COMPLETE)
+    first = destination("write", lines, catalog=catalog(properties))
+    assert first.status == 0, first.errors
+    assert [s["stream"]["stream_state"]["position"] for s in first.states()] == [1, 2]
+    assert [s["destinationStats"]["recordCount"] for s in first.states()] == [1, 1]
+    second = destination("write", messages(record(id=3), COMPLETE), catalog=catalog(properties, sync=2, generation=2))
+    assert second.status == 0, second.errors
+    assert query(
+        "SELECT id, Odd_name, IF(tags IS NULL, NULL, TO_JSON_STRING(tags)), _airbyte_generation_id FROM {t} ORDER BY id"
+    ) == [
+        (1, "é", '["a",null]', 1),
+        (2, None, None, 1),
+        (3, None, None, 2),
+    ]
+    table = bigquery_client.get_table(f"{dataset}.things")
+    assert [(field.name, field.field_type, field.mode) for field in table.schema] == [
+        ("_airbyte_raw_id", "STRING", "REQUIRED"),
+        ("_airbyte_extracted_at", "TIMESTAMP", "REQUIRED"),
+        ("_airbyte_meta", "JSON", "REQUIRED"),
+        ("_airbyte_generation_id", "INTEGER", "NULLABLE"),
+        ("id", "INTEGER", "NULLABLE"),
+        ("Odd_name", "STRING", "NULLABLE"),
+        ("tags", "JSON", "NULLABLE"),
+    ]
+    assert (table.time_partitioning.type_, table.time_partitioning.field) == ("DAY", "_airbyte_extracted_at")
+    assert table.clustering_fields == ["_airbyte_extracted_at"]
+    assert query("SELECT DISTINCT TO_JSON_STRING(_airbyte_meta.sync_id) FROM {t} ORDER BY 1") == [("1",), ("2",)]
+    assert table_names() == ["things"]
+
+
+def test_a_state_comes_back_as_it_went_in(destination: Any) -> None:
+    line = b'{"type":"STATE", "state": {"type":"STREAM","stream":{"stream_descriptor":{"name":"things"},'
+    line += b'"stream_state":{"n":1.000000000000000000000000001,"\\u00e9":null}},"sourceStats":{"recordCount":1.0}}}\n'
+    run = destination("write", messages(record(id=1)) + line + messages(COMPLETE), catalog=catalog({"id": INTEGER}))
+    echoed = next(echo for echo in run.lines if b'"STATE"' in echo)
+    assert echoed.replace(b'"destinationStats":{"recordCount":1.0},', b"") == line
+
+
+def test_values_that_bigquery_cannot_hold_are_recorded(destination: Any, query: Query) -> None:
+    lines = messages(record(n=1.5, i=2**70), record(n="x", i=1), record(n=None, i=None), COMPLETE)
+    assert destination("write", lines, catalog=catalog({"n": NUMBER, "i": INTEGER})).status == 0
+    rows = query("SELECT CAST(n AS STRING), i, TO_JSON_STRING(_airbyte_meta) FROM {t}")
+    changes = {row[:2]: json.loads(row[2])["changes"] for row in rows}
+    assert changes == {
+        ("1.5", None): [{"field": "i", "change": "NULLED", "reason": "DESTINATION_FIELD_SIZE_LIMITATION"}],
+        (None, 1): [{"field": "n", "change": "NULLED", "reason": "DESTINATION_SERIALIZATION_ERROR"}],
+        (None, None): [],
+    }
+
+
+DEDUP = {"id": INTEGER, "at": MOMENT, "v": STRING}
+
+
+def test_dedup_keeps_the_newest_row_of_each_key(destination: Any, query: Query) -> None:
+    def sync(number: int, *parts: dict[str, Any]) -> None:
+        run = destination(
+            "write",
+            messages(*parts, state(number), COMPLETE),
+            catalog=catalog(DEDUP, "append_dedup", sync=number, key="id", cursor="at"),
+        )
+        assert run.status == 0, run.errors
+
+    day = "2024-01-0{}T00:00:00.000000Z".format
+    sync(1, record(id=1, at=day(2), v="new"), record(id=1, at=day(1), v="old"), record(id=2, at=None, v="none"))
+    assert query("SELECT id, v FROM {t} ORDER BY id") == [(1, "new"), (2, "none")]
+    sync(
+        2,
+        record(id=1, at=day(1), v="late"),  # older than what is there
+        record(id=2, at=day(1), v="has a cursor now"),
+        record(id=3, at=day(1), v="a"),
+        record(id=3, at=day(1), v="b"),  # the same moment: the later arrival
+        record(id=None, at=day(1), v="no key"),
+    )
+    sync(3, record(id=None, at=day(2), v="no key, once"))
+    expected = [(None, "no key, once"), (1, "new"), (2, "has a cursor now"), (3, "b")]
+    assert query("SELECT id, v FROM {t} ORDER BY id") == expected
+
+
+def test_dedup_clusters_by_key(destination: Any, bigquery_client: bigquery.Client, dataset: str) -> None:
+    cat = catalog(DEDUP, "append_dedup", key="id", cursor="at")
+    assert destination("write", messages(record(id=1), COMPLETE), catalog=cat).status == 0
+    assert bigquery_client.get_table(f"{dataset}.things").clustering_fields == ["id", "_airbyte_extracted_at"]
+
+
+@pytest.mark.parametrize(("mode", "rows"), [("Hard delete", [(2,)]), ("Soft delete", [(1,), (2,), (3,)])])
+def test_rows_deleted_in_a_cdc_source(destination: Any, query: Query, mode: str, rows: list[Any]) -> None:
+    properties = {"id": INTEGER, "_ab_cdc_lsn": INTEGER, "_ab_cdc_deleted_at": STRING}
+    config = {**destination.config, "cdc_deletion_mode": mode}
+
+    def sync(number: int, *parts: dict[str, Any]) -> None:
+        cat = catalog(properties, "append_dedup", sync=number, key="id", cursor="_ab_cdc_lsn")
+        assert destination("write", messages(*parts, COMPLETE), config=config, catalog=cat).status == 0
+
+    sync(1, record(id=1, _ab_cdc_lsn=1), record(id=2, _ab_cdc_lsn=2))
+    gone = {"_ab_cdc_deleted_at": "2024-01-01T00:00:00Z"}
+    sync(2, record(id=1, _ab_cdc_lsn=3, **gone), record(id=3, _ab_cdc_lsn=4, **gone))
+    assert query("SELECT id FROM {t} ORDER BY id") == rows
+
+
+def test_overwrite_replaces_rows_only_when_complete(destination: Any, query: Query, table_names: Any) -> None:
+    old = messages(record(id=1), record(id=2), state(1), COMPLETE)
+    assert destination("write", old, catalog=overwriting({"id": INTEGER})).status == 0
+    cat = overwriting({"id": INTEGER}, sync=2, generation=2)
+    for cut in (b"", messages(status("INCOMPLETE"))):
+        broken = destination("write", messages(record(id=3), state(2)) + cut, catalog=cat)
+        assert broken.status == 1
+        assert "before these streams were complete: things" in broken.errors[0]["message"]
+        assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,)]
+    retried = destination("write", messages(record(id=3), state(2), record(id=4), state(3), COMPLETE), catalog=cat)
+    assert retried.status == 0
+    assert query("SELECT id FROM {t} ORDER BY id") == [(3,), (4,)]
+    nothing = destination("write", messages(COMPLETE), catalog=overwriting({"id": INTEGER}, sync=3, generation=3))
+    assert nothing.status == 0
+    assert query("SELECT id FROM {t}") == []
+    assert table_names() == ["things"]
+
+
+def test_a_resumable_overwrite_goes_on_with_what_it_had(destination: Any, query: Query) -> None:
+    assert destination("write", messages(record(id=0), COMPLETE), catalog=overwriting({"id": INTEGER})).status == 0
+    cat = overwriting({"id": INTEGER}, sync=2, generation=2, resumable=True)
+    assert destination("write", messages(record(id=1), state(1)), catalog=cat).status == 1
+    assert destination("write", messages(record(id=2), state(2), COMPLETE), catalog=cat).status == 0
+    assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,)]
+    # The stream was complete; another one's failure makes the job try again, and this source has nothing left to say.
+    assert destination("write", messages(COMPLETE), catalog=cat).status == 0
+    assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,)]
+
+
+def test_overwrite_with_dedup(destination: Any, query: Query) -> None:
+    lines = messages(record(id=1, at="2024-01-02T00:00:00Z", v="x"), record(id=1, at="2024-01-01T00:00:00Z"), COMPLETE)
+    for number in (1, 2):
+        cat = catalog(DEDUP, "append_dedup", sync=number, generation=number, truncate=True, key="id", cursor="at")
+        assert destination("write", lines, catalog=cat).status == 0
+        assert query("SELECT id, v, _airbyte_generation_id FROM {t}") == [(1, "x", number)]
+
+
+def test_a_chunk_sent_again_in_the_same_sync_is_not_written_twice(destination: Any, query: Query) -> None:
+    lines = messages(record(id=1), record(id=1), state(1))
+    for _ in range(2):
+        assert len(destination("write", lines, catalog=catalog({"id": INTEGER})).states()) == 1
+        assert query("SELECT COUNT(*) FROM {t}") == [(2,)]
+    # The same records at another position, and in another sync, are other rows.
+    destination("write", messages(record(id=1), record(id=1), state(2)), catalog=catalog({"id": INTEGER}))
+    assert query("SELECT COUNT(*) FROM {t}") == [(4,)]
+    destination("write", lines, catalog=catalog({"id": INTEGER}, sync=2))
+    assert query("SELECT COUNT(*) FROM {t}") == [(6,)]
+
+
+def test_a_killed_write_is_finished_by_the_next(destination: Any, query: Query, table_names: Any) -> None:
+    """Killed after its first chunk was committed, and again before the second was acknowledged."""
+    halves = [
+        messages(*(record(id=number) for number in range(start, start + 40_000)), state(start))
+        for start in (0, 40_000)
+    ]  # fmt: skip
+    arguments = destination.arguments("write", catalog=catalog({"id": INTEGER}))
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdin.write(halves[0] + halves[1])
+        process.stdin.flush()
+        while b'"STATE"' not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGKILL)
+    (rows,) = query("SELECT COUNT(*) FROM {t}")[0]
+    assert rows in (40_000, 80_000)
+    rest = destination("write", halves[1] + messages(COMPLETE), catalog=catalog({"id": INTEGER}))
+    assert rest.status == 0, rest.errors
+    assert query("SELECT COUNT(*), COUNT(DISTINCT id) FROM {t}") == [(80_000, 80_000)]
+
+
+def test_a_table_that_airbyte_did_not_make_is_left_alone(
+    destination: Any, query: Query, bigquery_client: bigquery.Client, dataset: str
+) -> None:
+    path = f"{bigquery_client.project}.{dataset}.things"
+    bigquery_client.create_table(bigquery.Table(path, [bigquery.SchemaField("a", "STRING")]))
+    run = destination("write", messages(record(a="x"), state(1), COMPLETE), catalog=catalog({"a": STRING}))
+    assert run.status == 1
+    assert "was not made by Airbyte" in run.errors[0]["message"]
+    assert run.errors[0]["failure_type"] == "config_error"
+    assert run.states() == []
+    assert query("SELECT COUNT(*) FROM {t}") == [(0,)]
+
+
+def test_schema_changes_keep_every_row(
+    destination: Any, query: Query, bigquery_client: bigquery.Client, dataset: str
+) -> None:
+    first = catalog({"id": INTEGER, "gone": STRING, "n": INTEGER, "s": STRING, "j": STRING})
+    destination("write", messages(record(id=1, gone="x", n=7, s="12", j="q"), COMPLETE), catalog=first)
+    changed = {"id": INTEGER, "n": NUMBER, "s": INTEGER, "j": {"type": "object"}, "fresh": MOMENT}
+    second = catalog(changed, sync=2)
+    lines = messages(record(id=2, n=1.25, s=3, j={"a": 1}, fresh="2024-01-01T00:00:00Z"), COMPLETE)
+    run = destination("write", lines, catalog=second)
+    assert run.status == 0, run.errors
+    rows = query("SELECT id, CAST(n AS STRING), s, TO_JSON_STRING(j), CAST(fresh AS STRING) FROM {t} ORDER BY id")
+    assert rows == [(1, "7", 12, '"q"', None), (2, "1.25", 3, '{"a":1}', "2024-01-01 00:00:00+00")]
+    columns = {field.name: field.field_type for field in bigquery_client.get_table(f"{dataset}.things").schema[4:]}
+    assert columns == {"id": "INTEGER", "n": "NUMERIC", "s": "INTEGER", "j": "JSON", "fresh": "TIMESTAMP"}
+
+
+def test_a_key_column_may_change_its_type(destination: Any, query: Query) -> None:
+    properties = {"id": INTEGER}
+    destination("write", messages(record(id=1), COMPLETE), catalog=catalog(properties, "append_dedup", key="id"))
+    second = catalog({"id": STRING}, "append_dedup", sync=2, key="id")
+    run = destination("write", messages(record(id="1"), record(id="b"), COMPLETE), catalog=second)
+    assert run.status == 0, run.errors
+    assert query("SELECT id FROM {t} ORDER BY id") == [("1",), ("b",)]
