@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from google.protobuf.message import Message
 from zetasql.core.exceptions import ServerError
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 from zetasql.wasi._pb2.zetasql.proto import options_pb2, simple_catalog_pb2
@@ -20,6 +20,9 @@ from bq_emulator.model import BigQueryError
 from bq_emulator.sql import errors, wasm
 
 Result = TypeVar("Result")
+
+#: Python frames for the deepest query the analyzer itself can take.
+RECURSION_LIMIT = 50_000
 
 #: In the analyzer's maximum, not in BigQuery.
 NOT_IN_BIGQUERY = (
@@ -93,13 +96,13 @@ class Analyzer:
         request = service.ExtractTableNamesFromStatementRequest(
             sql_statement=sql, options=self.options.language_options
         )
-        response = self._call("ExtractTableNamesFromStatement", request, service.ExtractTableNamesFromStatementResponse)
+        response = self.call("ExtractTableNamesFromStatement", request, service.ExtractTableNamesFromStatementResponse)
         return [tuple(name.table_name_segment) for name in response.table_name]
 
     def parse(self, sql: str) -> service.ParseResponse:
         """The parse tree of a statement."""
         request = service.ParseRequest(sql_statement=sql, options=self.options.language_options)
-        return self._call("Parse", request, service.ParseResponse)
+        return self.call("Parse", request, service.ParseResponse)
 
     def statements(self, sql: str) -> list[tuple[int, int]]:
         """Byte ranges of the statements of a text."""
@@ -110,7 +113,7 @@ class Analyzer:
             request = service.ExtractTableNamesFromNextStatementRequest(options=self.options.language_options)
             request.parse_resume_location.input = sql
             request.parse_resume_location.byte_position = position
-            response = self._call(
+            response = self.call(
                 "ExtractTableNamesFromNextStatement", request, service.ExtractTableNamesFromNextStatementResponse
             )
             ranges.append((position, response.resume_byte_position))
@@ -130,7 +133,7 @@ class Analyzer:
         """
         request = service.AnalyzeRequest(sql_statement=sql, options=options, simple_catalog=catalog)
         request.descriptor_pool_list.definitions.add().builtin.SetInParent()
-        return self._call("Analyze", request, service.AnalyzeResponse)
+        return self.call("Analyze", request, service.AnalyzeResponse)
 
     def catalog(self) -> simple_catalog_pb2.SimpleCatalogProto:
         """An empty catalog with all of the analyzer's functions and BigQuery's aliases of types."""
@@ -140,7 +143,12 @@ class Analyzer:
             catalog.named_type.add(name=alias).type.type_kind = type_pb2.TYPE_INT64
         return catalog
 
-    def _call(self, method: str, request: wasm.message.Message, response: type[wasm.Response]) -> wasm.Response:
+    def call(self, method: str, request: Message, response: type[wasm.Response]) -> wasm.Response:
+        """One call of the analyzer's service.
+
+        Raises:
+            BigQueryError: what the analyzer said; a crashed instance is replaced.
+        """
         try:
             return self._instance.call(method, request, response)
         except ServerError as error:
@@ -155,49 +163,29 @@ class Pool:
     """Threads that each own an analyzer. Work is submitted as a function of the analyzer.
 
     Analysis and translation recurse as deep as the query does, so these threads have stacks of
-    :data:`wasm.THREAD_STACK_BYTES` (address space, not memory).
+    :data:`wasm.THREAD_STACK_BYTES` (address space, not memory) and Python's recursion limit is raised for the process.
     """
 
     def __init__(self, size: int = 4) -> None:
-        self._work: queue.SimpleQueue[tuple[Future, Callable[[Analyzer], object]]] = queue.SimpleQueue()
-        self._size = size
-        self._idle = 0
-        self._threads = 0
-        self._lock = threading.Lock()
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix="sql-analyzer")
+        self._local = threading.local()
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
 
     def run(self, work: Callable[[Analyzer], Result]) -> Result:
         """Run ``work`` on a thread of the pool and give back its result or raise what it raised."""
-        future: Future = Future()
-        self._work.put((future, work))
-        with self._lock:
-            if self._idle == 0 and self._threads < self._size:
-                self._threads += 1
-                _start_with_large_stack(self._serve)
+        with _stack_size_lock:  # the size is process-wide and read when the executor starts a thread, in submit
+            before = threading.stack_size(wasm.THREAD_STACK_BYTES)
+            try:
+                future = self._executor.submit(self._serve, work)
+            finally:
+                threading.stack_size(before)
         return future.result()
 
-    def _serve(self) -> None:
-        analyzer = None
-        while True:
-            with self._lock:
-                self._idle += 1
-            future, work = self._work.get()
-            with self._lock:
-                self._idle -= 1
-            try:
-                analyzer = analyzer or Analyzer()
-                future.set_result(work(analyzer))
-            except BaseException as error:
-                future.set_exception(error)
+    def _serve(self, work: Callable[[Analyzer], Result]) -> Result:
+        analyzer = getattr(self._local, "analyzer", None)
+        if analyzer is None:
+            analyzer = self._local.analyzer = Analyzer()
+        return work(analyzer)
 
 
-_stack_lock = threading.Lock()
-
-
-def _start_with_large_stack(target: Callable[[], None]) -> None:
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 50_000))
-    with _stack_lock:
-        before = threading.stack_size(wasm.THREAD_STACK_BYTES)
-        try:
-            threading.Thread(target=target, name="sql-analyzer", daemon=True).start()
-        finally:
-            threading.stack_size(before)
+_stack_size_lock = threading.Lock()

@@ -13,7 +13,6 @@ from bq_emulator.model import BigQueryError
 from bq_emulator.sql.types import Type, quote
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-NUMERIC_SCALE = Decimal(10) ** 9
 
 
 def text(value: str) -> str:
@@ -66,7 +65,7 @@ def from_proto(value: value_pb2.ValueProto, kind: Type) -> Any:
     if name == "STRUCT":
         return tuple(from_proto(item, member) for item, (_, member) in zip(raw.field, kind.fields, strict=True))
     if name == "NUMERIC":
-        return Decimal(int.from_bytes(raw, "little", signed=True)).scaleb(-9)
+        return _numeric(int.from_bytes(raw, "little", signed=True))
     if name == "DATE":
         return dt.date(1970, 1, 1) + dt.timedelta(days=raw)
     if name == "TIMESTAMP":
@@ -86,6 +85,11 @@ def from_proto(value: value_pb2.ValueProto, kind: Type) -> Any:
         months = (packed & 0x7FFFE000) >> 13
         return (-months if packed >> 31 else months, days, micros)
     return raw
+
+
+def _numeric(units: int) -> Decimal:
+    """10^-9 units as Decimal; arithmetic on Decimal would round to the context's 28 digits."""
+    return Decimal((int(units < 0), tuple(int(digit) for digit in str(abs(units))), -9))
 
 
 def struct_of(kind: Type, items: list[str]) -> str:

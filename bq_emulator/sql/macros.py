@@ -12,7 +12,8 @@ from bq_emulator.sql.errors import CHECK_MARK
 SETTINGS = (
     "SET TimeZone = 'UTC'",
     "SET max_expression_depth = 20000",
-    "SET preserve_insertion_order = true",
+    # It moves expressions that occur twice out of TRY and COALESCE, so that what must not fail does.
+    "SET disabled_optimizers = 'common_subexpressions'",
 )
 
 #: ``bq_check(ok, message, value)``: value where ``ok`` is true or NULL, else the error ``message``.
@@ -72,8 +73,13 @@ MACROS: dict[str, tuple[str, str]] = {
         (bq_units(x) // CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT))
         * CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT) END)""",
     ),
-    "bq_float_div": ("a, b", "bq_check((b) <> 0, 'division by zero: ' || (a) || ' / ' || (b), (a) / (b))"),
-    "bq_finite": ("x, what", "bq_check(isfinite(x), what, x)"),
+    "bq_float_to_string": (
+        "x",
+        """CASE WHEN isnan(x) THEN 'nan' WHEN isinf(x) THEN CASE WHEN (x) > 0 THEN 'inf' ELSE '-inf' END
+        WHEN (x) = 0 THEN '0' WHEN CAST(format('{:.15g}', x) AS DOUBLE) = (x) THEN format('{:.15g}', x)
+        ELSE format('{:.17g}', x) END""",
+    ),
+    "bq_float_div": ("a, b", "bq_check((b) <> 0, 'division by zero: ' || bq_float_to_string(a) || ' / 0', (a) / (b))"),
     # Strings to other types: Google's accepted forms are narrower than DuckDB's.
     "bq_string_to_int64": (
         "s",
@@ -116,7 +122,7 @@ MACROS: dict[str, tuple[str, str]] = {
         "s, zone",
         r"""CASE WHEN regexp_matches(s, '([Zz]|:[0-9.]+\s*[+-][0-9:]+|UTC|[A-Za-z]+/[A-Za-z_/]+)\s*$')
           THEN TRY_CAST(regexp_replace(trim(s), '(?i)\s*UTC$', '+00') AS TIMESTAMPTZ)
-        WHEN regexp_matches(trim(s), '-[0-9]{1,2}\s*[+-][0-9:]+$')
+        WHEN regexp_full_match(trim(s), '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\s*[+-][0-9:]+')
           THEN TRY_CAST(regexp_replace(trim(s), '\s*([+-][0-9:]+)$', ' 00:00:00\1') AS TIMESTAMPTZ)
         ELSE TRY_CAST(s AS TIMESTAMP) AT TIME ZONE (zone) END""",
     ),
@@ -128,17 +134,10 @@ MACROS: dict[str, tuple[str, str]] = {
             AND bq_parse_timestamp(s, zone) IS NOT NULL, 'Invalid timestamp: ''' || (s) || '''',
             bq_parse_timestamp(s, zone))""",
     ),
-    "bq_float_to_string": (
-        "x",
-        """CASE WHEN isnan(x) THEN 'nan' WHEN isinf(x) THEN CASE WHEN (x) > 0 THEN 'inf' ELSE '-inf' END
-        WHEN (x) = 0 THEN '0' WHEN CAST(format('{:.15g}', x) AS DOUBLE) = (x) THEN format('{:.15g}', x)
-        ELSE format('{:.17g}', x) END""",
-    ),
     # Fractions of a second print with none, three or six digits.
     "bq_datetime_to_string": (
         "x",
-        """strftime(x, CASE WHEN epoch_us(x) % 1000000 = 0 THEN '%Y-%m-%d %H:%M:%S'
-        WHEN epoch_us(x) % 1000 = 0 THEN '%Y-%m-%d %H:%M:%S.%g' ELSE '%Y-%m-%d %H:%M:%S.%f' END)""",
+        r"""regexp_replace(regexp_replace(strftime(x, '%Y-%m-%d %H:%M:%S.%f'), '000$', ''), '\.000$', '')""",
     ),
     "bq_time_to_string": (
         "x",
@@ -175,9 +174,9 @@ MACROS: dict[str, tuple[str, str]] = {
         WHEN text = '' OR contains(delimiters, right(text, 1)) THEN upper(letter) ELSE lower(letter) END)""",
     ),
     "bq_array_at": (
-        "a, position",
+        "a, position, shown",
         """bq_check((position) >= 1 AND (position) <= len(a),
-        'Array index ' || CAST((position) - 1 AS VARCHAR) || ' is out of bounds', list_extract(a, position))""",
+        'Array index ' || (shown) || ' is out of bounds', list_extract(a, position))""",
     ),
     "bq_array_safe_at": (
         "a, position",

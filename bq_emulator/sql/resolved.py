@@ -50,6 +50,10 @@ class Node:
         self.kind = message.DESCRIPTOR.name.removeprefix("Resolved").removesuffix("Proto")
 
     def __getattr__(self, name: str) -> Any:
+        return self.get(name)
+
+    def get(self, name: str) -> Any:
+        """A field; needed by name only where this class has an attribute so called (``kind``)."""
         try:
             depth, field = _fields(self.message.DESCRIPTOR)[name]
         except KeyError:

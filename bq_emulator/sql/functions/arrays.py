@@ -46,8 +46,8 @@ SCALAR: dict[str, Template] = {
     "FN_ARRAY_TO_STRING": by_count(
         (2, "array_to_string(list_filter({0}, lambda e: e IS NOT NULL), {1})"),
     ),
-    "FN_ARRAY_AT_OFFSET": "bq_array_at({0}, {1} + 1)",
-    "FN_ARRAY_AT_ORDINAL": "bq_array_at({0}, {1})",
+    "FN_ARRAY_AT_OFFSET": "bq_array_at({0}, {1} + 1, {1})",
+    "FN_ARRAY_AT_ORDINAL": "bq_array_at({0}, {1}, {1})",
     "FN_SAFE_ARRAY_AT_OFFSET": "bq_array_safe_at({0}, {1} + 1)",
     "FN_SAFE_ARRAY_AT_ORDINAL": "bq_array_safe_at({0}, {1})",
     "FN_ARRAY_FIRST": "bq_check(len({0}) > 0, 'ARRAY_FIRST cannot get the first element of an empty array', {0}[1])",

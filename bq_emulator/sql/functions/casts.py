@@ -20,7 +20,7 @@ CASTS: dict[tuple[str, str], str] = {
     ("INT64", "BOOL"): "({0} <> 0)",
     ("FLOAT64", "INT64"): "CAST(round({0}) AS BIGINT)",
     # As Google: the double's exact value, rounded half away from zero.
-    ("FLOAT64", "NUMERIC"): "CAST(CAST(bq_float_to_string({0}) AS DECIMAL(38,18)) AS DECIMAL(38,9))",
+    ("FLOAT64", "NUMERIC"): "CAST(format('{:.20f}', {0}) AS DECIMAL(38,9))",
     ("FLOAT64", "STRING"): "bq_float_to_string({0})",
     ("NUMERIC", "INT64"): "CAST({0} AS BIGINT)",
     ("NUMERIC", "FLOAT64"): "CAST({0} AS DOUBLE)",
@@ -104,7 +104,11 @@ def limited(context: Context, operand: str, kind: Type, limits: TypeParametersPr
         scale = limits.numeric_type_parameters.scale
         whole = limits.numeric_type_parameters.precision - scale
         rounded = f"CAST(round({operand}, {scale}) AS DECIMAL(38,9))" if scale < 9 else operand
-        message = f"'numeric overflow: {kind.name}({whole + scale}, {scale}) cannot hold ' || {{0}}"
+        largest = f"{'9' * whole or '0'}{f'.{chr(57) * scale}' if scale else ''}"
+        message = (
+            f"'{kind.name}({whole + scale}, {scale}) has precision {whole + scale} and scale {scale} "
+            f"but got a value that is not in range of [-{largest}, {largest}]'"
+        )
         return context.apply(f"bq_check(abs({{0}}) < (1{'0' * whole})::HUGEINT, {message}, {{0}})", [rounded])
     if limits.child_list:
         raise BigQueryError(

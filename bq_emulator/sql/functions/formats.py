@@ -126,6 +126,9 @@ STRPTIME = {
     "%": "%%",
 }
 
+#: Elements that say a year.
+HAVE_YEAR = {"Y", "y", "E4Y", "F", "D", "x"}
+
 
 def parse_text(call: Call, result: str) -> str:
     """PARSE_…(pattern, value [, zone]) as DuckDB type ``result``."""
@@ -134,9 +137,14 @@ def parse_text(call: Call, result: str) -> str:
         return f"NULL::{result}"
     if pattern == "%s" and result == "TIMESTAMPTZ":
         return call.context.apply("make_timestamptz(bq_string_to_int64({0}) * 1000000)", [call.args[1]])
+    elements = _elements(pattern)
+    given = call.args[1]
     alternatives = [""]
+    if not {element for element, _ in elements} & HAVE_YEAR:
+        # strptime would assume 1900; Google assumes 1970
+        alternatives, given = ["%Y "], f"('1970 ' || {given})"
     zoned = False
-    for element, between in _elements(pattern):
+    for element, between in elements:
         if element in ("z", "Ez"):
             zoned = True
         if between:
@@ -154,8 +162,8 @@ def parse_text(call: Call, result: str) -> str:
     message = "'Failed to parse input string \"' || {0} || '\"'"
     parsed = f"bq_check({{0}} IS NULL OR try_strptime(trim({{0}}), {formats}) IS NOT NULL, {message}, try_strptime(trim({{0}}), {formats}))"
     if zoned and result == "TIMESTAMPTZ":
-        return call.context.apply(f"CAST({parsed} AS TIMESTAMPTZ)", [call.args[1]])
+        return call.context.apply(f"CAST({parsed} AS TIMESTAMPTZ)", [given])
     if zoned:
         raise _refuse(call, f"z in {name}")
-    text = call.context.apply(f"CAST({parsed} AS TIMESTAMP)", [call.args[1]])
+    text = call.context.apply(f"CAST({parsed} AS TIMESTAMP)", [given])
     return f"({text} AT TIME ZONE {zone})" if result == "TIMESTAMPTZ" else f"CAST({text} AS {result})"

@@ -3,6 +3,8 @@ that is not JSON."""
 
 from __future__ import annotations
 
+import re
+
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import literal
 from bq_emulator.sql.functions.spec import Call, Template
@@ -10,7 +12,11 @@ from bq_emulator.sql.types import Type
 
 
 def _path(call: Call) -> str:
-    return call.args[1] if len(call.args) > 1 else "'$'"
+    """The JSONPath; the legacy ``$['key']`` becomes DuckDB's ``$."key"``."""
+    if len(call.args) < 2:
+        return "'$'"
+    path = call.constant(1)
+    return "NULL" if path is None else literal.text(re.sub(r"\['((?:[^'\\]|\\.)*)'\]", r'."\1"', path))
 
 
 def _value(call: Call) -> str:
@@ -55,10 +61,11 @@ def _subscript(call: Call) -> str:
     return f"json_extract({call.args[0]}, '$.\"' || {call.args[1]} || '\"')"
 
 
-def text(context_call: Call, operand: str, kind: Type) -> str:
+def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
     """``operand`` as compact JSON text (VARCHAR); SQL NULL is ``null``.
 
-    Numbers that do not fit a double exactly and everything that is not a number, bool or container print as strings.
+    ``wide`` numbers print as numbers (TO_JSON); else (TO_JSON_STRING) an INT64 or NUMERIC that is not a whole number
+    within ±2^53 prints as a string.
     """
     from bq_emulator.sql.functions.casts import cast_to_string
 
@@ -68,6 +75,8 @@ def text(context_call: Call, operand: str, kind: Type) -> str:
         return f"coalesce(CAST({operand} AS VARCHAR), 'null')"
     if name == "BOOL":
         return f"coalesce(CAST({operand} AS VARCHAR), 'null')"
+    if name in ("INT64", "NUMERIC") and wide:
+        return f"coalesce({cast_to_string(context, operand, kind)}, 'null')"
     if name == "INT64":
         return context.apply(
             "coalesce(CASE WHEN abs({0}) > 9007199254740992 THEN '\"' || {0} || '\"' ELSE CAST({0} AS VARCHAR) END, 'null')",
@@ -80,7 +89,11 @@ def text(context_call: Call, operand: str, kind: Type) -> str:
             [operand],
         )
     if name == "NUMERIC":
-        return f"coalesce({cast_to_string(context, operand, kind)}, 'null')"
+        printed = cast_to_string(context, "{0}", kind)
+        quoted = "abs({0}) > 9007199254740992 OR {0} <> trunc({0})"
+        return context.apply(
+            f"coalesce(CASE WHEN {quoted} THEN '\"' || {printed} || '\"' ELSE {printed} END, 'null')", [operand]
+        )
     if name == "STRING":
         return f"coalesce(CAST(to_json({operand}) AS VARCHAR), 'null')"
     if name == "BYTES":
@@ -94,18 +107,18 @@ def text(context_call: Call, operand: str, kind: Type) -> str:
         return f"coalesce('\"' || {printed} || '{zone}\"', 'null')"
     if name == "ARRAY":
         item = context.fresh("e")
-        items = f"list_transform({operand}, lambda {item}: {text(context_call, item, kind.item)})"
+        items = f"list_transform({operand}, lambda {item}: {text(context_call, item, kind.item, wide)})"
         return f"coalesce('[' || array_to_string({items}, ',') || ']', 'null')"
     if name == "STRUCT":
-        return context.bind([operand], lambda bound: _struct_text(context_call, bound[0], kind))
+        return context.bind([operand], lambda bound: _struct_text(context_call, bound[0], kind, wide))
     raise BigQueryError("notImplemented", f"TO_JSON of {kind} is not supported by this emulator", "query")
 
 
-def _struct_text(call: Call, operand: str, kind: Type) -> str:
+def _struct_text(call: Call, operand: str, kind: Type, wide: bool) -> str:
     parts = []
     for place, (name, member) in enumerate(kind.fields, 1):
         key = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '":'
-        parts.append(f"{literal.text(key)} || {text(call, f'struct_extract_at({operand}, {place})', member)}")
+        parts.append(f"{literal.text(key)} || {text(call, f'struct_extract_at({operand}, {place})', member, wide)}")
     inside = " || ',' || ".join(parts)
     return f"CASE WHEN {operand} IS NULL THEN 'null' ELSE '{{' || {inside} || '}}' END" if parts else "'{}'"
 
@@ -117,18 +130,18 @@ def _only_default(call: Call, place: int, what: str) -> None:
 
 def _to_json_string(call: Call) -> str:
     _only_default(call, 1, "TO_JSON_STRING with pretty_print")
-    return text(call, call.args[0], call.type(0))
+    return text(call, call.args[0], call.type(0), wide=False)
 
 
 def _to_json(call: Call) -> str:
     _only_default(call, 1, "TO_JSON with stringify_wide_numbers")
-    return f"CAST({text(call, call.args[0], call.type(0))} AS JSON)"
+    return f"CAST({text(call, call.args[0], call.type(0), wide=True)} AS JSON)"
 
 
-def _scalar_of(kind: str, target: str) -> Template:
+def _scalar_of(kind: str, target: str, what: str) -> Template:
     """INT64(json), BOOL(json), …: the JSON value must be of that type."""
     return (
-        f"bq_check({{0}} IS NULL OR json_type({{0}}) IN ({kind}), 'The provided JSON input is not of the wanted type', "
+        f"bq_check({{0}} IS NULL OR json_type({{0}}) IN ({kind}), 'The provided JSON input is not {what}', "
         f"CAST(json_extract_string({{0}}, '$') AS {target}))"
     )
 
@@ -157,8 +170,8 @@ SCALAR: dict[str, Template] = {
     "FN_PARSE_JSON": lambda call: call.context.apply("bq_parse_json({0})", call.args[:1]),
     "FN_TO_JSON_STRING": _to_json_string,
     "FN_TO_JSON": _to_json,
-    "FN_JSON_TO_INT64": _scalar_of("'BIGINT', 'UBIGINT'", "BIGINT"),
-    "FN_JSON_TO_DOUBLE": _scalar_of("'BIGINT', 'UBIGINT', 'DOUBLE'", "DOUBLE"),
-    "FN_JSON_TO_BOOL": _scalar_of("'BOOLEAN'", "BOOLEAN"),
-    "FN_JSON_TO_STRING": _scalar_of("'VARCHAR'", "VARCHAR"),
+    "FN_JSON_TO_INT64": _scalar_of("'BIGINT', 'UBIGINT'", "BIGINT", "an integer"),
+    "FN_JSON_TO_DOUBLE": _scalar_of("'BIGINT', 'UBIGINT', 'DOUBLE'", "DOUBLE", "a number"),
+    "FN_JSON_TO_BOOL": _scalar_of("'BOOLEAN'", "BOOLEAN", "a boolean"),
+    "FN_JSON_TO_STRING": _scalar_of("'VARCHAR'", "VARCHAR", "a string"),
 }

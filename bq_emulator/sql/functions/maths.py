@@ -74,7 +74,7 @@ def _divide_double(call: Call) -> str:
     return call.context.apply("bq_float_div({0}, {1})", call.args)
 
 
-_LOG_CHECK = "bq_check({0} > 0, 'Floating point error in function: LN(' || {0} || ')', ln({0}))"
+_LOG_CHECK = "bq_check({0} > 0, 'Floating point error in function: LN(' || bq_float_to_string({0}) || ')', ln({0}))"
 
 SCALAR: dict[str, Template] = {
     "FN_ADD_INT64": "({0} + {1})",
@@ -88,7 +88,8 @@ SCALAR: dict[str, Template] = {
     "FN_MULTIPLY_NUMERIC": _multiply_numeric,
     "FN_DIVIDE_DOUBLE": _divide_double,
     "FN_DIVIDE_NUMERIC": "bq_numeric_div({0}, {1})",
-    "FN_UNARY_MINUS_INT64": "(- {0})",
+    # Not "- x": DuckDB widens that to HUGEINT for a constant.
+    "FN_UNARY_MINUS_INT64": "(0::BIGINT - {0})",
     "FN_UNARY_MINUS_DOUBLE": "(- {0})",
     "FN_UNARY_MINUS_NUMERIC": "(- {0})",
     "FN_SAFE_ADD_INT64": "TRY({0} + {1})",
@@ -100,7 +101,7 @@ SCALAR: dict[str, Template] = {
     "FN_SAFE_MULTIPLY_INT64": "TRY({0} * {1})",
     "FN_SAFE_MULTIPLY_DOUBLE": "TRY({0} * {1})",
     "FN_SAFE_MULTIPLY_NUMERIC": lambda call: f"TRY({_multiply_numeric(call)})",
-    "FN_SAFE_UNARY_MINUS_INT64": "TRY(- {0})",
+    "FN_SAFE_UNARY_MINUS_INT64": "TRY(0::BIGINT - {0})",
     "FN_SAFE_UNARY_MINUS_DOUBLE": "(- {0})",
     "FN_SAFE_UNARY_MINUS_NUMERIC": "TRY(- {0})",
     "FN_SAFE_DIVIDE_DOUBLE": "({0} / nullif({1}, 0))",
@@ -135,8 +136,9 @@ SCALAR: dict[str, Template] = {
     "FN_FLOOR_DOUBLE": "floor({0})",
     "FN_FLOOR_NUMERIC": "CAST(floor({0}) AS DECIMAL(38,9))",
     "FN_POW_DOUBLE": "pow({0}, {1})",
-    "FN_SQRT_DOUBLE": "bq_check({0} >= 0, 'Floating point error in function: SQRT(' || {0} || ')', sqrt({0}))",
-    "FN_EXP_DOUBLE": "bq_finite(exp({0}), 'Floating point error in function: EXP')",
+    "FN_SQRT_DOUBLE": "bq_check({0} >= 0, 'Argument to SQRT cannot be negative: ' || bq_float_to_string({0}), sqrt({0}))",
+    "FN_EXP_DOUBLE": "bq_check(isfinite(exp({0})) OR NOT isfinite({0}), "
+    "'Floating point error in function: EXP(' || bq_float_to_string({0}) || ')', exp({0}))",
     "FN_NATURAL_LOGARITHM_DOUBLE": _LOG_CHECK,
     "FN_DECIMAL_LOGARITHM_DOUBLE": _LOG_CHECK.replace("LN", "LOG10").replace("ln(", "log10("),
     "FN_LOGARITHM_DOUBLE": by_count((1, _LOG_CHECK), (2, "(ln({0}) / ln({1}))")),

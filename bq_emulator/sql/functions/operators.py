@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from bq_emulator.sql.functions.spec import Call, Template, render
+from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.types import Type
 
 
 def _comparison(operator: str) -> Template:
@@ -11,16 +13,37 @@ def _comparison(operator: str) -> Template:
 
     def compare(call: Call) -> str:
         plain = f"({{0}} {operator} {{1}})"
+        if call.type(0).name == "STRUCT" and operator in ("=", "<>"):
+            return call.context.bind(call.args, lambda bound: _structs(call.type(0), bound, operator))
         if call.type(0).name != "FLOAT64":
             return render(plain, call.args)
         guarded = {"=": (0,), "<>": (0,), "<": (1,), "<=": (1,), ">": (0,), ">=": (0,)}[operator]
-        places = [place for place in guarded if call.nodes[place].kind != "Literal"]
+        places = [place for place in guarded if not _is_number(call.nodes[place])]
         if not places:
             return render(plain, call.args)
         test = " OR " if operator == "<>" else " AND NOT "
         return call.context.apply(f"({plain}{''.join(f'{test}isnan({{{place}}})' for place in places)})", call.args)
 
     return compare
+
+
+def _is_number(node: Node) -> bool:
+    """True for a constant that is not NaN."""
+    return node.kind == "Literal" and node.value.value.double_value == node.value.value.double_value
+
+
+def _structs(kind: Type, args: list[str], operator: str) -> str:
+    """Field by field, so that a NULL field makes the answer NULL unless another field already differs."""
+    left, right = args
+    pairs = [
+        (f"struct_extract_at({left}, {i})", f"struct_extract_at({right}, {i})") for i in range(1, len(kind.fields) + 1)
+    ]
+    texts = [
+        _structs(member, [one, other], "=") if member.name == "STRUCT" else f"({one} = {other})"
+        for (one, other), (_, member) in zip(pairs, kind.fields, strict=True)
+    ]
+    joined = f"({' AND '.join(texts) or 'true'})"
+    return joined if operator == "=" else f"(NOT {joined})"
 
 
 def _between(call: Call) -> str:
@@ -55,6 +78,14 @@ def _extremum(function: str) -> Template:
     return pick
 
 
+def _attempt(expression: str) -> str:
+    """``expression``, or NULL if it fails; in a lambda, where DuckDB does not fold a failing constant before it knows
+    of the TRY. A lambda cannot hold a subquery."""
+    if "SELECT " in expression:
+        return f"TRY({expression})"
+    return f"list_transform([0], lambda _: TRY({expression}))[1]"
+
+
 def _error(call: Call) -> str:
     # Typed NULL as the other arm: DuckDB's error() has no type of its own.
     return f"CASE WHEN true THEN error({call.args[0]}) ELSE NULL::{call.result.duckdb()} END"
@@ -84,8 +115,10 @@ SCALAR: dict[str, Template] = {
     "FN_NULLIF": "nullif({0}, {1})",
     "FN_GREATEST": _extremum("greatest"),
     "FN_LEAST": _extremum("least"),
-    "FN_IFERROR": "coalesce(TRY({0}), {1})",
-    "FN_NULLIFERROR": "TRY({0})",
+    "FN_IFERROR": lambda call: f"coalesce({_attempt(f'struct_pack(value := {call.args[0]})')}, "
+    f"struct_pack(value := {call.args[1]})).value",
+    "FN_NULLIFERROR": lambda call: _attempt(call.args[0]),
+    "FN_ISERROR": lambda call: f"({_attempt(f'struct_pack(value := {call.args[0]})')} IS NULL)",
     "FN_ERROR": _error,
     "FN_SESSION_USER": "'emulator@localhost'",
     "FN_GENERATE_UUID": "CAST(uuid() AS VARCHAR)",

@@ -65,6 +65,9 @@ def by_count(*templates: tuple[int, str]) -> Template:
     table = dict(templates)
 
     def choose(call: Call) -> str:
+        if len(call.args) not in table:
+            message = f"{call.name} with {len(call.args)} arguments is not supported by this emulator"
+            raise BigQueryError("notImplemented", message, "query")
         return call.context.apply(table[len(call.args)], call.args)
 
     return choose

@@ -42,7 +42,12 @@ def _trim(function: str) -> Template:
     return by_count((1, f"{function}({{0}}, {_WHITESPACE})"), (2, f"{function}({{0}}, {{1}})"))
 
 
-_WHITESPACE = "E' \\t\\n\\r\\x0b\\x0c\\u00a0\\u3000\\u2003'"
+#: Unicode's White_Space, which TRIM removes.
+_WHITESPACE = literal.text(
+    "\t\n\v\f\r \x85\xa0\u1680"
+    + "".join(chr(code) for code in range(0x2000, 0x200B))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
 _INITCAP_DELIMITERS = literal.text(" \t\n\r\v\f[](){}/|<>!?@\"^#$&~_,.:;*%+-'`=\\")
 
 
@@ -67,7 +72,11 @@ def _format(call: Call) -> str:
             elif piece == "%s" and kind.name == "STRING":
                 parts.append(value)
             elif piece == "%t" and kind.name not in ("STRUCT", "ARRAY", "BYTES", "JSON", "INTERVAL"):
-                parts.append(cast_to_string(call.context, value, kind))
+                printed = cast_to_string(call.context, value, kind)
+                if kind.name == "FLOAT64":
+                    whole = "CASE WHEN regexp_full_match({0}, '-?[0-9]+') THEN {0} || '.0' ELSE {0} END"
+                    printed = call.context.apply(whole, [printed])
+                parts.append(printed)
             elif (found := re.fullmatch(r"%(0?)(\d+)d", piece)) and kind.name == "INT64":
                 parts.append(f"printf('%{found[1]}{found[2]}d', {value})")
             elif (found := re.fullmatch(r"%\.(\d+)f", piece)) and kind.name == "FLOAT64":
@@ -107,7 +116,7 @@ SCALAR: dict[str, Template] = {
     "FN_RIGHT_STRING": "bq_check({1} >= 0, 'Second argument in RIGHT() cannot be negative', right({0}, {1}))",
     "FN_REPLACE_STRING": "CASE WHEN {1} = '' THEN {0} ELSE replace({0}, {1}, {2}) END",
     "FN_REVERSE_STRING": "reverse({0})",
-    "FN_REPEAT_STRING": "bq_check({1} >= 0, 'Second argument in REPEAT cannot be negative', repeat({0}, {1}))",
+    "FN_REPEAT_STRING": "bq_check({1} >= 0, 'Second argument (repeat count) for REPEAT cannot be negative', repeat({0}, {1}))",
     "FN_STARTS_WITH_STRING": "starts_with({0}, {1})",
     "FN_ENDS_WITH_STRING": "ends_with({0}, {1})",
     "FN_STRPOS_STRING": "CAST(strpos({0}, {1}) AS BIGINT)",
@@ -139,6 +148,7 @@ SCALAR: dict[str, Template] = {
     "FN_SHA1_BYTES": "unhex(sha1({0}))",
     "FN_SHA256_STRING": "unhex(sha256({0}))",
     "FN_SHA256_BYTES": "unhex(sha256({0}))",
-    "FN_EDIT_DISTANCE": by_count((2, "CAST(levenshtein({0}, {1}) AS BIGINT)")),
+    "FN_TO_CODE_POINTS_STRING": "list_transform(string_split({0}, ''), lambda c: CAST(unicode(c) AS BIGINT))",
+    "FN_CODE_POINTS_TO_STRING": "array_to_string(list_transform({0}, lambda c: chr(CAST(c AS INTEGER))), '')",
     "FN_NORMALIZE_STRING": by_count((1, "nfc_normalize({0})")),
 }

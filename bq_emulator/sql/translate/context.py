@@ -16,6 +16,7 @@ from bq_emulator.sql.resolved import Node
 
 #: Text that costs nothing to repeat: a column, a field of a bound argument, a constant.
 _ATOMIC = re.compile(r"""[\w.]+|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?""")
+_COLUMN = re.compile(r"(?!true$|false$|\d)[\w.]+")
 
 
 def column(identifier: int) -> str:
@@ -57,10 +58,15 @@ class Context:
             return self.bind(args, lambda bound: spec.render(template, bound))
         return spec.render(template, args)
 
-    def bind(self, args: list[str], body: Callable[[list[str]], str]) -> str:
+    def bind(self, args: list[str], body: Callable[[list[str]], str], opaque: bool = False) -> str:
         """``body`` of ``args``, each evaluated once: DuckDB has no LET, so arguments that are more than a column or
-        constant become fields of a one-element list's struct, read by a lambda."""
-        if all(_ATOMIC.fullmatch(arg) for arg in args):
+        constant become fields of a one-element list's struct, read by a lambda.
+
+        ``opaque`` binds constants too. Inside TRY they must be: DuckDB folds a CASE whose condition is constant
+        before it knows of the TRY around it, and a failing check is such a condition.
+        """
+        atomic = _COLUMN if opaque else _ATOMIC
+        if all(atomic.fullmatch(arg) for arg in args):
             return body(args)
         name = self.fresh("p")
         fields = ", ".join(f"a{place} := {arg}" for place, arg in enumerate(args))

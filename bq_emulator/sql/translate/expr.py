@@ -96,7 +96,7 @@ def _safe(call: Call, template: str | Callable[[Call], str]) -> str:
         call.args = args
         return f"TRY({template(call) if callable(template) else render(template, args)})"
 
-    return call.context.bind(call.args, attempt)
+    return call.context.bind(call.args, attempt, opaque=True)
 
 
 def _lambda(context: Context, node: Node) -> str:
@@ -117,7 +117,7 @@ def _cast(context: Context, node: Node) -> str:
 
     if not node.return_null_on_error:
         return converted(operand)
-    return context.bind([operand], lambda bound: f"TRY({converted(bound[0])})")
+    return context.bind([operand], lambda bound: f"TRY({converted(bound[0])})", opaque=True)
 
 
 def _make_struct(context: Context, node: Node) -> str:
@@ -207,7 +207,7 @@ def aggregate_call(context: Context, node: Node) -> registry.AggregateCall:
         nulls=node.null_handling_modifier,
         order_by=[key for item in orders for key in order_item(context, item)],
         limit=expression(context, node.limit) if is_aggregate and node.limit is not None else None,
-        having=(modifier.kind, expression(context, modifier.having_expr)) if modifier is not None else None,
+        having=(modifier.get("kind"), expression(context, modifier.having_expr)) if modifier is not None else None,
         where=expression(context, node.where_expr) if node.where_expr is not None else None,
     )
 
