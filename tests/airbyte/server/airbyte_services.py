@@ -144,7 +144,7 @@ class AirbyteServer:
             job = self.call("GET", f"/jobs/{job_id}")
             if job["status"] in wanted:
                 return job
-            assert time.monotonic() < deadline, f"{job}\n{self.details(job_id)}"
+            assert time.monotonic() < deadline, f"{job}\n{self.explain(job_id)}"
             time.sleep(0.05)
 
     def sync(self, connection_id: str, job_type: str = "sync") -> dict[str, Any]:
@@ -152,6 +152,11 @@ class AirbyteServer:
 
     def details(self, job_id: int) -> dict[str, Any]:
         return self.call("POST", "/api/v1/jobs/get", json={"id": job_id})
+
+    def explain(self, job_id: int) -> str:
+        """Status and log of every attempt, for messages of failing tests."""
+        attempts = self.details(job_id)["attempts"]
+        return "\n".join(f"{one['attempt']['status']}\n" + "\n".join(one["logs"]["logLines"]) for one in attempts)
 
     def state(self, connection_id: str) -> Any:
         answer = self.call("POST", "/api/v1/state/get", json={"connectionId": connection_id})

@@ -83,7 +83,7 @@ def test_a_crash_goes_on_as_a_new_attempt_from_the_committed_state(airbyte: Airb
     script = [
         {
             "once": str(once),
-            "steps": [{"records": 5}, {"state": "users", "value": {"n": 5}}, {"records": 3}, {"crash": "!"}],
+            "steps": [{"records": 5}, {"state": "users", "value": {"n": 5}}, {"records": 3}, {"crash": "out of luck"}],
         },
         {"save_state": str(kept)},
         {"records": 2},
@@ -95,7 +95,9 @@ def test_a_crash_goes_on_as_a_new_attempt_from_the_committed_state(airbyte: Airb
     attempts = [entry["attempt"] for entry in airbyte.details(job["jobId"])["attempts"]]
     assert [attempt["status"] for attempt in attempts] == ["failed", "succeeded"]
     assert attempts[0]["failureSummary"]["partialSuccess"] is True
-    assert attempts[0]["failureSummary"]["failures"][0]["failureOrigin"] == "source"
+    (failure,) = attempts[0]["failureSummary"]["failures"]
+    assert failure["failureOrigin"] == "source"
+    assert failure["externalMessage"] == "the source ended with exit status 3; its last words: out of luck"
     assert json.loads(kept.read_text())[0]["stream"]["stream_state"] == {"n": 5}
     assert (job["status"], job["rowsSynced"]) == ("succeeded", 7)
     assert airbyte.state(connection) == {"users": {"n": 7}}

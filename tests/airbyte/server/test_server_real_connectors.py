@@ -92,7 +92,7 @@ def test_sync_then_incremental_sync_then_clear(
     connection_id = airbyte.call("POST", "/connections", json=request)["connectionId"]
 
     first = airbyte.wait(airbyte.trigger(connection_id), timeout=60)
-    assert first["status"] == "succeeded", airbyte.details(first["jobId"])
+    assert first["status"] == "succeeded", airbyte.explain(first["jobId"])
     assert first["rowsSynced"] == 1000
     assert counts(bigquery_client, dataset) == {"users": 300, "products": 200, "event_log": 500}
 
@@ -101,7 +101,7 @@ def test_sync_then_incremental_sync_then_clear(
         connection.execute("DELETE FROM products WHERE id > 150")
         connection.execute("INSERT INTO event_log (payload) VALUES ('{}'), ('{}')")
     second = airbyte.wait(airbyte.trigger(connection_id), timeout=60)
-    assert second["status"] == "succeeded", airbyte.details(second["jobId"])
+    assert second["status"] == "succeeded", airbyte.explain(second["jobId"])
     found = counts(bigquery_client, dataset)
     # The lower bound of a cursor is inclusive, so an appended event may come twice.
     assert (found["users"], found["products"]) == (300, 150)
@@ -110,7 +110,7 @@ def test_sync_then_incremental_sync_then_clear(
     assert next(iter(bigquery_client.query_and_wait(renamed)))[0] == 1
 
     cleared = airbyte.wait(airbyte.trigger(connection_id, "reset"), timeout=60)
-    assert cleared["status"] == "succeeded", airbyte.details(cleared["jobId"])
+    assert cleared["status"] == "succeeded", airbyte.explain(cleared["jobId"])
     assert counts(bigquery_client, dataset) == {"users": 0, "products": 0, "event_log": 0}
     assert airbyte.state(connection_id) is None
 

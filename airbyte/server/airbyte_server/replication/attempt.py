@@ -1,7 +1,7 @@
 """One attempt of a job: a source process, a destination process and the pipe between them.
 
-Three threads: the caller's reads the source and writes to the destination (whose full pipe holds the source back, so
-memory stays constant); a second reads the destination's confirmations; two small ones read what is written to stderr.
+The caller's thread reads the source and writes to the destination, whose full pipe holds the source back, so memory
+stays constant; a second reads the destination's confirmations; two small ones read what is written to stderr.
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ class Attempt:
             self.streams, plan.mapping, self._checkpoints, self._source_message, lambda text: self._text(_SOURCE, text)
         )
         self._failures: dict[str, list[Failure]] = {_SOURCE: [], _DESTINATION: [], _PLATFORM: []}
+        self._last_text: dict[str, str] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stopping = threading.Event()
         self._destination_gone = threading.Event()
@@ -132,17 +133,20 @@ class Attempt:
     def _replicate(self) -> None:
         destination = self._start(_DESTINATION, self._plan.destination, "write")
         source = self._start(_SOURCE, self._plan.source, "read") if self._plan.source else None
-        threads = [threading.Thread(target=self._read_destination, args=(destination, source), name="destination")]
-        for role, process in ((_DESTINATION, destination), (_SOURCE, source)):
-            if process is not None:
-                threads.append(threading.Thread(target=self._read_stderr, args=(role, process), name=f"{role} stderr"))
+        threads = [
+            threading.Thread(target=self._read_destination, args=(destination, source)),
+            threading.Thread(target=self._read_stderr, args=(_DESTINATION, destination)),
+        ]
+        source_words = threading.Thread(target=self._read_stderr, args=(_SOURCE, source))
+        if source is not None:
+            threads.append(source_words)
         for thread in threads:
             thread.start()
         try:
             if source is None:
                 self._write(destination, [self._translator.stream_status(key, "COMPLETE") for key in self.streams])
             else:
-                self._pipe(source, destination)
+                self._pipe(source, destination, source_words)
         except BaseException:
             for process in self._processes:
                 end_group(process, 0)
@@ -176,7 +180,9 @@ class Attempt:
         self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}")
         return process
 
-    def _pipe(self, source: subprocess.Popen[bytes], destination: subprocess.Popen[bytes]) -> None:
+    def _pipe(
+        self, source: subprocess.Popen[bytes], destination: subprocess.Popen[bytes], source_words: threading.Thread
+    ) -> None:
         for lines in _line_batches(source.stdout, on_fragment=self._fragment):
             forward = self._translator.translate(lines)
             if forward and not self._write(destination, forward):
@@ -186,7 +192,8 @@ class Attempt:
         if self._stopping.is_set() or self._destination_gone.is_set():
             return
         if status != 0 and not self._failures[_SOURCE]:
-            self._fail(_SOURCE, "system_error", f"the source ended with exit status {status} without saying why")
+            source_words.join(_TERM_GRACE)
+            self._fail(_SOURCE, "system_error", self._silent_end(_SOURCE, status))
         self._write(destination, self._missing_statuses(failed=bool(self._failures[_SOURCE])))
         self._check_source(failed=bool(self._failures[_SOURCE]))
 
@@ -215,8 +222,7 @@ class Attempt:
         if self._stopping.is_set():
             return
         if status != 0 and not self._failures[_DESTINATION]:
-            message = f"the destination ended with exit status {status} without saying why"
-            self._fail(_DESTINATION, "system_error", message)
+            self._fail(_DESTINATION, "system_error", self._silent_end(_DESTINATION, status))
         if self._destination_gone.is_set() and status == 0 and not self._failures[_DESTINATION]:
             self._fail(_DESTINATION, "system_error", "the destination ended before the source did")
         if any(self._failures.values()):
@@ -297,7 +303,14 @@ class Attempt:
 
     def _text(self, role: str, text: str) -> None:
         if text.strip():
+            self._last_text[role] = text.strip()[:1000]
             self._log.write("INFO", role, text.rstrip())
+
+    def _silent_end(self, role: str, status: int) -> str:
+        last = self._last_text.get(role)
+        return f"the {role} ended with exit status {status}; " + (
+            f"its last words: {last}" if last else "it said nothing"
+        )
 
     def _fragment(self, text: bytes) -> None:
         self._log.write("WARN", _PLATFORM, f"the source's output ends within a message of {len(text)} bytes; left out")

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from airbyte_server.catalog import SYNC_MODES, protocol_stream, stream_key
+from airbyte_server.catalog import SYNC_MODES, SyncMode, protocol_stream, stream_key
 from airbyte_server.connector import ConnectorCommands
 from airbyte_server.database import Actor, Job, StreamGeneration, StreamState, now
 from airbyte_server.definitions import Definition, Definitions
@@ -45,12 +45,17 @@ def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
             drop_state(session, job.connection_id, (namespace, name))
         streams.append(
             {
-                **({**stored, "syncMode": "full_refresh_overwrite"} if clear else stored),
+                **({**stored, "syncMode": _clearing_mode(mode)} if clear else stored),
                 "generationId": generation.generation_id,
                 "minimumGenerationId": generation.generation_id if replaces else 0,
             }
         )
     return streams
+
+
+def _clearing_mode(mode: SyncMode) -> str:
+    """Replace with nothing; a deduplicated stream stays one, for the destination lays out its table by that."""
+    return "full_refresh_overwrite_deduped" if mode.dedups else "full_refresh_overwrite"
 
 
 def drop_state(session: Session, connection_id: Any, key: tuple[str, str]) -> None:
