@@ -75,7 +75,7 @@ def test_awkward_values_arrive_as_they_left(execute: Any, sync: Any, rows: Any, 
         (None, Decimal(0), 0),
         (None, None, None),
     ]
-    assert rows("CAST(d AS STRING), CAST(naive AS STRING), CAST(at AS STRING)") == [
+    assert rows("CAST(d AS STRING), CAST(naive AS STRING), CAST(`at` AS STRING)") == [
         ("0001-01-01", "2024-10-27 02:30:00.123456", "2024-10-27 00:30:00+00"),
         (None, None, "2024-01-01 00:00:00+00"),
         (None, None, "2024-01-02 00:00:00+00"),
