@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 #: Canonical BigQuery type names, as the SQL dialect writes them. REST's legacy names (INTEGER, FLOAT, BOOLEAN, RECORD)
 #: are translated at the edge.
@@ -70,7 +70,7 @@ class BigQueryError(Exception):
     ``location`` names the part at fault where Google gives one ("query" for SQL).
     """
 
-    STATUS = {
+    STATUS: ClassVar[dict[str, int]] = {
         "invalid": 400,
         "invalidQuery": 400,
         "required": 400,

@@ -141,10 +141,10 @@ class Tables:
 
     def _check_columns(self, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> None:
         """What partitioning, clustering and keys name must be columns; a default would not be applied."""
-        for field in schema:
-            if field.default_expression is not None:
+        for each in schema:
+            if each.default_expression is not None:
                 raise BigQueryError(
-                    "notImplemented", f"Column {field.name}: default values are not supported by this emulator."
+                    "notImplemented", f"Column {each.name}: default values are not supported by this emulator."
                 )
         partitioning = resource.get("timePartitioning")
         if partitioning:

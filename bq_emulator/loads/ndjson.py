@@ -16,7 +16,7 @@ import orjson
 from bq_emulator.duck import Session, identifier, literal
 from bq_emulator.loads.source import Source, reading_error
 from bq_emulator.loads.text import source_from_stage
-from bq_emulator.model import Field
+from bq_emulator.model import BigQueryError, Field
 from bq_emulator.schema import Schema, find
 
 _MAX_OBJECT_BYTES = 100 * 1024 * 1024
@@ -90,30 +90,44 @@ def _refined(db: Session, path: Path, column: Field) -> Field:
     return column
 
 
-def _check_known(found: dict[str, Structure], schema: Schema, prefix: str = "") -> None:
+def _check_known(db: Session, path: Path, found: dict[str, Structure], schema: Schema, prefix: str = "$.") -> None:
     """Raises BigQueryError invalid for a key that is no field, or a value of another shape than its field's."""
+
+    def refuse(what: str, key: str) -> BigQueryError:
+        return reading_error(f"JSON parsing error: {what}: {(prefix + key).removeprefix('$.').replace('[*]', '')}.")
+
     for key, inner in found.items():
         field = find(schema, key)
         if field is None:
-            raise reading_error(f"JSON parsing error: No such field: {prefix}{key}.")
+            raise refuse("No such field", key)
         if field.type == "JSON" and field.mode != "REPEATED":
             continue
+        if inner == "NULL":
+            continue
         is_list = isinstance(inner, list)
-        if inner != "NULL" and is_list != (field.mode == "REPEATED"):
-            raise reading_error(
-                f"JSON parsing error: Array specified for non-repeated field: {prefix}{key}."
-                if is_list
-                else f"JSON parsing error: Non-array value specified for repeated field: {prefix}{key}."
-            )
+        if is_list and field.mode != "REPEATED":
+            raise refuse("Array specified for non-repeated field", key)
+        if not is_list and field.mode == "REPEATED":
+            raise refuse("Non-array value specified for repeated field", key)
         element = inner[0] if is_list else inner
+        if field.type == "JSON":
+            continue
         if isinstance(element, dict):
-            if field.type == "JSON":
-                continue
             if field.type != "STRUCT":
-                raise reading_error(f"JSON parsing error: object specified for non-record field: {prefix}{key}.")
-            _check_known(element, field.fields, f"{prefix}{key}.")
+                raise refuse("Object specified for non-record field", key)
+            _check_known(db, path, element, field.fields, f"{prefix}{key}{'[*]' if is_list else ''}.")
         elif field.type == "STRUCT" and element != "NULL":
-            raise reading_error(f"JSON parsing error: non-object value specified for record field: {prefix}{key}.")
+            raise refuse("Non-object value specified for record field", key)
+        elif element == "JSON" and _has_composite(db, path, f"{prefix}{key}{'[*]' if is_list else ''}"):
+            raise refuse("Array or object specified for scalar field", key)
+
+
+def _has_composite(db: Session, path: Path, json_path: str) -> bool:
+    """Whether a value at ``json_path``, where values of several types meet, is an array or object."""
+    kinds = f"json_type(json, {literal(json_path)})"
+    composite = "['ARRAY', 'OBJECT']"
+    condition = f"list_has_any({kinds}, {composite})" if "[*]" in json_path else f"list_contains({composite}, {kinds})"
+    return bool(db.scalar(f"SELECT bool_or({condition}) FROM read_json_objects({_reader(path)}, ignore_errors = true)"))
 
 
 def _text_type(field: Field) -> str:
@@ -157,7 +171,7 @@ def read(db: Session, path: Path, configuration: dict[str, Any], schema: Schema)
     path = _with_exact_numbers(path, schema)
     found = structure(db, path)
     if not configuration.get("ignoreUnknownValues"):
-        _check_known(found, schema)
+        _check_known(db, path, found, schema)
     max_bad = int(configuration.get("maxBadRecords") or 0)
     stage = f"__stage_{secrets.token_hex(6)}"
     columns = ", ".join(f"{literal(_spelling(found, field))}: {literal(_text_type(field))}" for field in schema)

@@ -12,27 +12,36 @@ from bq_emulator.emulator import Emulator
 from bq_emulator.jobs.job import Job
 from bq_emulator.metadata import now_ms
 from bq_emulator.model import BigQueryError
-from bq_emulator.rest.call import Call, non_negative
+from bq_emulator.rest.call import Call, check_project, non_negative
 from bq_emulator.rest.rows import read_page, start_index
 from bq_emulator.schema import schema_from_rest
 
 #: What a request waits for its job at most, whatever it asks for; clients ask again.
 _MAX_WAIT_MS = 60_000
 _DEFAULT_WAIT_MS = 10_000
+_PATIENCE_MS = 500
 
 
-def insert(call: Call) -> dict[str, Any]:
+async def insert(call: Call) -> dict[str, Any]:
+    emulator = call.emulator
     configuration = call.body.get("configuration") or {}
     reference = call.body.get("jobReference") or {}
-    if reference.get("projectId", call.emulator.project) != call.emulator.project:
-        raise BigQueryError(
-            "notFound", f"Not found: Project {reference['projectId']}; this emulator serves {call.emulator.project}"
-        )
+    if project := reference.get("projectId"):
+        check_project(emulator, project)
     if configuration.get("dryRun"):
-        return dry_run(call.emulator, configuration).resource("DONE")
+        job = await run_in_threadpool(dry_run, emulator, configuration)
+        return job.resource("DONE")
     if "load" in configuration and not configuration["load"].get("sourceUris"):
         raise BigQueryError("required", "A load job needs sourceUris here, or a file by the upload address.")
-    return call.emulator.jobs.submit(configuration, reference).resource()
+    return await started(emulator, await run_in_threadpool(emulator.jobs.submit, configuration, reference))
+
+
+async def started(emulator: Emulator, job: Job) -> dict[str, Any]:
+    """The answer to the request that made a job: its resource, after a moment in which a small job gets done: clients look at
+    a load or copy job again only after a second."""
+    if job.kind != "query":
+        await _wait(emulator, job.job_id, _PATIENCE_MS)
+    return await run_in_threadpool(emulator.jobs.get, job.job_id)
 
 
 def dry_run(emulator: Emulator, configuration: dict[str, Any]) -> Job:

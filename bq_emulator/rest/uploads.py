@@ -16,6 +16,7 @@ from starlette.responses import Response
 from bq_emulator.emulator import Emulator
 from bq_emulator.model import BigQueryError
 from bq_emulator.rest.call import check_project, error_response, json_response, parse_json, read_body
+from bq_emulator.rest.jobs import started
 
 _RANGE = re.compile(r"bytes (?:(?P<start>\d+)-(?P<end>\d+)|\*)/(?P<total>\d+|\*)")
 
@@ -66,12 +67,13 @@ def check_load(emulator: Emulator, request: dict[str, Any]) -> None:
         check_project(emulator, project)
 
 
-def _submit(emulator: Emulator, request: dict[str, Any], file: Path) -> dict[str, Any]:
+async def _submit(emulator: Emulator, request: dict[str, Any], file: Path) -> dict[str, Any]:
     try:
-        return emulator.jobs.submit(request["configuration"], request.get("jobReference"), file).resource()
+        job = await run_in_threadpool(emulator.jobs.submit, request["configuration"], request.get("jobReference"), file)
     except BigQueryError:
         file.unlink()
         raise
+    return await started(emulator, job)
 
 
 async def upload(request: Request) -> Response:
@@ -94,7 +96,7 @@ async def upload(request: Request) -> Response:
             check_load(emulator, content)
             file = uploads.new_file()
             await run_in_threadpool(file.write_bytes, data)
-            return json_response(await run_in_threadpool(_submit, emulator, content, file))
+            return json_response(await _submit(emulator, content, file))
         raise BigQueryError("invalid", f"uploadType must be multipart or resumable, not {kind!r}.")
     except BigQueryError as error:
         return error_response(error)
@@ -122,7 +124,7 @@ async def _continue(request: Request, emulator: Emulator, upload: _Upload) -> Re
         return _incomplete(upload)
     if total is not None and upload.size > total:
         raise BigQueryError("invalid", f"The upload has {upload.size} bytes, more than the {total} announced.")
-    resource = await run_in_threadpool(_submit, emulator, upload.request, upload.file)
+    resource = await _submit(emulator, upload.request, upload.file)
     upload.job = resource["jobReference"]["jobId"]
     return json_response(resource)
 
