@@ -144,6 +144,6 @@ class Mount:
                 home = home.catalog.add(name=part)
         number = len(self.tables) + 1
         self.tables[number] = table
-        mounted = home.table.add(name=path[-1], serialization_id=number, full_name=str(table.ref))
+        mounted = home.table.add(name=path[-1], serialization_id=number, full_name=".".join(path))
         for column in table.schema:
             mounted.column.add(name=column.name, is_writable_column=True).type.CopyFrom(types.to_proto(column))
