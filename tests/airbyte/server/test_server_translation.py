@@ -14,7 +14,7 @@ from airbyte_server.replication.retry import FailedAttempt, next_delay
 from airbyte_server.replication.translator import Translator
 from airbyte_server.settings import RetryLimits
 from airbyte_server.vault import Redactor
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 USERS, ORDERS = ("public", "users"), ("", "orders")
@@ -55,6 +55,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.dictionaries(st.text() | st.sampled_from(["data", "namespace", "emitted_at"]), values), max_size=4),
     st.permutations(["namespace", "stream", "data", "emitted_at", "meta"]),

@@ -12,6 +12,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 from sqlalchemy import select
 
+from airbyte_server.api.public import health
 from airbyte_server.api.requests import Body, ServicesDep, SessionDep, authenticate, existing, existing_actor
 from airbyte_server.catalog import SYNC_MODES, configured_stream
 from airbyte_server.database import Attempt, Connection, Job, StreamState
@@ -47,7 +48,8 @@ class DiscoverBody(Body):
 
 
 @public_router.get("/health")
-def get_health() -> dict[str, bool]:
+def get_health(services: ServicesDep) -> dict[str, bool]:
+    health.get_health(services)
     return {"available": True}
 
 

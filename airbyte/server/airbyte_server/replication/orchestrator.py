@@ -28,6 +28,7 @@ from airbyte_server.replication.processes import end_leftover
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.retry import FailedAttempt, next_delay
 from airbyte_server.settings import RetryLimits
+from airbyte_server.vault import VaultError
 
 logger = logging.getLogger(__name__)
 
@@ -185,6 +186,9 @@ class Orchestrator:
         except Problem as problem:
             message = problem.body["data"].get("message") or str(problem)
             failures = [Failure("airbyte_platform", "config_error", message)]
+        except (FileNotFoundError, VaultError) as error:
+            # A connector that is not installed, or a key that does not fit: trying again helps nobody.
+            failures = [Failure("airbyte_platform", "config_error", str(error))]
         except Exception as error:
             logger.exception("attempt %s of job %s", number, job_id)
             failures = [Failure("airbyte_platform", "system_error", f"{type(error).__name__}: {error}")]
