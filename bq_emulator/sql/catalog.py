@@ -13,7 +13,8 @@ from bq_emulator.sql import types
 #: Identifiers in back-ticks, and everything that may hide one.
 _TOKENS = re.compile(
     r"""(?P<comment>/\*.*?\*/|--[^\n]*|\#[^\n]*)
-      | (?P<string>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
+      | (?P<string>[rRbB]{0,2}(?:\"\"\"(?:\\.|[^\\])*?\"\"\"|'''(?:\\.|[^\\])*?'''
+                              |"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'))
       | (?P<name>`(?:\\.|[^`\\])*`)""",
     re.DOTALL | re.VERBOSE,
 )

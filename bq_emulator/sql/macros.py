@@ -141,7 +141,8 @@ MACROS: dict[str, tuple[str, str]] = {
     ),
     "bq_time_to_string": (
         "x",
-        r"""regexp_replace(regexp_replace(strftime(DATE '1970-01-01' + (x), '%H:%M:%S.%f'), '000$', ''), '\.000$', '')""",
+        r"""regexp_replace(regexp_replace(
+        strftime(DATE '1970-01-01' + (x), '%H:%M:%S.%f'), '000$', ''), '\.000$', '')""",
     ),
     "bq_zone_suffix": (
         "local, utc",

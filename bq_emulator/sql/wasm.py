@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import platformdirs
 import wasmtime
@@ -104,7 +104,9 @@ class Instance:
         self._store.set_wasi(wasi)
         linker = wasmtime.Linker(compiled.engine)
         linker.define_wasi()
-        self._exports = linker.instantiate(self._store, compiled.module).exports(self._store)
+        # The wrapper types every export as any kind of export.
+        exports: Any = linker.instantiate(self._store, compiled.module).exports(self._store)
+        self._exports = exports
         if "_initialize" in self._exports:
             self._exports["_initialize"](self._store)
         # A shared memory never moves, so its address is taken once; the wrapper offers only byte-wise access.

@@ -241,7 +241,8 @@ SCALAR: dict[str, Template] = {
     "FN_DATE_FROM_DATETIME": "CAST({0} AS DATE)",
     "FN_DATE_FROM_DATE": "{0}",
     "FN_DATE_FROM_STRING": "bq_string_to_date({0})",
-    "FN_DATETIME_FROM_YEAR_MONTH_DAY_HOUR_MINUTE_SECOND": "make_timestamp({0}, {1}, {2}, {3}, {4}, CAST({5} AS DOUBLE))",
+    "FN_DATETIME_FROM_YEAR_MONTH_DAY_HOUR_MINUTE_SECOND": "make_timestamp({0}, {1}, {2}, {3}, {4}, "
+    "CAST({5} AS DOUBLE))",
     "FN_DATETIME_FROM_DATE_AND_TIME": "({0} + {1})",
     "FN_DATETIME_FROM_TIMESTAMP": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "({0} AT TIME ZONE {1})")),
     "FN_DATETIME_FROM_DATE": "CAST({0} AS TIMESTAMP)",

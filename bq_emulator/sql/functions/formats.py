@@ -160,7 +160,8 @@ def parse_text(call: Call, result: str) -> str:
     zone = call.args[2] if len(call.args) > 2 else "'UTC'"
     name = call.name.removeprefix("FN_").lower()
     message = "'Failed to parse input string \"' || {0} || '\"'"
-    parsed = f"bq_check({{0}} IS NULL OR try_strptime(trim({{0}}), {formats}) IS NOT NULL, {message}, try_strptime(trim({{0}}), {formats}))"
+    attempt = f"try_strptime(trim({{0}}), {formats})"
+    parsed = f"bq_check({{0}} IS NULL OR {attempt} IS NOT NULL, {message}, {attempt})"
     if zoned and result == "TIMESTAMPTZ":
         return call.context.apply(f"CAST({parsed} AS TIMESTAMPTZ)", [given])
     if zoned:

@@ -79,7 +79,8 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
         return f"coalesce({cast_to_string(context, operand, kind)}, 'null')"
     if name == "INT64":
         return context.apply(
-            "coalesce(CASE WHEN abs({0}) > 9007199254740992 THEN '\"' || {0} || '\"' ELSE CAST({0} AS VARCHAR) END, 'null')",
+            "coalesce(CASE WHEN abs({0}) > 9007199254740992 THEN '\"' || {0} || '\"' ELSE CAST({0} AS VARCHAR) END, "
+            "'null')",
             [operand],
         )
     if name == "FLOAT64":
@@ -166,7 +167,8 @@ SCALAR: dict[str, Template] = {
     "FN_JSON_SUBSCRIPT_INT64": _subscript,
     "FN_JSON_SUBSCRIPT_STRING": _subscript,
     "FN_JSON_TYPE": "CASE json_type({0}) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' "
-    "THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' ELSE CASE WHEN {0} IS NOT NULL THEN 'number' END END",
+    "THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' "
+    "ELSE CASE WHEN {0} IS NOT NULL THEN 'number' END END",
     "FN_PARSE_JSON": lambda call: call.context.apply("bq_parse_json({0})", call.args[:1]),
     "FN_TO_JSON_STRING": _to_json_string,
     "FN_TO_JSON": _to_json,

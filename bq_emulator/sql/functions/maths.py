@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from bq_emulator.sql import types
 from bq_emulator.sql.functions.spec import Call, Template, by_count, render
 from bq_emulator.sql.resolved import Node
@@ -28,10 +26,12 @@ def _small_constant(node: Node) -> str | None:
     value = literal.from_proto(node.value.value, types.from_proto(node.type))
     if value is None:
         return None
-    value = value.normalize() if value else Decimal(0)
-    scale = max(0, -value.as_tuple().exponent)
-    digits = max(len(value.as_tuple().digits) + max(0, value.as_tuple().exponent), scale + 1)
-    return f"({value:f})::DECIMAL({digits},{scale})" if scale <= 4 and digits <= 18 else None
+    whole, _, fraction = f"{value:f}".partition(".")
+    fraction = fraction.rstrip("0")
+    digits = max(len(whole.lstrip("-0")) + len(fraction), len(fraction) + 1)
+    if len(fraction) > 4 or digits > 18:
+        return None
+    return f"({whole}{f'.{fraction}' if fraction else ''})::DECIMAL({digits},{len(fraction)})"
 
 
 def _multiply_numeric(call: Call) -> str:
@@ -136,7 +136,8 @@ SCALAR: dict[str, Template] = {
     "FN_FLOOR_DOUBLE": "floor({0})",
     "FN_FLOOR_NUMERIC": "CAST(floor({0}) AS DECIMAL(38,9))",
     "FN_POW_DOUBLE": "pow({0}, {1})",
-    "FN_SQRT_DOUBLE": "bq_check({0} >= 0, 'Argument to SQRT cannot be negative: ' || bq_float_to_string({0}), sqrt({0}))",
+    "FN_SQRT_DOUBLE": "bq_check({0} >= 0 OR isnan({0}), "
+    "'Argument to SQRT cannot be negative: ' || bq_float_to_string({0}), sqrt({0}))",
     "FN_EXP_DOUBLE": "bq_check(isfinite(exp({0})) OR NOT isfinite({0}), "
     "'Floating point error in function: EXP(' || bq_float_to_string({0}) || ')', exp({0}))",
     "FN_NATURAL_LOGARITHM_DOUBLE": _LOG_CHECK,

@@ -115,8 +115,9 @@ SCALAR: dict[str, Template] = {
     "FN_NULLIF": "nullif({0}, {1})",
     "FN_GREATEST": _extremum("greatest"),
     "FN_LEAST": _extremum("least"),
-    "FN_IFERROR": lambda call: f"coalesce({_attempt(f'struct_pack(value := {call.args[0]})')}, "
-    f"struct_pack(value := {call.args[1]})).value",
+    "FN_IFERROR": lambda call: (
+        f"coalesce({_attempt(f'struct_pack(value := {call.args[0]})')}, struct_pack(value := {call.args[1]})).value"
+    ),
     "FN_NULLIFERROR": lambda call: _attempt(call.args[0]),
     "FN_ISERROR": lambda call: f"({_attempt(f'struct_pack(value := {call.args[0]})')} IS NULL)",
     "FN_ERROR": _error,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from bq_emulator.sql.functions import aggregates, arrays, dates, json, maths, operators, strings, windows
-from bq_emulator.sql.functions.aggregates import AggregateCall
+from bq_emulator.sql.functions.aggregates import AGGREGATE, AggregateCall
+from bq_emulator.sql.functions.arrays import SCALAR as ARRAYS
+from bq_emulator.sql.functions.dates import SCALAR as DATES
+from bq_emulator.sql.functions.json import SCALAR as JSON
+from bq_emulator.sql.functions.maths import SCALAR as MATHS
+from bq_emulator.sql.functions.operators import SCALAR as OPERATORS
 from bq_emulator.sql.functions.spec import Template
+from bq_emulator.sql.functions.strings import SCALAR as STRINGS
+from bq_emulator.sql.functions.windows import ANALYTIC
 
 __all__ = ["AGGREGATE", "ANALYTIC", "SCALAR", "AggregateCall"]
 
 #: Signature → DuckDB.
-SCALAR: dict[str, Template] = {
-    **operators.SCALAR,
-    **maths.SCALAR,
-    **strings.SCALAR,
-    **dates.SCALAR,
-    **json.SCALAR,
-    **arrays.SCALAR,
-}
-AGGREGATE: dict[str, Callable[[AggregateCall], str]] = aggregates.AGGREGATE
-ANALYTIC: dict[str, Callable[[AggregateCall], str]] = windows.ANALYTIC
+SCALAR: dict[str, Template] = {**OPERATORS, **MATHS, **STRINGS, **DATES, **JSON, **ARRAYS}

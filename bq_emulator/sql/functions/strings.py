@@ -116,7 +116,8 @@ SCALAR: dict[str, Template] = {
     "FN_RIGHT_STRING": "bq_check({1} >= 0, 'Second argument in RIGHT() cannot be negative', right({0}, {1}))",
     "FN_REPLACE_STRING": "CASE WHEN {1} = '' THEN {0} ELSE replace({0}, {1}, {2}) END",
     "FN_REVERSE_STRING": "reverse({0})",
-    "FN_REPEAT_STRING": "bq_check({1} >= 0, 'Second argument (repeat count) for REPEAT cannot be negative', repeat({0}, {1}))",
+    "FN_REPEAT_STRING": "bq_check({1} >= 0, 'Second argument (repeat count) for REPEAT cannot be negative', "
+    "repeat({0}, {1}))",
     "FN_STARTS_WITH_STRING": "starts_with({0}, {1})",
     "FN_ENDS_WITH_STRING": "ends_with({0}, {1})",
     "FN_STRPOS_STRING": "CAST(strpos({0}, {1}) AS BIGINT)",

@@ -36,7 +36,7 @@ def _target(context: Context, node: Node) -> Table:
     return table
 
 
-def _value(context: Context, node: Node, table: Table, name: str) -> str:
+def _value(context: Context, node: Node, name: str, table: Table) -> str:
     """A value to be written: a NULL array is stored as an empty one."""
     if node.value.kind == "DMLDefault":
         field = next(field for field in table.schema if field.name == name)
@@ -75,7 +75,7 @@ def insert(context: Context, node: Node) -> Dml:
         rows = f"SELECT {', '.join(values)} FROM ({select.sql()})"
     else:
         rows = "VALUES " + ", ".join(
-            f"({', '.join(_value(context, item, table, name) for item, name in zip(row.value_list, names, strict=True))})"
+            f"({', '.join(_value(context, *pair, table) for pair in zip(row.value_list, names, strict=True))})"
             for row in node.row_list
         )
     columns = ", ".join(quote(name) for name in names)
@@ -103,7 +103,7 @@ def _assignments(context: Context, items: list[Node], table: Table) -> list[tupl
         if item.target.kind != "ColumnRef" or item.set_value is None:
             raise unsupported("UPDATE of a part of a column")
         name = item.target.column.name
-        assigned.append((name, _value(context, item.set_value, table, name)))
+        assigned.append((name, _value(context, item.set_value, name, table)))
     return assigned
 
 
@@ -183,7 +183,7 @@ def merge(context: Context, node: Node) -> Dml:
         else:
             names = [each.name for each in clause.insert_column_list]
             pairs = zip(names, clause.insert_row.value_list, strict=True)
-            values = [(name, _value(context, item, table, name)) for name, item in pairs]
+            values = [(name, _value(context, item, name, table)) for name, item in pairs]
             columns = ", ".join(quote(name) for name in names)
             new = ", ".join(f"{prefix}{index}" for index in range(len(values)))
             inserts.append(

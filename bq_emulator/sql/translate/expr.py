@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 from zetasql.wasi._pb2.zetasql.public import builtin_function_pb2
 
-from bq_emulator.sql import functions, literal, types
+from bq_emulator.sql import literal, types
 from bq_emulator.sql.functions import casts, registry
 from bq_emulator.sql.functions.spec import Call, render
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate.context import Context, column, unsupported
 from bq_emulator.sql.types import quote
-
-__all__ = ["aggregate", "analytic", "expression", "functions", "order_item"]
 
 _SIGNATURES = builtin_function_pb2.FunctionSignatureId
 
