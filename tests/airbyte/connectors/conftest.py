@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class Run:
     lines: list[bytes]
     status: int
 
-    @property
+    @cached_property
     def messages(self) -> list[dict[str, Any]]:
         return [json.loads(line, parse_float=Decimal) for line in self.lines]
 
@@ -70,31 +71,22 @@ class Connector:
         return arguments
 
     def __call__(self, command: str, stdin: bytes = b"", **files: Any) -> Run:
-        done = subprocess.run(self.arguments(command, **files), input=stdin, capture_output=True, timeout=40)
-        assert done.stderr == b"", done.stderr.decode()
-        return Run(done.stdout.splitlines(keepends=True), done.returncode)
-
-    def check(self, **overrides: Any) -> dict[str, str]:
-        run = self("check", config={**self.config, **overrides})
-        return run.bodies("CONNECTION_STATUS", "connectionStatus")[0]
-
-
-class InProcessDestination(Connector):
-    """The same commands without a new process for each: importing the BigQuery client takes longer than most tests."""
-
-    def __call__(self, command: str, stdin: bytes = b"", **files: Any) -> Run:
-        from destination_bigquery.cli import main
-
+        """Run the command in this process: starting another takes longer than most tests."""
+        cli = importlib.import_module(f"{self.program.replace('-', '_')}.cli")
         output = io.TextIOWrapper(io.BytesIO())
-        exit_status = 0
+        status = 0
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             patch.setattr(sys, "stdout", output)
             try:
-                main(self.arguments(command, **files)[1:])
+                cli.main(self.arguments(command, **files)[1:])
             except SystemExit as ending:
-                exit_status = int(ending.code or 0)
-        return Run(output.buffer.getvalue().splitlines(keepends=True), exit_status)
+                status = int(ending.code or 0)
+        return Run(output.buffer.getvalue().splitlines(keepends=True), status)
+
+    def check(self, **overrides: Any) -> dict[str, str]:
+        run = self("check", config={**self.config, **overrides})
+        return run.bodies("CONNECTION_STATUS", "connectionStatus")[0]
 
 
 @pytest.fixture
@@ -125,7 +117,7 @@ def destination(dataset: str, bigquery_endpoint: str, tmp_path: Path) -> Connect
     }
     folder = tmp_path / "destination"
     folder.mkdir()
-    return InProcessDestination("destination-bigquery", config, folder)
+    return Connector("destination-bigquery", config, folder)
 
 
 @pytest.fixture
