@@ -1,0 +1,316 @@
+"""Every model against the same rules written in plain Python, over raw data full of planted faults, built twice."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Row = dict[str, Any]
+Raw = dict[str, list[Row]]
+
+SEEDS = Path(__file__).resolve().parents[2] / "dbt" / "seeds"
+GMV = {"confirmed", "processing", "shipped", "delivered", "refunded"}
+CENT = Decimal("0.01")
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def seed_rows(name: str) -> list[dict[str, str]]:
+    with (SEEDS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+RATES = sorted((row["currency"], row["valid_from"], Decimal(row["usd_rate"])) for row in seed_rows("exchange_rates"))
+REGIONS = {row["country_code"]: row["region"] for row in seed_rows("country_regions")}
+
+
+def text(value: str | None) -> str | None:
+    return (value or "").strip() or None
+
+
+def usd(amount: Decimal | None, currency: str, day: str) -> Decimal | None:
+    rate = [rate for code, valid_from, rate in RATES if code == currency and valid_from <= day][-1]
+    return None if amount is None else (amount * rate).quantize(CENT, ROUND_HALF_UP)
+
+
+def expected_payments(raw: Raw) -> dict[str, Row]:
+    """Kept payment row of each event → duplicate_count, first_event_at, has_conflicting_duplicates."""
+    events: dict[Any, list[Row]] = defaultdict(list)
+    for payment in raw["payments"]:
+        events[text(payment["event_id"]) or ("no event", payment["id"])].append(payment)
+    kept = {}
+    for rows in events.values():
+        rows.sort(key=lambda row: (row["event_timestamp"], row["processed_at"] or EARLIEST, row["id"]))
+        kept[rows[-1]["id"]] = rows[-1] | {
+            "duplicate_count": len(rows) - 1,
+            "first_event_at": rows[0]["event_timestamp"],
+            "has_conflicting_duplicates": len({(r["amount"], r["currency"], r["order_id"]) for r in rows}) > 1,
+        }
+    return kept
+
+
+def expected_tiers(raw: Raw) -> set[tuple[Any, ...]]:
+    """(seller, tier, valid_from, valid_to, gap filled, overlap trimmed, previous tier) of each interval."""
+    deleted_at = {user["id"]: user["deleted_at"] for user in raw["users"]}
+    histories: dict[str, dict[datetime, Row]] = defaultdict(dict)
+    for row in sorted(raw["seller_tier_history"], key=lambda row: row["id"]):
+        histories[row["user_id"]][row["effective_from"]] = row
+    intervals = set()
+    for seller, by_start in histories.items():
+        rows = [by_start[start] for start in sorted(by_start)]
+        for index, row in enumerate(rows):
+            start, own_end = row["effective_from"], row["effective_to"]
+            is_last = index == len(rows) - 1
+            end = (own_end or deleted_at[seller]) if is_last else rows[index + 1]["effective_from"]
+            if end is not None and end <= start:
+                continue
+            gap = not is_last and own_end is not None and own_end < end
+            overlap = not is_last and (own_end is None or own_end > end)
+            previous = rows[index - 1]["tier"] if index else None
+            intervals.add((seller, row["tier"], start, end, gap, overlap, previous))
+    return intervals
+
+
+def expected_orders(raw: Raw) -> dict[str, Row]:
+    """The columns of fct_orders that rules decide, by order_id."""
+    country = {user["id"]: text(user["country_code"]) for user in raw["users"]}
+    orders: dict[str, Row] = {}
+    previous_orders: dict[str, int] = defaultdict(int)
+    for order in sorted(raw["orders"], key=lambda order: (order["created_at"], order["id"])):
+        code = text(order["shipping_country"]) or country.get(order["buyer_id"])
+        previous_orders[order["buyer_id"]] += 1
+        orders[order["id"]] = {
+            "order_number": order["order_number"],
+            "status": order["status"],
+            "is_gmv": order["status"] in GMV,
+            "ordered_at": order["created_at"],
+            "order_date": order["created_at"].date(),
+            "confirmed_at": order["confirmed_at"].replace(tzinfo=UTC),
+            "region": REGIONS.get(code, "Other") if code else "Unknown",
+            "total_usd": usd(order["total_amount"], order["currency"], str(order["created_at"].date())),
+            "gmv_usd": Decimal(0),
+            "net_gmv_usd": Decimal(0),
+            "paid_usd": Decimal(0),
+            "payment_status": "none",
+            "item_count": 0,
+            "units": 0,
+            "seller_count": 0,
+            "buyer_order_number": previous_orders[order["buyer_id"]],
+        }
+    sellers = defaultdict(set)
+    for item in raw["order_items"]:
+        if (order := orders.get(item["order_id"])) is None:
+            continue
+        amount = usd(item["total_price"], item["currency"], str(order["order_date"]))
+        order["gmv_usd"] += amount if order["is_gmv"] else 0
+        order["net_gmv_usd"] += amount if order["is_gmv"] and order["status"] != "refunded" else 0
+        order["item_count"] += 1
+        order["units"] += item["quantity"]
+        sellers[item["order_id"]].add(item["seller_id"])
+        order["seller_count"] = len(sellers[item["order_id"]])
+    latest_first = sorted(
+        expected_payments(raw).values(),
+        key=lambda row: (row["event_timestamp"], row["processed_at"] or EARLIEST, row["id"]),
+        reverse=True,
+    )
+    for payment in latest_first:
+        if (order := orders.get(payment["order_id"])) is None:
+            continue
+        if order["payment_status"] == "none":
+            order["payment_status"] = payment["status"]
+        if payment["status"] == "completed":
+            order["paid_usd"] += usd(payment["amount"], payment["currency"], str(order["order_date"]))
+    return orders
+
+
+def expected_daily_sales(raw: Raw) -> dict[tuple[Any, ...], Row]:
+    """(order_date, region, category) → the measures of fct_daily_sales."""
+    roots = {1: "Home", 2: "Home", 3: "Home", 4: "Books", 5: "Hen", 6: "Egg", None: "Uncategorized"}
+    category = {product["id"]: roots[product["category_id"]] for product in raw["products"]}
+    buyer = {order["id"]: order["buyer_id"] for order in raw["orders"]}
+    orders = expected_orders(raw)
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for item in raw["order_items"]:
+        order = orders.get(item["order_id"])
+        if order and order["is_gmv"]:
+            groups[order["order_date"], order["region"], category[item["product_id"]]].append(item)
+    sales = {}
+    for key, items in groups.items():
+        order_ids = {item["order_id"] for item in items}
+        amounts = [(item["order_id"], usd(item["total_price"], item["currency"], str(key[0]))) for item in items]
+        gmv = sum(amount for _, amount in amounts)
+        sales[key] = {
+            "orders": len(order_ids),
+            "units": sum(item["quantity"] for item in items),
+            "buyers": len({buyer[order_id] for order_id in order_ids}),
+            "gmv_usd": gmv,
+            "net_gmv_usd": sum(amount for order_id, amount in amounts if orders[order_id]["status"] != "refunded"),
+            "aov_usd": (gmv / len(order_ids)).quantize(Decimal("1e-9"), ROUND_HALF_UP),
+        }
+    return sales
+
+
+def built_orders(warehouse: Any) -> dict[str, Row]:
+    return {row["order_id"]: row for row in warehouse.query("select * from `{prefix}marts`.fct_orders")}
+
+
+def assert_marts_are_as_expected(warehouse: Any, raw: Raw) -> None:
+    expected = expected_orders(raw)
+    built = built_orders(warehouse)
+    columns = next(iter(expected.values())).keys()
+    assert {order_id: {name: row[name] for name in columns} for order_id, row in built.items()} == expected
+
+    sales = warehouse.query("select * from `{prefix}marts`.fct_daily_sales")
+    keys, measures = (
+        ("order_date", "region", "category"),
+        ("orders", "units", "buyers", "gmv_usd", "net_gmv_usd", "aov_usd"),
+    )
+    assert len(sales) == len({row["daily_sales_key"] for row in sales})
+    assert {
+        tuple(row[key] for key in keys): {measure: row[measure] for measure in measures} for row in sales
+    } == expected_daily_sales(raw)
+
+
+@pytest.fixture(scope="module")
+def build(warehouse: Any, raw: Raw) -> Any:
+    """The whole project, built once with all its tests."""
+    warehouse.load(raw)
+    return warehouse.dbt("build")
+
+
+def test_the_project_builds_and_every_test_passes(build: Any) -> None:
+    assert build.exit_status == 0, build.output
+    # both faults are planted: an order that does not add up, a cycle of categories
+    assert build.named("warn") == {"orders_add_up", "categories_form_trees"}
+    assert build.named("pass") | build.named("success") | build.named("warn") == set(build.results)
+
+
+def test_orders_that_do_not_add_up_are_quarantined_and_stay_in_the_marts(warehouse: Any, build: Any) -> None:
+    [quarantined] = warehouse.query("select * from `{prefix}intermediate`.int_orders__quarantined")
+    assert (quarantined["order_id"], quarantined["difference_amount"]) == ("order003", Decimal("0.01"))
+    assert "order003" in built_orders(warehouse)
+
+
+def test_raw_holds_the_faults_that_the_rules_are_about(raw: Raw) -> None:
+    payments = expected_payments(raw).values()
+    tiers = expected_tiers(raw)
+    orders = expected_orders(raw).values()
+    assert {row["duplicate_count"] > 0 for row in payments} == {True, False}
+    assert {row["has_conflicting_duplicates"] for row in payments if row["duplicate_count"]} == {True, False}
+    assert {(gap, overlap) for *_, gap, overlap, _previous in tiers} == {(False, False), (True, False), (False, True)}
+    assert len({(r["user_id"], r["effective_from"]) for r in raw["seller_tier_history"]}) < 60
+    assert {row["region"] for row in orders} >= {"Europe", "Latin America", "Africa", "Other", "Unknown"}
+    assert {row["item_count"] > 0 for row in orders} == {True, False}
+    assert len({(order["buyer_id"], order["created_at"]) for order in raw["orders"]}) < 120
+
+
+def test_staging_keeps_the_latest_version_of_each_row_not_deleted_at_the_source(
+    warehouse: Any, build: Any, raw: Raw
+) -> None:
+    for table, rows in raw.items():
+        latest = {row["id"]: row for row in rows}
+        [counted] = warehouse.query(f"select count(*) as n from `{{prefix}}staging`.stg_marketplace__{table}")
+        assert counted["n"] == sum(not row.get("_ab_cdc_deleted_at") for row in latest.values()), table
+    events = warehouse.query("select event_log_id, processed from `{prefix}staging`.stg_marketplace__event_log")
+    assert {row["event_log_id"]: row["processed"] for row in events} == {
+        **dict.fromkeys((0, 1, 2), True), **dict.fromkeys((4, 5, 6, 7), False)
+    }  # fmt: skip
+
+
+def test_staging_clamps_products_updated_in_the_future(warehouse: Any, build: Any) -> None:
+    products = warehouse.query("select * from `{prefix}staging`.stg_marketplace__products")
+    assert sum(row["is_updated_at_in_future"] for row in products) == 3
+    assert all(row["updated_at"] <= row["_airbyte_extracted_at"] for row in products)
+    assert products[0]["title"] == 'a "quoted" 🍳 title'
+
+
+def test_payments_are_deduplicated_by_event(warehouse: Any, build: Any, raw: Raw) -> None:
+    built = warehouse.query("select * from `{prefix}intermediate`.int_payments__deduplicated")
+    columns = ("order_id", "status", "amount", "duplicate_count", "first_event_at", "has_conflicting_duplicates")
+    assert {row["payment_id"]: [row[name] for name in columns] for row in built} == {
+        payment_id: [row[name] for name in columns] for payment_id, row in expected_payments(raw).items()
+    }
+
+
+def test_seller_tiers_are_repaired_intervals(warehouse: Any, build: Any, raw: Raw) -> None:
+    built = warehouse.query("select * from `{prefix}intermediate`.int_seller_tiers__scd2")
+    columns = ("seller_id", "tier", "valid_from", "valid_to", "is_gap_filled", "is_overlap_trimmed", "previous_tier")
+    assert len(built) == len(expected_tiers(raw))
+    assert {tuple(row[name] for name in columns) for row in built} == expected_tiers(raw)
+    assert all(row["is_current"] == (row["valid_to"] is None) for row in built)
+
+
+def test_marts_agree_with_plain_python(warehouse: Any, build: Any, raw: Raw) -> None:
+    assert_marts_are_as_expected(warehouse, raw)
+
+
+def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> None:
+    # a change that the hash does not know of would be undone if the row were written again
+    warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'untouched' where order_id = 'order000'")
+    run = warehouse.dbt("run", "--select", "fct_orders")
+    assert run.exit_status == 0, run.output
+    assert run.results["fct_orders"]["adapter_response"]["rows_affected"] == 0
+    assert built_orders(warehouse)["order000"]["order_number"] == "untouched"
+    warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'ORD-order000' where order_id = 'order000'")
+
+
+def late_payment(raw: Raw) -> None:
+    raw["payments"].append(raw["payments"][5] | {"id": "late", "event_id": "late", "status": "completed"})
+
+
+def corrected_payment(raw: Raw) -> None:
+    replayed = next(row for row in raw["payments"] if row["status"] == "completed" and row["order_id"] != "not_arrived")
+    raw["payments"].append(replayed | {"id": "replay", "status": "refunded", "event_timestamp": EXTRACTED})
+
+
+def changed_item(raw: Raw) -> None:
+    raw["order_items"][7]["total_price"] += 5
+
+
+def late_order(raw: Raw) -> None:
+    raw["orders"].append(raw["orders"][0] | {"id": "late", "order_number": "ORD-late", "created_at": BEFORE_ALL})
+
+
+def changed_status(raw: Raw) -> None:
+    order = next(order for order in raw["orders"] if order["status"] == "shipped")
+    order["status"] = "refunded"
+
+
+def country_filled_in(raw: Raw) -> None:
+    for user in raw["users"]:
+        user["country_code"] = text(user["country_code"]) or "AU"
+
+
+def vanished_order(raw: Raw) -> None:
+    gone = raw["orders"].pop(40)["id"]
+    raw["order_items"] = [item for item in raw["order_items"] if item["order_id"] != gone]
+
+
+EXTRACTED = datetime(2026, 6, 30, 3, tzinfo=UTC)
+BEFORE_ALL = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
+CHANGES: list[Callable[[Raw], None]] = [
+    late_payment, corrected_payment, changed_item, late_order, changed_status, country_filled_in, vanished_order,
+]  # fmt: skip
+
+
+def test_late_and_changed_rows_update_their_orders_and_no_others(warehouse: Any, build: Any, raw: Raw) -> None:
+    before = expected_orders(raw)
+    for change in CHANGES:
+        earlier = expected_orders(raw)
+        change(raw)
+        assert expected_orders(raw) != earlier, f"{change.__name__} changed nothing"
+    after = expected_orders(raw)
+    warehouse.load(raw, ("users", "orders", "order_items", "payments"))
+
+    run = warehouse.dbt("run")
+
+    assert run.exit_status == 0, run.output
+    assert_marts_are_as_expected(warehouse, raw)
+    differing = {order_id for order_id, row in after.items() if before.get(order_id) != row}
+    assert run.results["fct_orders"]["adapter_response"]["rows_affected"] == len(differing)
