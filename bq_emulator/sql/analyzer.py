@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from zetasql.core.exceptions import ServerError
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 
 #: Python frames for the deepest query the analyzer itself can take.
 RECURSION_LIMIT = 50_000
+#: Catalogs an analyzer keeps; some 2 MB each.
+REGISTERED_CATALOGS = 16
 
 #: In the analyzer's maximum, not in BigQuery.
 NOT_IN_BIGQUERY = (
@@ -61,6 +64,7 @@ class Analyzer:
 
     def _start(self) -> None:
         self._instance = wasm.Instance(wasm.compiled_analyzer())
+        self._registered: dict[bytes, service.RegisterResponse] = {}
         self.options = self._bigquery_options()
 
     def _bigquery_options(self) -> options_pb2.AnalyzerOptionsProto:
@@ -131,9 +135,30 @@ class Analyzer:
         Raises:
             BigQueryError: what the analyzer found wrong.
         """
-        request = service.AnalyzeRequest(sql_statement=sql, options=options, simple_catalog=catalog)
-        request.descriptor_pool_list.definitions.add().builtin.SetInParent()
+        request = service.AnalyzeRequest(sql_statement=sql, options=options)
+        self.use_catalog(request, catalog)
         return self.call("Analyze", request, service.AnalyzeResponse)
+
+    def use_catalog(
+        self,
+        request: service.AnalyzeRequest | service.EvaluateQueryRequest,
+        catalog: simple_catalog_pb2.SimpleCatalogProto,
+    ) -> None:
+        """Have ``request`` use ``catalog``. Its functions cost the analyzer 16 ms, so catalogs are registered and the
+        last few kept: a run of queries on the same tables, or on none, pays once."""
+        key = catalog.SerializeToString()
+        known = self._registered.pop(key, None)
+        if known is None:
+            register = service.RegisterCatalogRequest(simple_catalog=catalog)
+            register.descriptor_pool_list.definitions.add().builtin.SetInParent()
+            known = self.call("RegisterCatalog", register, service.RegisterResponse)
+        self._registered[key] = known
+        if len(self._registered) > REGISTERED_CATALOGS:
+            oldest = self._registered.pop(next(iter(self._registered)))
+            self.call("UnregisterCatalog", service.UnregisterRequest(registered_id=oldest.registered_id), Empty)
+        request.registered_catalog_id = known.registered_id
+        for pool in known.descriptor_pool_id_list.registered_ids:
+            request.descriptor_pool_list.definitions.add(registered_id=pool)
 
     def catalog(self) -> simple_catalog_pb2.SimpleCatalogProto:
         """An empty catalog with all of the analyzer's functions and BigQuery's aliases of types."""

@@ -21,8 +21,8 @@ def evaluate(analyzer: Analyzer, sql: str) -> tuple[list[types.Type], list[tuple
     Raises:
         BigQueryError: invalidQuery, where it rejects the query or fails on it.
     """
-    request = service.EvaluateQueryRequest(sql=sql, options=analyzer.options, simple_catalog=analyzer.catalog())
-    request.descriptor_pool_list.definitions.add().builtin.SetInParent()
+    request = service.EvaluateQueryRequest(sql=sql, options=analyzer.options)
+    analyzer.use_catalog(request, analyzer.catalog())
     answer = analyzer.call("EvaluateQuery", request, service.EvaluateQueryResponse)
     kinds = [types.from_proto(column.type) for column in answer.prepared.columns]
     rows = [
