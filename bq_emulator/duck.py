@@ -59,6 +59,7 @@ class Session:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
         self._registered: list[str] = []
+        self._deferred: list[str] = []
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         return self._connection.execute(sql, list(parameters)) if parameters else self._connection.execute(sql)
@@ -83,11 +84,18 @@ class Session:
         self._connection.register(name, table)
         self._registered.append(name)
 
+    def defer(self, sql: str) -> None:
+        """Run ``sql`` as the last thing in the present transaction."""
+        self._deferred.append(sql)
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        self._deferred.clear()
         self._connection.begin()
         try:
             yield
+            for sql in self._deferred:
+                self._connection.execute(sql)
             self._connection.commit()
         except BaseException:
             self.rollback()

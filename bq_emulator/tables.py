@@ -181,7 +181,8 @@ class Tables:
 
     def drop(self, db: Session, record: TableRecord) -> None:
         if record.physical:
-            db.execute(f"DROP TABLE {record.physical}")
+            # Its successor may be filled from it.
+            db.defer(f"DROP TABLE {record.physical}")
         self.metadata.delete_table(db, record)
 
     # Changing ---------------------------------------------------------------------------------------------------------

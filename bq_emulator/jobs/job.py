@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,18 @@ class Job:
     def request_stop(self, reason: BigQueryError) -> None:
         """Stop it, wherever it is; it ends with ``reason`` unless it has already committed."""
         with self.mutex:
-            if self.stop_reason is None:
-                self.stop_reason = reason
-            if self.session is not None:
-                self.session.interrupt()
+            if self.stop_reason is not None:
+                return
+            self.stop_reason = reason
+        threading.Thread(target=self._interrupt, name="stop", daemon=True).start()
+
+    def _interrupt(self) -> None:
+        """An interrupt that comes between two of the session's statements is lost, so one is not enough."""
+        while not self.done.done():
+            with self.mutex:
+                if self.session is not None:
+                    self.session.interrupt()
+            wait([self.done], timeout=0.05)
 
     def check_stop(self) -> None:
         if self.stop_reason is not None:
