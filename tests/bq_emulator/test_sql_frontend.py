@@ -1,0 +1,156 @@
+"""The front end as the engine uses it: parameters, several statements, depth, threads, views that change."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from zetasql.wasi._pb2.zetasql.public.builtin_function_pb2 import FunctionSignatureId
+
+from bq_emulator.model import BigQueryError, Field, Query, Table, TableRef
+from bq_emulator.sql import wasm
+from bq_emulator.sql.catalog import split_dotted_names
+from bq_emulator.sql.frontend import GoogleSqlFrontend
+from bq_emulator.sql.functions import registry
+from bq_emulator.sql.macros import SETUP_SQL
+
+
+class Tables(dict[TableRef, Table]):
+    def get_table(self, ref: TableRef) -> Table | None:
+        return self.get(ref)
+
+    def has_dataset(self, project: str, dataset: str) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def frontend() -> GoogleSqlFrontend:
+    return GoogleSqlFrontend(threads=2)
+
+
+def run(frontend: GoogleSqlFrontend, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    (query,) = frontend.compile(sql, catalog=Tables(), project="p", parameters=parameters)
+    assert isinstance(query, Query)
+    with duckdb.connect() as connection:
+        for statement in SETUP_SQL:
+            connection.execute(statement)
+        return connection.execute(query.sql).fetchall()
+
+
+def parameter(kind: str, value: str, name: str | None = None) -> dict[str, Any]:
+    given: dict[str, Any] = {"parameterType": {"type": kind}, "parameterValue": {"value": value}}
+    return given | ({"name": name} if name else {})
+
+
+def test_named_and_positional_parameters(frontend: GoogleSqlFrontend) -> None:
+    named = {
+        "parameterMode": "NAMED",
+        "queryParameters": [parameter("INT64", "5", "n"), parameter("STRING", "x'", "S")],
+    }
+    assert run(frontend, "SELECT @n + 1 AS a, CONCAT(@s, 'y') AS b, @N AS c", named) == [(6, "x'y", 5)]
+    positional = {"queryParameters": [parameter("NUMERIC", "0.1"), parameter("DATE", "2020-02-29")]}
+    assert run(frontend, "SELECT ? * 3 = NUMERIC '0.3', CAST(? AS STRING)", positional) == [(True, "2020-02-29")]
+
+
+def test_array_parameter(frontend: GoogleSqlFrontend) -> None:
+    given = {
+        "name": "ids",
+        "parameterType": {"type": "ARRAY", "arrayType": {"type": "INT64"}},
+        "parameterValue": {"arrayValues": [{"value": "1"}, {"value": "3"}]},
+    }
+    assert run(frontend, "SELECT 3 IN UNNEST(@ids)", {"queryParameters": [given]}) == [(True,)]
+
+
+def test_wrong_parameter_is_named(frontend: GoogleSqlFrontend) -> None:
+    with pytest.raises(BigQueryError, match=r"query parameter n: 'x' is not a valid INT64"):
+        run(frontend, "SELECT @n", {"queryParameters": [parameter("INT64", "x", "n")]})
+
+
+def test_missing_parameter(frontend: GoogleSqlFrontend) -> None:
+    with pytest.raises(BigQueryError, match=r"Query parameter 'n' not found at \[1:8\]"):
+        run(frontend, "SELECT @n")
+
+
+def test_several_statements_keep_their_positions(frontend: GoogleSqlFrontend) -> None:
+    compiled = frontend.compile("SELECT 1 AS a; SELECT ';' AS b;\n", catalog=Tables(), project="p")
+    assert [each.schema[0].name for each in compiled if isinstance(each, Query)] == ["a", "b"]
+    with pytest.raises(BigQueryError, match=r"Unrecognized name: nope at \[2:8\]"):
+        frontend.compile("SELECT 1;\nSELECT nope", catalog=Tables(), project="p")
+
+
+@pytest.mark.parametrize(
+    ("sql", "value"),
+    [
+        (f"SELECT {' || '.join(['x'] * 300)} FROM (SELECT 'a' AS x)", "a" * 300),
+        (f"SELECT {' OR '.join(f'x = {n}' for n in range(1000))} FROM (SELECT 999 AS x)", True),
+        (f"SELECT {' AND '.join(f'x <> {n}' for n in range(1000))} FROM (SELECT 999 AS x)", False),
+        (f"SELECT x IN ({', '.join(map(str, range(3000)))}) FROM (SELECT 2999 AS x)", True),
+        (f"SELECT {' + '.join(['x'] * 300)} FROM (SELECT 1 AS x)", 300),
+        (f"SELECT {'IFNULL(x, ' * 300}1{')' * 300} FROM (SELECT CAST(NULL AS INT64) AS x)", 1),
+        (f"SELECT SUM(x) FROM ({' UNION ALL '.join(['SELECT 1 AS x'] * 500)})", 500),
+        (f"SELECT x FROM {'(SELECT * FROM ' * 100}(SELECT 7 AS x){')' * 100}", 7),
+    ],
+    ids=["concat", "or", "and", "in", "add", "ifnull", "union", "subqueries"],
+)
+def test_deep_expressions(frontend: GoogleSqlFrontend, sql: str, value: object) -> None:
+    assert run(frontend, sql) == [(value,)]
+
+
+def test_too_deep_is_an_error_and_the_next_query_works(frontend: GoogleSqlFrontend) -> None:
+    with pytest.raises(BigQueryError, match=r"(?i)too complex|deeply nested"):
+        run(frontend, f"SELECT {'-(' * 20000}1{')' * 20000}")
+    assert run(frontend, "SELECT 1") == [(1,)]
+
+
+def test_threads_share_a_front_end(frontend: GoogleSqlFrontend) -> None:
+    def work(n: int) -> bool:
+        return run(frontend, f"SELECT {n} AS x") == [(n,)]
+
+    with ThreadPoolExecutor(6) as pool:
+        assert all(pool.map(work, range(30)))
+
+
+def test_a_view_follows_its_tables(frontend: GoogleSqlFrontend) -> None:
+    base = Table(TableRef("p", "d", "t"), "TABLE", (Field("x", "INT64"),), '"first"')
+    view = Table(TableRef("p", "d", "v"), "VIEW", (Field("x", "INT64"),), "", "SELECT x FROM d.t")
+    catalog = Tables({base.ref: base, view.ref: view})
+
+    def text() -> str:
+        (query,) = frontend.compile("SELECT * FROM d.v", catalog=catalog, project="p")
+        assert isinstance(query, Query)
+        assert query.referenced_tables == (view.ref,)
+        return query.sql
+
+    assert '"first"' in text() and text() == text()
+    catalog[base.ref] = replace(base, physical='"second"')
+    assert '"second"' in text()
+    del catalog[base.ref]
+    with pytest.raises(BigQueryError, match=r"Table p:d\.t was not found"):
+        text()
+
+
+def test_splitting_names_leaves_strings_and_comments_alone() -> None:
+    sql = "SELECT '`a.b`', \"`a.b`\", '''`a.b`''', r'\\', 'it\\'s `a.b`' /* `a.b` */ -- `a.b`\nFROM `a.b` # `a.b`"
+    assert split_dotted_names(sql).sql == sql.replace("FROM `a.b`", "FROM `a`.`b`")
+
+
+def test_tables_name_only_signatures_the_analyzer_knows() -> None:
+    known = set(FunctionSignatureId.keys())
+    assert not (set(registry.SCALAR) | set(registry.AGGREGATE) | set(registry.ANALYTIC)) - known
+
+
+def test_a_broken_cache_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = tmp_path / "analyzer.cwasm"
+    cached.write_bytes(b"not a module")
+    monkeypatch.setattr(wasm, "cache_path", lambda: cached)
+    # Compiling the analyzer takes 15 s; an empty module serves as well here.
+    monkeypatch.setattr(wasm, "get_wasm_path", lambda: tmp_path / "empty.wat")
+    (tmp_path / "empty.wat").write_text("(module)")
+    wasm.CompiledAnalyzer()
+    assert cached.read_bytes() != b"not a module"
+    monkeypatch.setattr(wasm, "get_wasm_path", lambda: tmp_path / "gone")
+    wasm.CompiledAnalyzer()
