@@ -19,6 +19,8 @@ from cosmos.constants import (
 )
 from cosmos.dbt.graph import DbtNode
 
+PROFILE = "marketplace"
+
 _REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -32,7 +34,12 @@ def dbt_manifest() -> Path:
     return Path(os.environ.get("DBT_MANIFEST_PATH") or dbt_project_dir() / "target" / "manifest.json")
 
 
-def dbt_tasks(group_id: str, *, target: str | None = None) -> DbtTaskGroup:
+def dbt_target() -> str:
+    """``DBT_TARGET``, by default the embedded warehouse."""
+    return os.environ.get("DBT_TARGET") or "local"
+
+
+def dbt_tasks(group_id: str) -> DbtTaskGroup:
     """All seeds, snapshots and models of the dbt project, each with its tests, inside the current DAG.
 
     The graph comes from dbt's manifest, which ``dbt parse`` writes: parsing the DAG runs no dbt.
@@ -53,8 +60,8 @@ def dbt_tasks(group_id: str, *, target: str | None = None) -> DbtTaskGroup:
             install_dbt_deps=False,  # packages come with the repository; `dbt deps` needs the network
         ),
         profile_config=ProfileConfig(
-            profile_name="marketplace",
-            target_name=target or os.environ.get("DBT_TARGET") or "local",
+            profile_name=PROFILE,
+            target_name=dbt_target(),
             profiles_yml_filepath=project / "profiles.yml",
         ),
         execution_config=ExecutionConfig(
@@ -67,13 +74,13 @@ def dbt_tasks(group_id: str, *, target: str | None = None) -> DbtTaskGroup:
             should_detach_multiple_parents_tests=True,
             source_rendering_behavior=SourceRenderingBehavior.NONE,
             emit_datasets=False,
-            # Only what runs: rendering exposures and the like would only log that Cosmos cannot.
-            node_converters={},
         ),
         operator_args={
             # A failing test or a wrong model fails the same way again.
             "retries": 0,
             "execution_timeout": timedelta(minutes=30),
+            # Each task would write the whole manifest twice, for nobody: a third of what it costs.
+            "dbt_cmd_global_flags": ["--no-write-json"],
         },
     )
     add_gates(group.dbt_graph.filtered_nodes, group.tasks_map)
