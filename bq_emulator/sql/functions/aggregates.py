@@ -78,14 +78,11 @@ def _avg_numeric(call: AggregateCall) -> str:
     return call.context.apply("bq_numeric_avg({0}, {1})", [call.build("sum"), call.build("count")])
 
 
-def _extremum(function: str, by: str) -> Template:
-    """MIN and MAX; a FLOAT64 NaN wins both (DuckDB thinks it the greatest). HAVING picks by another value."""
+def _extremum(function: str) -> Template:
+    """MIN and MAX; a FLOAT64 NaN wins both (DuckDB thinks it the greatest)."""
 
     def build(call: AggregateCall) -> str:
-        if call.limit is not None:
-            raise call.refuse("LIMIT")
-        if call.having is not None:
-            raise call.refuse("HAVING MAX or MIN")
+        call.plain()
         text = call.build(function)
         if function == "min" and call.type(0).name == "FLOAT64":
             any_nan = call.build("bool_or", [f"isnan({call.args[0]})"])
@@ -137,8 +134,8 @@ AGGREGATE: dict[str, Template] = {
     "FN_AVG_INT64": _named("avg"),
     "FN_AVG_DOUBLE": _named("avg"),
     "FN_AVG_NUMERIC": _avg_numeric,
-    "FN_MIN": _extremum("min", "arg_min"),
-    "FN_MAX": _extremum("max", "arg_max"),
+    "FN_MIN": _extremum("min"),
+    "FN_MAX": _extremum("max"),
     "FN_ANY_VALUE": _any_value,
     "FN_ARRAY_AGG": _array_agg,
     "FN_ARRAY_CONCAT_AGG": _array_concat_agg,

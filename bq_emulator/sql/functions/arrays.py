@@ -29,14 +29,6 @@ def _range(call: Call) -> str:
     return call.context.apply(check + series, [*call.args[:2], f"CAST({step} AS {kind})"])
 
 
-def _with_null(call: Call) -> str:
-    return call.context.apply("array_to_string(list_transform({0}, lambda e: coalesce(e, {2})), {1})", call.args)
-
-
-def _lambda_body(function: str) -> Template:
-    return f"{function}({{0}}, {{1}})"
-
-
 SCALAR: dict[str, Template] = {
     "FN_MAKE_ARRAY": _make_array,
     "FN_ARRAY_LENGTH": "len({0})",
@@ -45,6 +37,7 @@ SCALAR: dict[str, Template] = {
     "FN_ARRAY_REVERSE": "list_reverse({0})",
     "FN_ARRAY_TO_STRING": by_count(
         (2, "array_to_string(list_filter({0}, lambda e: e IS NOT NULL), {1})"),
+        (3, "array_to_string(list_transform({0}, lambda e: coalesce(e, {2})), {1})"),
     ),
     "FN_ARRAY_AT_OFFSET": "bq_array_at({0}, {1} + 1, {1})",
     "FN_ARRAY_AT_ORDINAL": "bq_array_at({0}, {1}, {1})",
@@ -55,18 +48,9 @@ SCALAR: dict[str, Template] = {
     "FN_ARRAY_INCLUDES": "list_contains({0}, {1})",
     "FN_ARRAY_IS_DISTINCT": "(len(list_distinct(list_filter({0}, lambda e: e IS NOT NULL))) "
     "+ least(len(list_filter({0}, lambda e: e IS NULL)), 1) = len({0}))",
-    "FN_ARRAY_TRANSFORM": _lambda_body("list_transform"),
-    "FN_ARRAY_FILTER": _lambda_body("list_filter"),
+    "FN_ARRAY_TRANSFORM": "list_transform({0}, {1})",
+    "FN_ARRAY_FILTER": "list_filter({0}, {1})",
     "FN_GENERATE_ARRAY_INT64": _range,
     "FN_GENERATE_ARRAY_NUMERIC": _range,
     "FN_GENERATE_ARRAY_DOUBLE": _range,
 }
-
-
-def _to_string(call: Call) -> str:
-    if len(call.args) == 3:
-        return _with_null(call)
-    return call.context.apply("array_to_string(list_filter({0}, lambda e: e IS NOT NULL), {1})", call.args)
-
-
-SCALAR["FN_ARRAY_TO_STRING"] = _to_string

@@ -220,8 +220,8 @@ def analytic(context: Context, node: Node, group: Node) -> str:
     items = group.order_by.order_by_item_list if group.order_by is not None else []
     frame = _frame(context, node.window_frame) if node.window_frame is not None else ""
     keys = [key for item in items for key in order_item(context, item)]
-    if frame.startswith("RANGE") and ("PRECEDING " in f"{frame} " and "UNBOUNDED" not in frame):
-        keys = keys[-1:]  # a RANGE with an offset takes exactly one key
+    if frame.startswith("RANGE") and _has_offset(node.window_frame):
+        keys = keys[-1:]  # such a frame takes exactly one key
     if keys:
         window.append(f"ORDER BY {', '.join(keys)}")
     if frame:
@@ -238,6 +238,10 @@ def analytic(context: Context, node: Node, group: Node) -> str:
 
 def _frame(context: Context, node: Node) -> str:
     return f"{node.frame_unit} BETWEEN {_bound(context, node.start_expr)} AND {_bound(context, node.end_expr)}"
+
+
+def _has_offset(frame: Node) -> bool:
+    return any(bound.boundary_type.startswith("OFFSET") for bound in (frame.start_expr, frame.end_expr))
 
 
 def _bound(context: Context, node: Node) -> str:

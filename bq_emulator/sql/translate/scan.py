@@ -89,16 +89,14 @@ def _join(context: Context, node: Node) -> Select:
     if node.is_lateral:
         raise unsupported("LATERAL join")
     left = scan(context, node.left_scan).as_source()
-    right = scan(context, node.right_scan).as_source()
-    if node.right_scan.kind == "JoinScan" and not right.startswith("("):
-        right = f"({right})"
+    right = scan(context, node.right_scan).as_source(right=True)
     if node.join_expr is None:
         kind = {"INNER": "CROSS JOIN"}.get(node.join_type, f"{node.join_type} JOIN")
         condition = "" if node.join_type == "INNER" else " ON true"
     else:
         kind = f"{node.join_type} JOIN"
         condition = f" ON {expression(context, node.join_expr)}"
-    return Select(_passed(node), f"{left} {kind} {right}{condition}")
+    return Select(_passed(node), f"{left} {kind} {right}{condition}", joined=True)
 
 
 def _array(context: Context, node: Node) -> Select:
@@ -114,7 +112,7 @@ def _array(context: Context, node: Node) -> Select:
     source = scan(context, node.input_scan).as_source()
     condition = expression(context, node.join_expr) if node.join_expr is not None else "true"
     join = "LEFT JOIN" if node.is_outer else "JOIN"
-    return Select(_passed(node), f"{source} {join} LATERAL {elements} ON {condition}")
+    return Select(_passed(node), f"{source} {join} LATERAL {elements} ON {condition}", joined=True)
 
 
 def _aggregate(context: Context, node: Node) -> Select:
@@ -254,7 +252,7 @@ def _recursive(context: Context, node: Node) -> Select:
     context.ctes[context.recursive[-1]] = targets
     first = _renamed(context, node.non_recursive_term, targets)
     second = _renamed(context, node.recursive_term, targets)
-    operator = "UNION ALL" if node.op_type == "RECURSIVE_UNION_ALL" or node.op_type == "UNION_ALL" else "UNION"
+    operator = SET_OPERATIONS[node.op_type]
     # DuckDB knows a recursive entry by the set operation at its top, so nothing may be wrapped around it.
     return _Verbatim(_passed(node), f"{first} {operator} {second}")
 

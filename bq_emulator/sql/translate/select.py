@@ -18,6 +18,8 @@ class Select:
     offset: str | None = None
     ctes: list[tuple[str, str]] = field(default_factory=list)
     recursive: bool = False
+    #: True if ``source`` is a join, which needs parentheses on the right of another.
+    joined: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -46,10 +48,10 @@ class Select:
             text += f" OFFSET {self.offset}"
         return text
 
-    def as_source(self) -> str:
-        """The text to read from it in another FROM clause."""
+    def as_source(self, right: bool = False) -> str:
+        """The text to read from it in another FROM clause, or on the ``right`` of a join there."""
         if self.is_open and not self.where and not self.ctes and self.source is not None:
-            return self.source
+            return f"({self.source})" if self.joined and right else self.source
         return f"({self.sql()})"
 
     def opened(self) -> Select:
