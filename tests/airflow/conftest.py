@@ -67,19 +67,16 @@ def airbyte(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedAirbyte]:
         yield server
 
 
-def parse_dbt(project: Path) -> None:
-    """Write the project's manifest."""
-    command = [BIN / "dbt", "--quiet", "parse", "--project-dir", project, "--profiles-dir", project]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "DO_NOT_TRACK": "1"})
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.fixture(scope="session")
 def dbt_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Copies of the marketplace's dbt project and of the tests' miniature, with fresh manifests."""
-    copies = {}
+    copies, parsers = {}, []
     for name, original in {"marketplace": ROOT / "dbt", "miniature": MINIATURE}.items():
         copies[name] = tmp_path_factory.mktemp(name) / "dbt"
         shutil.copytree(original, copies[name], ignore=shutil.ignore_patterns("target", "logs"))
-        parse_dbt(copies[name])
+        command = [BIN / "dbt", "--quiet", "parse", "--project-dir", copies[name], "--profiles-dir", copies[name]]
+        parsers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    for parser in parsers:
+        output, _ = parser.communicate()
+        assert parser.returncode == 0, output
     return copies

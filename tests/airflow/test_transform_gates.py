@@ -10,6 +10,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.utils import db as airflow_database
 from google.cloud import bigquery
 
+pytestmark = pytest.mark.slow
+
 DAG_FOLDER = Path(__file__).parent / "miniature_dag"
 TEST_OF_TWO = "relationships_child_id__id__ref_parent__test"
 Run = Callable[[], dict[str, str]]

@@ -79,8 +79,9 @@ def dbt_tasks(group_id: str) -> DbtTaskGroup:
             # A failing test or a wrong model fails the same way again.
             "retries": 0,
             "execution_timeout": timedelta(minutes=30),
-            # Each task would write the whole manifest twice, for nobody: a third of what it costs.
-            "dbt_cmd_global_flags": ["--no-write-json"],
+            # Each task would write the whole manifest twice, for nobody: a third of what it costs. Airflow's log viewer
+            # shows colours as escape codes.
+            "dbt_cmd_global_flags": ["--no-write-json", "--no-use-colors"],
         },
     )
     add_gates(group.dbt_graph.filtered_nodes, group.tasks_map)
