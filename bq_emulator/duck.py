@@ -68,7 +68,9 @@ class Session:
         return self.execute(sql, parameters).fetchall()
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
-        return self.execute(sql, parameters).fetchone()
+        """The first row of a short result. All is fetched: DuckDB refuses :meth:`register` over an unread rest."""
+        found = self.rows(sql, parameters)
+        return found[0] if found else None
 
     def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         row = self.one(sql, parameters)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import BIN, free_port, wait_for_http
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from real_services import BIN, free_port, wait_for_http
 
 PROJECT = "crash-test"
 

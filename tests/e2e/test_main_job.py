@@ -19,9 +19,9 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from conftest import BIN, PROJECT, ROOT, free_port
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from real_services import BIN, PROJECT, ROOT, free_port
 
 from local_stack.processes import marked
 

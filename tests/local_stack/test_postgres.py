@@ -4,7 +4,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import free_port
+from real_services import free_port
 
 from local_stack.postgres import EmbeddedPostgres, PostgresError
 

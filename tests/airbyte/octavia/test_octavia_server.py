@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 from airbyte_api import AirbyteAPI, api, errors, models
-from conftest import ROOT, free_port, wait_for_http
+from real_services import ROOT, free_port, wait_for_http
 
 PASSWORD_VARIABLE = "SHOP_PASSWORD"
 TABLES = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import yaml
-from conftest import BIN, free_port, wait_for_http
+from real_services import BIN, free_port, wait_for_http
 
 HERE = Path(__file__).parent
 CLIENT_ID, CLIENT_SECRET = "test-client", "test-client-secret"

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 from airbyte_services import AirbyteServer
-from conftest import PROJECT, Database
 from google.cloud import bigquery
+from real_services import PROJECT, Database
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from airbyte_server.database import Database as MetadataDatabase
 from airbyte_services import AirbyteServer
-from conftest import Database
+from real_services import Database
 
 
 def _connectors(folder: Path) -> list[psutil.Process]:

@@ -1,0 +1,60 @@
+"""What every room's tests need to run real services: paths, free ports, waiting, a database's address."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+PROJECT = "marketplace-analytics"
+
+
+def free_port() -> int:
+    """A loopback port that nothing listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, timeout: float = 60) -> None:
+    """Wait until ``url`` answers 200; fail with the process's log if it dies or takes longer than ``timeout`` s."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    process.kill()
+    pytest.fail(f"{url} did not answer (exit status {process.poll()}):\n{log.read_text()[-4000:]}")
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of its own for one test, owned by the role ``user``."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str
+    superuser_conninfo: str
+
+    @property
+    def conninfo(self) -> str:
+        return f"host={self.host} port={self.port} dbname={self.name} user={self.user} password={self.password}"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.name}"
