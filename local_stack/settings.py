@@ -226,6 +226,8 @@ class Settings:
             "AIRFLOW_CONN_AIRBYTE_DEFAULT": json.dumps(connection),
             **overridden,
             "AIRFLOW_HOME": str(self.airflow_home),
+            # By default in the machine's temporary folder, which all stacks would share.
+            "AIRFLOW__COSMOS__CACHE_DIR": str(self.airflow_home / "cosmos"),
             "AIRFLOW__API__BASE_URL": self.airflow_url,
             "AIRFLOW__API__HOST": LOOPBACK,
             "AIRFLOW__API__PORT": str(self.airflow_port),

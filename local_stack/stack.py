@@ -177,6 +177,9 @@ def _manifest(settings: Settings, command: _Starter) -> Command | None:
             str(settings.bin / "dbt"),
             "--quiet",
             "parse",
+            # As the scheduler's own warm-up and the tasks do: with other arguments dbt starts from scratch there.
+            "--profile=marketplace",
+            f"--target={settings.child_environment()['DBT_TARGET']}",
             f"--target-path={settings.dbt_manifest.parent}",
             f"--log-path={settings.logs / 'dbt'}",
         ],
