@@ -302,5 +302,5 @@ def _stored(field: Field) -> tuple[str, str, bool, tuple[int | None, ...]]:
 def check_rows(db: Session, checks: Sequence[str]) -> None:
     """Fail with the text in the first column of the first row any of the queries ``checks`` returns."""
     for sql in checks:
-        if (row := db.one(sql)) is not None:
+        if (row := db.execute(sql).fetchone()) is not None:
             raise BigQueryError("invalidQuery", str(row[0]), "query")

@@ -133,7 +133,7 @@ def test_what_would_change_the_result_is_not_ignored(bigquery_client: bigquery.C
 
 def test_a_job_id_is_used_once(bigquery_client: bigquery.Client) -> None:
     job_id = f"once-{uuid.uuid4().hex}"
-    bigquery_client.query("SELECT 1", job_id=job_id).result()
+    bigquery_client.query("SELECT 1", job_id=job_id, job_retry=None).result()
     with pytest.raises(Conflict, match="Already Exists: Job"):
         bigquery_client._connection.api_request(
             "POST",
