@@ -53,11 +53,7 @@ class Destination:
                     "notImplemented", f"destinationTableProperties.{key} is not supported by this emulator."
                 )
             properties[key] = value
-        if (
-            options
-            and chosen["writeDisposition"] != "WRITE_APPEND"
-            and not (chosen["writeDisposition"] == "WRITE_TRUNCATE")
-        ):
+        if options and chosen["writeDisposition"] == "WRITE_EMPTY":
             raise BigQueryError(
                 "invalid", "Schema update options should only be specified with WRITE_APPEND disposition."
             )
@@ -92,6 +88,7 @@ def prepare(db: Session, tables: Tables, destination: Destination, schema: Schem
     says nothing of which columns must not be NULL.
     """
     ref = destination.ref
+    tables.metadata.check_project(ref)
     tables.metadata.dataset(db, ref.dataset)
     record = tables.metadata.find_table(db, ref.dataset, ref.table)
     if record is None:

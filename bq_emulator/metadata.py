@@ -84,6 +84,11 @@ class Metadata:
         self.project = project
         self.location = location
 
+    def check_project(self, ref: TableRef) -> None:
+        """Raises BigQueryError notFound for a table of another project."""
+        if ref.project != self.project:
+            raise BigQueryError("notFound", f"Not found: Project {ref.project}; this emulator serves {self.project}.")
+
     # Datasets -----------------------------------------------------------------------------------------------------
 
     def find_dataset(self, db: Session, dataset_id: str) -> DatasetRecord | None:

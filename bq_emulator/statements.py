@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from bq_emulator import destination as destinations
+from bq_emulator.alter import alter
 from bq_emulator.destination import Destination
 from bq_emulator.duck import Session
 from bq_emulator.locks import TableKey
@@ -22,12 +22,11 @@ from bq_emulator.model import (
     Dml,
     DropSchema,
     DropTable,
-    Field,
     Query,
     Statement,
     TableRef,
 )
-from bq_emulator.schema import find
+from bq_emulator.options import apply_dataset_options, apply_table_options
 from bq_emulator.tables import Tables, check_rows
 
 
@@ -202,168 +201,14 @@ def drop_dataset(db: Session, tables: Tables, dataset: str, with_contents: bool)
     tables.metadata.delete_dataset(db, dataset)
 
 
-# ALTER ----------------------------------------------------------------------------------------------------------------
-
-
 def _alter(db: Session, tables: Tables, statement: AlterTable) -> Outcome:
     record = _existing(db, tables, statement.target)
     if record is None:
         if statement.if_exists:
             return _ddl(statement.target, "SKIP")
         raise BigQueryError("notFound", f"Not found: Table {display(statement.target)}")
-    schema = list(record.schema)
-    sources = {f.name: f.name for f in schema}  # new column → old column
-    rename_to = None
-    for action in statement.actions:
-        match action["action"]:
-            case "add_column":
-                if find(tuple(schema), action["field"].name):
-                    if not action["if_not_exists"]:
-                        raise BigQueryError("invalidQuery", f"Column already exists: {action['field'].name}", "query")
-                elif action["field"].mode == "REQUIRED":
-                    raise BigQueryError(
-                        "invalidQuery",
-                        f"Cannot add required columns to an existing schema: {action['field'].name}",
-                        "query",
-                    )
-                else:
-                    schema.append(action["field"])
-                    # A column dropped and added again by one statement starts empty.
-                    sources[action["field"].name] = ""
-            case "drop_column":
-                if (column := _column(record, schema, action["name"], action["if_exists"])) is not None:
-                    _refuse_if_used(record, column.name)
-                    schema.remove(column)
-                    del sources[column.name]
-            case "rename_column":
-                if (column := _column(record, schema, action["old"], action["if_exists"])) is not None:
-                    if find(tuple(schema), action["new"]):
-                        raise BigQueryError("invalidQuery", f"Column already exists: {action['new']}", "query")
-                    _refuse_if_used(record, column.name)
-                    schema[schema.index(column)] = replace(column, name=action["new"])
-                    sources[action["new"]] = sources.pop(column.name)
-            case "alter_column_type":
-                column = _required_column(record, schema, action["name"])
-                new = action["field"]
-                schema[schema.index(column)] = replace(
-                    new, name=column.name, mode=column.mode, description=column.description
-                )
-            case "drop_not_null":
-                column = _required_column(record, schema, action["name"])
-                schema[schema.index(column)] = replace(column, mode="NULLABLE")
-            case "set_column_options":
-                column = _required_column(record, schema, action["name"])
-                if unknown := set(action["options"]) - {"description"}:
-                    raise BigQueryError(
-                        "notImplemented",
-                        f"Column options are not supported by this emulator: {', '.join(sorted(unknown))}",
-                    )
-                schema[schema.index(column)] = replace(column, description=action["options"]["description"])
-            case "set_options":
-                apply_table_options(record.resource, action["options"])
-            case "rename_to":
-                rename_to = action["name"]
-            case other:
-                raise BigQueryError("notImplemented", f"ALTER action {other} is not supported by this emulator.")
-    renamed = {new: old for new, old in sources.items() if new != old}
-    kept_in_order = [sources[f.name] for f in schema if sources[f.name]] == [f.name for f in record.schema]
-    only_appended = kept_in_order and set(renamed.values()) <= {""}
-    tables.set_schema(db, record, tuple(schema), {} if only_appended else renamed)
-    if rename_to is not None:
-        _rename(db, tables, record, rename_to)
+    alter(db, tables, record, statement)
     return _ddl(statement.target, "ALTER")
-
-
-def _column(record: TableRecord, schema: list[Field], name: str, if_exists: bool) -> Field | None:
-    column = find(tuple(schema), name)
-    return None if column is None and if_exists else column or _required_column(record, schema, name)
-
-
-def _required_column(record: TableRecord, schema: list[Field], name: str) -> Field:
-    column = find(tuple(schema), name)
-    if column is None:
-        raise BigQueryError("invalidQuery", f"Column not found: {name} in {record}", "query")
-    return column
-
-
-def _refuse_if_used(record: TableRecord, column: str) -> None:
-    """Partitioning and clustering columns can be neither dropped nor renamed."""
-    resource = record.resource
-    used = [(resource.get(key) or {}).get("field") for key in ("timePartitioning", "rangePartitioning")]
-    used += (resource.get("clustering") or {}).get("fields") or []
-    if column.lower() in {str(name).lower() for name in used}:
-        raise BigQueryError(
-            "invalidQuery", f"Column {column} of {record} is used for partitioning or clustering.", "query"
-        )
-
-
-def _rename(db: Session, tables: Tables, record: TableRecord, name: str) -> None:
-    if tables.metadata.find_table(db, record.ref.dataset, name):
-        raise BigQueryError("duplicate", f"Already Exists: Table {record.ref.project}:{record.ref.dataset}.{name}")
-    tables.metadata.delete_table(db, record)
-    record.ref = replace(record.ref, table=name)
-    tables.metadata.save_table(db, record)
-
-
-# OPTIONS --------------------------------------------------------------------------------------------------------------
-
-
-def _milliseconds(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        return str(int(value.timestamp() * 1000))
-    raise BigQueryError("invalidQuery", f"expiration_timestamp must be a TIMESTAMP, not {value!r}.", "query")
-
-
-def apply_table_options(resource: dict[str, Any], options: dict[str, Any]) -> None:
-    """Write OPTIONS(…) into a Table resource; NULL removes.
-
-    Raises:
-        BigQueryError: notImplemented for an option this emulator would have to ignore.
-    """
-    for name, value in options.items():
-        if name in ("partition_expiration_days", "require_partition_filter") and "timePartitioning" in resource:
-            if name == "partition_expiration_days":
-                resource["timePartitioning"]["expirationMs"] = None if value is None else str(int(value * 86_400_000))
-            else:
-                resource["requirePartitionFilter"] = bool(value)
-            continue
-        setter = _TABLE_OPTIONS.get(name)
-        if setter is None:
-            raise BigQueryError("notImplemented", f"The table option {name} is not supported by this emulator.")
-        _set(resource, setter, value)
-
-
-def apply_dataset_options(resource: dict[str, Any], options: dict[str, Any]) -> None:
-    for name, value in options.items():
-        setter = _DATASET_OPTIONS.get(name)
-        if setter is None:
-            raise BigQueryError("notImplemented", f"The schema option {name} is not supported by this emulator.")
-        _set(resource, setter, value)
-
-
-def _set(resource: dict[str, Any], setter: tuple[str, Callable[[Any], Any]], value: Any) -> None:
-    key, convert = setter
-    if value is None:
-        resource.pop(key, None)
-    else:
-        resource[key] = convert(value)
-
-
-_TABLE_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "description": ("description", str),
-    "friendly_name": ("friendlyName", str),
-    "labels": ("labels", dict),
-    "expiration_timestamp": ("expirationTime", _milliseconds),
-}
-_DATASET_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "description": ("description", str),
-    "friendly_name": ("friendlyName", str),
-    "labels": ("labels", dict),
-    "location": ("location", str),
-    "default_table_expiration_days": ("defaultTableExpirationMs", lambda days: str(int(days * 86_400_000))),
-}
 
 
 # DML ------------------------------------------------------------------------------------------------------------------

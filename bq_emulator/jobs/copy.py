@@ -27,11 +27,8 @@ class CopyRunner:
         destination = Destination.from_configuration(configuration, "WRITE_EMPTY")
         given = configuration.get("sourceTables") or [configuration.get("sourceTable") or {}]
         refs = [table_ref(source) for source in given]
-        for ref in [*refs, destination.ref]:
-            if ref.project != manager.project:
-                raise BigQueryError(
-                    "notFound", f"Not found: Project {ref.project}; this emulator serves {manager.project}."
-                )
+        for ref in refs:
+            self._tables.metadata.check_project(ref)
         with self._locks.tables([(destination.ref.dataset, destination.ref.table)]), manager.committing(db, job):
             sources = [self._tables.metadata.table(db, ref.dataset, ref.table) for ref in refs]
             for source in sources:

@@ -46,10 +46,6 @@ class LoadRunner:
             if configuration.get(key):
                 raise BigQueryError("notImplemented", f"configuration.load.{key} is not supported by this emulator.")
         destination = Destination.from_configuration(configuration, "WRITE_APPEND")
-        if destination.ref.project != manager.project:
-            raise BigQueryError(
-                "notFound", f"Not found: Project {destination.ref.project}; this emulator serves {manager.project}."
-            )
         path = _file(job)
         existing = self._tables.metadata.find_table(db, destination.ref.dataset, destination.ref.table)
         declared = schema_from_rest(configuration.get("schema"))

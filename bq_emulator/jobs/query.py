@@ -48,31 +48,31 @@ class QueryRunner:
             self._describe(db, query, statements)
         _check_limits(parameters, query)
         job.statistics["totalBytesProcessed"] = query["totalBytesProcessed"]
-        outcome = Outcome()
         if len(statements) == 1:
             with self._lock(statements[0], destination), manager.committing(db, job):
                 if not catalog.is_current():
                     statements = self._compile(parameters, SnapshotCatalog(db, self._tables))
-                outcome = execute(db, self._tables, statements[0], destination)
-                self._finish(job, outcome)
-            return
-        self._run_script(manager, db, job, statements, destination)
+                self._finish(job, execute(db, self._tables, statements[0], destination))
+        elif destination is not None:
+            raise BigQueryError("invalidQuery", "Cannot set destination table in jobs with scripts", "query")
+        else:
+            self._run_script(manager, db, job, statements, catalog)
 
     def _run_script(
-        self, manager: JobManager, db: Session, job: Job, statements: list[Statement], destination: Destination | None
+        self, manager: JobManager, db: Session, job: Job, statements: list[Statement], catalog: SnapshotCatalog
     ) -> None:
         """Statements of a script commit one by one; its rows are those of its last query."""
-        if destination is not None:
-            raise BigQueryError("invalidQuery", "Cannot set destination table in jobs with scripts", "query")
-        last = Outcome()
-        for statement in statements:
+        result = None
+        for index in range(len(statements)):
             job.check_stop()
-            with self._lock(statement, None), db.transaction():
-                outcome = execute(db, self._tables, statement)
-            if outcome.result is not None or last.result is None:
-                last = outcome
+            with self._lock(statements[index], None), db.transaction():
+                # An earlier statement may have replaced what this one reads or writes.
+                if not catalog.is_current():
+                    catalog = SnapshotCatalog(db, self._tables)
+                    statements = self._compile(job.parameters, catalog)
+                result = execute(db, self._tables, statements[index]).result or result
         with manager.committing(db, job):
-            self._finish(job, Outcome(result=last.result, target=last.result.ref if last.result else None))
+            self._finish(job, Outcome(result=result, target=result.ref if result else None))
 
     def dry_run(self, db: Session, job: Job) -> None:
         """Fill in the statistics of a query that is not to run."""

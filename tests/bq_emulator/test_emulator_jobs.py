@@ -75,6 +75,18 @@ def test_a_destination_table_obeys_its_dispositions(bigquery_client: bigquery.Cl
         )
 
 
+def test_statements_of_a_script_see_what_earlier_ones_replaced(bigquery_client: bigquery.Client, dataset: str) -> None:
+    run(bigquery_client, f"CREATE TABLE {dataset}.t AS SELECT 1 AS a")
+    script = f"CREATE OR REPLACE TABLE {dataset}.t AS SELECT 2 AS a; INSERT INTO {dataset}.t (a) VALUES (3); "
+    found = rows(bigquery_client, script + f"SELECT a FROM {dataset}.t ORDER BY a")
+    assert found == [(2,), (3,)]
+
+
+def test_a_destination_in_another_project_is_not_found(bigquery_client: bigquery.Client, dataset: str) -> None:
+    with pytest.raises(NotFound, match="Project other"):
+        run(bigquery_client, "SELECT 1 AS a", destination=f"other.{dataset}.t")
+
+
 def test_statistics_tell_what_a_job_did(bigquery_client: bigquery.Client, dataset: str) -> None:
     created = run(bigquery_client, f"CREATE TABLE {dataset}.t AS SELECT x AS id FROM UNNEST([1, 2, 3]) AS x")
     assert (created.statement_type, created.destination.table_id) == ("CREATE_TABLE_AS_SELECT", "t")
