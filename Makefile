@@ -24,7 +24,7 @@ down: $(VENV)/.built ## Stop the services; their data stays in .local/
 	@$(STACK) down
 
 test: check ## Run the whole suite, on ports and folders of its own
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile
 
 check: $(VENV)/.built ## Lint and type-check
 	@$(BIN)/ruff check --quiet .
@@ -42,7 +42,7 @@ simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS
 	@$(STACK) exec source-db simulate --days $(or $(DAYS),1)
 
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --extra dev \
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \
 		--python-version 3.11 pyproject.toml --output-file requirements.lock
 
 clean: down ## Stop the services and delete all their data

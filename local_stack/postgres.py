@@ -10,7 +10,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+
+from local_stack.processes import port_is_free
 
 SUPERUSER = "postgres"
 # Found, not imported: importing the wheel's Python layer warns about folders it would use.
@@ -84,7 +85,7 @@ class EmbeddedPostgres:
             if self.running_port() == self.port:
                 return
             self.stop()
-        if not _port_is_free(self.host, self.port):
+        if not port_is_free(self.port, self.host):
             raise PostgresError(f"Port {self.port} on {self.host} is held by another program.")
         if not (self.data_dir / "PG_VERSION").exists():
             self._initialise()
@@ -233,13 +234,3 @@ def _reachable(path: Path, user: pwd.struct_passwd) -> bool:
             if not status.st_mode & bit:
                 return False
     return True
-
-
-def _port_is_free(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True

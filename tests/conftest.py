@@ -12,11 +12,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from airflow_home import AIRFLOW_HOME
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from real_services import BIN, PROJECT, Database, free_port, wait_for_http
 
 from local_stack.postgres import EmbeddedPostgres
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first: with two workers the longest one decides when the suite ends."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home() -> Iterator[Path]:
+    """Airflow's home in this process, removed at the end."""
+    yield AIRFLOW_HOME
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,90 @@
+"""A database of somebody's own as the source: only read, and its mistakes told by name."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from real_services import BIN, Database
+from stack_driver import Stack, new_stack
+
+from local_stack.processes import marked
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# All that can be created in a database or altered by another session, and the rows of one table.
+_INVENTORY = """
+    SELECT string_agg(line, E'\n' ORDER BY line) FROM (
+        SELECT 'table ' || c.oid::regclass || ' ' || coalesce(c.relacl::text, '') AS line FROM pg_class c
+        WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT 'column ' || attrelid::regclass || '.' || attname || ' ' || atttypid::regtype
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT 'schema ' || nspname FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp'
+        UNION ALL SELECT 'slot ' || slot_name FROM pg_replication_slots
+        UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+        UNION ALL SELECT 'order ' || md5(o::text) FROM orders o
+    ) AS lines
+"""
+
+
+@pytest.fixture
+def given(new_database: Callable[[], Database]) -> Database:
+    """A filled marketplace database that belongs to somebody else."""
+    database = new_database()
+    seed = [BIN / "source-db", "seed", "--scale=0.02", f"--dsn={database.url}"]
+    subprocess.run(seed, check=True, capture_output=True)
+    return database
+
+
+@pytest.fixture
+def stack(given: Database, service_dir: Path) -> Iterator[Stack]:
+    stack = new_stack(
+        service_dir / "stack-with-given-source",
+        SOURCE_POSTGRES_HOST=given.host,
+        SOURCE_POSTGRES_PORT=str(given.port),
+        SOURCE_POSTGRES_DATABASE=given.name,
+        SOURCE_POSTGRES_USER=given.user,
+        SOURCE_POSTGRES_PASSWORD=given.password,
+    )
+    stack.environment["METADATA_POSTGRES_PORT"] = stack.environment["SOURCE_DB_DSN"].split(":")[-1].split("/")[0]
+    yield stack
+    stack("down")
+
+
+def test_a_given_source_is_replicated_and_left_as_it_was(stack: Stack, given: Database) -> None:
+    with psycopg.connect(given.conninfo) as source:
+        before = source.execute(_INVENTORY).fetchone()
+        orders = source.execute("SELECT count(*) FROM orders").fetchone()
+    output = stack.run()
+    assert given.password not in output
+    with psycopg.connect(given.conninfo) as source:
+        assert source.execute(_INVENTORY).fetchone() == before
+    assert stack.rows("SELECT COUNT(*) FROM marts.fct_orders") == [orders]
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"SOURCE_POSTGRES_PASSWORD": "not-the-password"}, "SOURCE_POSTGRES_PASSWORD"),
+        ({"SOURCE_POSTGRES_PORT": "1"}, "SOURCE_POSTGRES_PORT=1"),
+        ({"SOURCE_POSTGRES_HOST": "no-such-host.invalid"}, "SOURCE_POSTGRES_HOST=no-such-host.invalid"),
+        ({"SOURCE_POSTGRES_DATABASE": "no_such_database"}, "SOURCE_POSTGRES_DATABASE=no_such_database"),
+    ],
+)
+def test_a_source_that_cannot_be_used_starts_nothing(stack: Stack, variables: dict[str, str], named: str) -> None:
+    done = stack("run", **variables)
+    assert done.returncode == 1
+    assert named in done.stdout
+    assert "not-the-password" not in done.stdout
+    assert marked(stack.home) == []
+
+
+def test_a_missing_table_is_named(stack: Stack, given: Database) -> None:
+    with psycopg.connect(given.conninfo) as source:
+        source.execute("DROP TABLE reviews")
+    done = stack("run")
+    assert done.returncode == 1
+    assert "reviews" in done.stdout and "configuration.yaml" in done.stdout

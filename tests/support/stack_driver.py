@@ -1,0 +1,80 @@
+"""Drives a stack of its own, in a folder and on ports of its own, through the command that people use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+from real_services import BIN, PROJECT, free_port
+
+_OURS = ("AIRFLOW", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_")
+
+
+@dataclass
+class Stack:
+    """A stack in a folder and on ports of its own, driven through its command line."""
+
+    home: Path
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str, timeout: float = 400, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [BIN / "local-stack", *arguments],
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+
+    def run(self) -> str:
+        done = self("run")
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def interrupt_run(self, seconds: float) -> int:
+        """Start a run and press Ctrl-C after ``seconds``; its exit status."""
+        process = subprocess.Popen(
+            [BIN / "local-stack", "run"],
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        return process.wait(60)
+
+    def source(self) -> psycopg.Connection:
+        return psycopg.connect(self.environment["SOURCE_DB_DSN"], autocommit=True)
+
+    def rows(self, query: str) -> list[tuple]:
+        client = bigquery.Client(
+            PROJECT,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": self.environment["BIGQUERY_API_ENDPOINT"]},
+            location="US",
+        )
+        return [tuple(row.values()) for row in client.query_and_wait(query)]
+
+
+def new_stack(home: Path, **variables: str) -> Stack:
+    """A stack in ``home`` on free ports; nothing of the caller's own settings reaches it."""
+    postgres = free_port()
+    ours = {
+        "LOCAL_STACK_DIR": str(home),
+        "SOURCE_POSTGRES_PORT": str(postgres),
+        "SOURCE_DB_DSN": f"postgresql://marketplace:marketplace_secret@127.0.0.1:{postgres}/marketplace",
+        "BIGQUERY_API_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "AIRBYTE_API_URL": f"http://127.0.0.1:{free_port()}/api/public/v1",
+        "AIRFLOW__API__PORT": str(free_port()),
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return Stack(home, inherited | ours | variables)
