@@ -42,7 +42,7 @@ def given(new_database: Callable[[], Database]) -> Database:
 @pytest.fixture
 def stack(given: Database, service_dir: Path) -> Iterator[Stack]:
     stack = new_stack(
-        service_dir / "stack-with-given-source",
+        service_dir / f"stack-on-{given.name}",
         SOURCE_POSTGRES_HOST=given.host,
         SOURCE_POSTGRES_PORT=str(given.port),
         SOURCE_POSTGRES_DATABASE=given.name,
