@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 
+from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
@@ -20,33 +22,33 @@ _MARKS = {
 }
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Row:
     label: str
     state: str
     detail: str
-    began: float | None = None
-    ended: float | None = None
+    share: tuple[int, int] | None
+    passing: bool
+    began: float | None
+    ended: float | None
 
-
-@dataclass
-class _Section:
-    title: str
-    rows: dict[str, _Row] = field(default_factory=dict)
+    def seconds(self) -> float | None:
+        """How long it took, or has taken so far; None before it began."""
+        return None if self.began is None else (self.ended or time.monotonic()) - self.began
 
 
 class Board:
     """Rows in titled sections; each row is ``waiting``, ``busy``, ``done``, ``skipped`` or ``failed``.
 
-    Use it as a context manager. :meth:`set` may be called as often as one likes: only changes are shown.
+    Use it as a context manager. :meth:`set` may be called as often as one likes: only changes are shown. On a terminal
+    a section that is done shrinks to one line, so that what goes on stays in view.
     """
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._sections: dict[str, _Section] = {}
-        self._live = (
-            Live(console=console, get_renderable=self._render, refresh_per_second=8) if _live(console) else None
-        )
+        self._sections: dict[str, dict[str, _Row]] = {}
+        live = console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=8) if live else None
         self._began = time.monotonic()
 
     def __enter__(self) -> Board:
@@ -60,45 +62,66 @@ class Board:
         if self._live:
             self._live.stop()
 
-    def set(self, section: str, label: str, state: str, detail: str = "") -> None:
-        """Show ``label`` of ``section`` in ``state``; ``detail`` is what is worth knowing beside it."""
-        rows = self._sections.setdefault(section, _Section(section)).rows
-        row = rows.get(label)
-        if row and (row.state, row.detail) == (state, detail):
+    def set(
+        self,
+        section: str,
+        label: str,
+        state: str,
+        detail: str = "",
+        *,
+        share: tuple[int, int] | None = None,
+        passing: bool = False,
+    ) -> None:
+        """Show ``label`` of ``section`` in ``state``; ``detail`` is what is worth knowing beside it.
+
+        ``share`` is drawn as a bar, (3, 12) a quarter full. A ``passing`` row leaves the live board when it is done.
+        """
+        rows = self._sections.setdefault(section, {})
+        before = rows.get(label)
+        if before and (before.state, before.detail) == (state, detail):
             return
         now = time.monotonic()
-        began = row.began if row and row.began is not None else (None if state == "waiting" else now)
-        changed = row is None or row.state != state
-        rows[label] = _Row(label, state, detail, began, now if state in ("done", "failed", "skipped") else None)
-        if self._live is None and changed and state != "waiting":
+        began = before.began if before and before.began is not None else (None if state == "waiting" else now)
+        ended = now if state in ("done", "failed", "skipped") else None
+        rows[label] = _Row(label, state, detail, share, passing, began, ended)
+        if self._live is None and state != "waiting" and (before is None or before.state != state):
             self._print(section, rows[label])
 
     def knows(self, section: str, label: str) -> bool:
         """Whether the row has been shown."""
-        return section in self._sections and label in self._sections[section].rows
+        return label in self._sections.get(section, {})
 
     def _print(self, section: str, row: _Row) -> None:
-        took = f" ({row.ended - row.began:.1f} s)" if row.ended and row.began and row.ended - row.began >= 0.1 else ""
+        seconds = row.seconds()
+        took = f" ({seconds:.1f} s)" if row.ended and seconds and seconds >= 0.1 else ""
         mark = _MARKS.get(row.state, Text(">"))
-        line = (
-            Text(f"{time.monotonic() - self._began:6.1f} s  ")
-            + mark
-            + Text(f" {section}: {row.label} {row.detail}{took}")
-        )
-        self.console.print(line, soft_wrap=True)
+        line = Text(f"{time.monotonic() - self._began:6.1f} s  ") + mark
+        self.console.print(line + Text(f" {section}: {row.label} {row.detail}{took}"), soft_wrap=True)
 
     def _render(self) -> RenderableType:
         parts: list[RenderableType] = []
-        for section in self._sections.values():
-            table = Table.grid(padding=(0, 1))
-            for row in section.rows.values():
-                mark = _MARKS.get(row.state) or Spinner("dots", style="cyan")
-                now = row.ended or time.monotonic()
-                took = f"{now - row.began:5.1f} s" if row.began is not None else ""
-                table.add_row("  ", mark, row.label, Text(row.detail, "dim"), Text(took, "dim"))
-            parts += [Text(section.title, "bold"), table]
+        for title, rows in self._sections.items():
+            if all(row.state == "done" for row in rows.values()):
+                began = min(row.began or 0 for row in rows.values())
+                ended = max(row.ended or 0 for row in rows.values())
+                parts.append(Text.assemble(("✓ ", "green"), (title, "bold"), (f"  {ended - began:.1f} s", "dim")))
+                continue
+            parts += [Text(title, "bold"), _table([row for row in rows.values() if not _has_passed(row)])]
         return Group(*parts)
 
 
-def _live(console: Console) -> bool:
-    return console.is_terminal and not console.is_dumb_terminal
+def _has_passed(row: _Row) -> bool:
+    return row.passing and row.state == "done"
+
+
+def _table(rows: list[_Row]) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for row in rows:
+        seconds = row.seconds()
+        detail: RenderableType = Text(row.detail, "dim")
+        if row.share:
+            bar = ProgressBar(total=row.share[1], completed=row.share[0], width=30)
+            detail = Columns([bar, detail])
+        took = Text("" if seconds is None else f"{seconds:5.1f} s", "dim")
+        table.add_row("  ", _MARKS.get(row.state) or Spinner("dots", style="cyan"), row.label, took, detail)
+    return table

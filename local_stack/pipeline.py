@@ -98,14 +98,16 @@ def _show_tasks(tasks: list[Task], board: Board) -> None:
     ended = [task for task in tasks if task.state in _ENDED]
     running = [task.task_id for task in tasks if task.state in ("running", "up_for_reschedule", "deferred")]
     bad = [task.task_id for task in tasks if task.state in ("failed", "upstream_failed")]
-    board.set(TASKS, "Tasks", "busy", f"{len(ended)} of {len(tasks)} done" + (f", {len(bad)} not well" if bad else ""))
+    detail = f"{len(ended)} of {len(tasks)} done" + (f", {len(bad)} failed or held back" if bad else "")
+    over = len(ended) == len(tasks)
+    board.set(TASKS, "Tasks", ("failed" if bad else "done") if over else "busy", detail, share=(len(ended), len(tasks)))
     for task in tasks:
         if task.state == "failed":
             board.set(TASKS, task.task_id, "failed")
         elif task.task_id in running:
-            board.set(TASKS, task.task_id, "busy")
+            board.set(TASKS, task.task_id, "busy", passing=True)
         elif task.state == "success" and board.knows(TASKS, task.task_id):
-            board.set(TASKS, task.task_id, "done")
+            board.set(TASKS, task.task_id, "done", passing=True)
 
 
 class _SyncDisplay:

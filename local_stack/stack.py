@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import IO
 
 import psycopg
+from google.api_core.exceptions import GoogleAPIError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from local_stack import services
+from local_stack import headlines, services
 from local_stack.board import Board
 from local_stack.postgres import SUPERUSER, PostgresError
 from local_stack.processes import end, marked
@@ -218,8 +221,8 @@ def _finish(board: Board, command: Command | None) -> None:
     except StackError:
         board.set(PREPARATION, command.title, "failed")
         raise
-    last = command.output.splitlines()[-1:]
-    board.set(PREPARATION, command.title, "done", last[0] if last and len(last[0]) < 100 else "")
+    last = command.output.rpartition("\n")[2]
+    board.set(PREPARATION, command.title, "done", last if last[:1].isalnum() and len(last) < 100 else "")
 
 
 def _wait_for(wanted: list[Service], board: Board) -> None:
@@ -249,30 +252,47 @@ def _wait_for(wanted: list[Service], board: Board) -> None:
 
 
 def _require_given_services(settings: Settings, wanted: list[Service]) -> None:
-    """Services that the user named must answer before anything is started on their behalf."""
+    """Services that the user named must be usable before anything is started on their behalf."""
     started = {service.name for service in wanted}
     if "airbyte" not in started and not services.answers(f"{settings.airbyte.url}/health"):
         raise StackError(
             f"AIRBYTE_API_URL is {settings.airbyte.url}, but no healthy Airbyte answers there. "
             "Start it or correct the address (its path ends in /api/public/v1, or /v1 on Airbyte Cloud)."
         )
+    if "bigquery" not in started:
+        _require_warehouse(settings)
     if not settings.source_is_embedded:
-        source = settings.source
-        try:
-            psycopg.connect(
-                host=source["HOST"],
-                port=source["PORT"],
-                dbname=source["DATABASE"],
-                user=source["USER"],
-                password=source["PASSWORD"],
-                connect_timeout=10,
-            ).close()
-        except psycopg.OperationalError as error:
-            raise StackError(
-                f"The source database of SOURCE_POSTGRES_HOST={source['HOST']}, SOURCE_POSTGRES_PORT={source['PORT']}, "
-                f"SOURCE_POSTGRES_DATABASE={source['DATABASE']}, SOURCE_POSTGRES_USER={source['USER']} "
-                f"cannot be used: {str(error).strip()}\nCorrect these settings or SOURCE_POSTGRES_PASSWORD."
-            ) from error
+        _require_source(settings)
+
+
+def _require_warehouse(settings: Settings) -> None:
+    address = settings.bigquery.url or "Google"
+    try:
+        list(headlines.client(settings).list_datasets(max_results=1, retry=DEFAULT_RETRY.with_timeout(20), timeout=20))
+    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
+        raise StackError(
+            f"The warehouse of BIGQUERY_PROJECT={settings.bigquery_project} at BIGQUERY_API_ENDPOINT ({address}) "
+            f"cannot be used: {error}\nCorrect these settings or the credentials."
+        ) from error
+
+
+def _require_source(settings: Settings) -> None:
+    source = settings.source
+    try:
+        psycopg.connect(
+            host=source["HOST"],
+            port=source["PORT"],
+            dbname=source["DATABASE"],
+            user=source["USER"],
+            password=source["PASSWORD"],
+            connect_timeout=10,
+        ).close()
+    except psycopg.OperationalError as error:
+        raise StackError(
+            f"The source database of SOURCE_POSTGRES_HOST={source['HOST']}, SOURCE_POSTGRES_PORT={source['PORT']}, "
+            f"SOURCE_POSTGRES_DATABASE={source['DATABASE']}, SOURCE_POSTGRES_USER={source['USER']} "
+            f"cannot be used: {str(error).strip()}\nCorrect these settings or SOURCE_POSTGRES_PASSWORD."
+        ) from error
 
 
 def _end_command(command: Command) -> None:

@@ -1,4 +1,4 @@
-"""A database of somebody's own as the source: only read, and its mistakes told by name."""
+"""Services of somebody's own: a source that is only read, a warehouse; and their mistakes told by name."""
 
 from __future__ import annotations
 
@@ -88,3 +88,11 @@ def test_a_missing_table_is_named(stack: Stack, given: Database) -> None:
     done = stack("run")
     assert done.returncode == 1
     assert "reviews" in done.stdout and "configuration.yaml" in done.stdout
+
+
+def test_a_project_that_the_warehouse_does_not_have_starts_nothing(service_dir: Path, bigquery_endpoint: str) -> None:
+    stack = new_stack(service_dir / "stack-with-wrong-project", BIGQUERY_API_ENDPOINT=bigquery_endpoint)
+    done = stack("run", BIGQUERY_PROJECT="no-such-project")
+    assert done.returncode == 1
+    assert "BIGQUERY_PROJECT=no-such-project" in done.stdout and "serves marketplace-analytics" in done.stdout
+    assert marked(stack.home) == []
