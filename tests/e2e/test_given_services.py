@@ -82,14 +82,6 @@ def test_a_source_that_cannot_be_used_starts_nothing(stack: Stack, variables: di
     assert marked(stack.home) == []
 
 
-def test_a_missing_table_is_named(stack: Stack, given: Database) -> None:
-    with psycopg.connect(given.conninfo) as source:
-        source.execute("DROP TABLE reviews")
-    done = stack("run")
-    assert done.returncode == 1
-    assert "reviews" in done.stdout and "configuration.yaml" in done.stdout
-
-
 def test_a_project_that_the_warehouse_does_not_have_starts_nothing(service_dir: Path, bigquery_endpoint: str) -> None:
     stack = new_stack(service_dir / "stack-with-wrong-project", BIGQUERY_API_ENDPOINT=bigquery_endpoint)
     done = stack("run", BIGQUERY_PROJECT="no-such-project")
