@@ -21,9 +21,8 @@ from local_stack.postgres import EmbeddedPostgres
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first: with two workers the longest one decides when the suite ends."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """End-to-end files first: with two workers the longest one decides when the suite ends."""
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
 
 
 @pytest.fixture(scope="session", autouse=True)
