@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import psycopg
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from real_services import BIN, PROJECT, free_port
+
+from local_stack.processes import wait_until
 
 _OURS = ("AIRFLOW", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_")
 
@@ -39,8 +40,8 @@ class Stack:
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
-    def interrupt_run(self, seconds: float) -> int:
-        """Start a run and press Ctrl-C after ``seconds``; its exit status."""
+    def interrupt_run(self, sign: str) -> int:
+        """Start a run and press Ctrl-C as soon as the file ``sign`` is there; its exit status."""
         process = subprocess.Popen(
             [BIN / "local-stack", "run"],
             env=self.environment,
@@ -48,7 +49,7 @@ class Stack:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        time.sleep(seconds)
+        assert wait_until(lambda: (self.home / sign).exists(), 120), f"{sign} did not appear"
         os.killpg(process.pid, signal.SIGINT)
         return process.wait(60)
 
