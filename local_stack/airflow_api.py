@@ -100,14 +100,6 @@ class AirflowApi:
         texts = [_line(entry) for entry in content]
         return "\n".join("\n".join(texts).splitlines()[-lines:])
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """A task's pushed value, or None while there is none."""
-        answer = self._client.get(
-            f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}",
-            params={"deserialize": True},
-        )
-        return answer.json().get("value") if answer.status_code == 200 else None
-
 
 def _line(entry: Any) -> str:
     """One structured log entry as text, with the errors it carries."""

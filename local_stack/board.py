@@ -17,8 +17,6 @@ from rich.text import Text
 _MARKS = {
     "done": Text("✓", "green"),
     "failed": Text("✗", "red"),
-    "skipped": Text("-", "yellow"),
-    "waiting": Text("·", "dim"),
 }
 
 
@@ -29,16 +27,16 @@ class _Row:
     detail: str
     share: tuple[int, int] | None
     passing: bool
-    began: float | None
+    began: float
     ended: float | None
 
-    def seconds(self) -> float | None:
-        """How long it took, or has taken so far; None before it began."""
-        return None if self.began is None else (self.ended or time.monotonic()) - self.began
+    def seconds(self) -> float:
+        """How long it took, or has taken so far."""
+        return (self.ended or time.monotonic()) - self.began
 
 
 class Board:
-    """Rows in titled sections; each row is ``waiting``, ``busy``, ``done``, ``skipped`` or ``failed``.
+    """Rows in titled sections; each row is ``busy``, ``done`` or ``failed``.
 
     Use it as a context manager. :meth:`set` may be called as often as one likes: only changes are shown. On a terminal
     a section that is done shrinks to one line, so that what goes on stays in view.
@@ -81,10 +79,10 @@ class Board:
         if before and (before.state, before.detail) == (state, detail):
             return
         now = time.monotonic()
-        began = before.began if before and before.began is not None else (None if state == "waiting" else now)
-        ended = now if state in ("done", "failed", "skipped") else None
+        began = before.began if before else now
+        ended = None if state == "busy" else now
         rows[label] = _Row(label, state, detail, share, passing, began, ended)
-        if self._live is None and state != "waiting" and (before is None or before.state != state):
+        if self._live is None and (before is None or before.state != state):
             self._print(section, rows[label])
 
     def knows(self, section: str, label: str) -> bool:
@@ -93,7 +91,7 @@ class Board:
 
     def _print(self, section: str, row: _Row) -> None:
         seconds = row.seconds()
-        took = f" ({seconds:.1f} s)" if row.ended and seconds and seconds >= 0.1 else ""
+        took = f" ({seconds:.1f} s)" if row.ended and seconds >= 0.1 else ""
         mark = _MARKS.get(row.state, Text(">"))
         line = Text(f"{time.monotonic() - self._began:6.1f} s  ") + mark
         self.console.print(line + Text(f" {section}: {row.label} {row.detail}{took}"), soft_wrap=True)
@@ -102,7 +100,7 @@ class Board:
         parts: list[RenderableType] = []
         for title, rows in self._sections.items():
             if all(row.state == "done" for row in rows.values()):
-                began = min(row.began or 0 for row in rows.values())
+                began = min(row.began for row in rows.values())
                 ended = max(row.ended or 0 for row in rows.values())
                 parts.append(Text.assemble(("✓ ", "green"), (title, "bold"), (f"  {ended - began:.1f} s", "dim")))
                 continue
@@ -117,11 +115,10 @@ def _has_passed(row: _Row) -> bool:
 def _table(rows: list[_Row]) -> Table:
     table = Table.grid(padding=(0, 1))
     for row in rows:
-        seconds = row.seconds()
         detail: RenderableType = Text(row.detail, "dim")
         if row.share:
             bar = ProgressBar(total=row.share[1], completed=row.share[0], width=30)
             detail = Columns([bar, detail])
-        took = Text("" if seconds is None else f"{seconds:5.1f} s", "dim")
+        took = Text(f"{row.seconds():5.1f} s", "dim")
         table.add_row("  ", _MARKS.get(row.state) or Spinner("dots", style="cyan"), row.label, took, detail)
     return table

@@ -18,6 +18,7 @@ DAG_ID = "marketplace_elt_pipeline"
 SYNC = "Sync"
 TASKS = "Pipeline"
 APPEAR_SECONDS = 120.0
+SILENT_SECONDS = 120.0
 POLL_SECONDS = 0.5
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -79,14 +80,21 @@ def _wait_for_dag(airflow: AirflowApi, board: Board) -> dict[str, Any]:
 def _watch(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -> str:
     """Show the run until it has ended; its final state."""
     sync = _SyncDisplay(settings, board)
+    answered = time.monotonic()
     while True:
         try:
             state = airflow.run_state(DAG_ID, run_id)
             tasks = airflow.tasks(DAG_ID, run_id)
-        except httpx.TransportError:
-            # A busy machine may hold up one answer; whether Airflow is alive is the services' health's business.
+        except httpx.TransportError as error:
+            # A busy machine may hold up an answer or two.
+            if time.monotonic() - answered > SILENT_SECONDS:
+                raise StackError(
+                    f"Airflow at {settings.airflow_url} has not answered for {SILENT_SECONDS:.0f} s. See "
+                    f"{settings.logs}/airflow-api-server.log. Run this again: it goes on from there."
+                ) from error
             time.sleep(POLL_SECONDS)
             continue
+        answered = time.monotonic()
         _show_tasks(tasks, board)
         sync.show(ended=state in _ENDED)
         if state in _ENDED:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
+import psutil
 import psycopg
 from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
@@ -85,15 +86,13 @@ def up(settings: Settings, board: Board) -> None:
 
 def down(settings: Settings) -> list[str]:
     """Stop everything that the stack started; the names of what was running."""
-    stopped = []
-    for service in reversed(services.embedded_services(settings)):
-        if service.background.process() is not None:
-            stopped.append(service.title)
+    alive = [service for service in services.embedded_services(settings) if service.background.process() is not None]
+    stopped = [service.title for service in alive]
     # All are told at once: each takes seconds to end.
-    alive = [service.background.process() for service in services.embedded_services(settings)]
-    for process in filter(None, alive):
-        process.terminate()
-    for service in reversed(services.embedded_services(settings)):
+    for process in filter(None, (service.background.process() for service in alive)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for service in alive:
         service.background.stop()
     end(marked(settings.home))
     server = services.postgres(settings)

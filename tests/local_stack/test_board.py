@@ -23,7 +23,6 @@ def test_without_a_terminal_each_change_is_one_line() -> None:
         board.set("Services", "Airbyte", "busy", "http://127.0.0.1:8000")
         board.set("Services", "Airbyte", "busy", "http://127.0.0.1:8000")
         board.set("Services", "Airbyte", "done", "http://127.0.0.1:8000")
-        board.set("Pipeline", "Tasks", "waiting")
     lines = output.getvalue().splitlines()
     assert [line.split("s  ", 1)[1] for line in lines] == [
         "> Services: Airbyte http://127.0.0.1:8000",
