@@ -10,11 +10,10 @@ from bq_emulator.duck import Session
 from bq_emulator.metadata import TableRecord
 from bq_emulator.rest.call import Call, non_negative
 from bq_emulator.schema import Schema
-from bq_emulator.wire import row_encoder, select_list
+from bq_emulator.wire import row_expression
 
 #: Google's pages end at about 10 MB, too.
 MAX_PAGE_BYTES = 10 * 1024 * 1024
-_BATCH = 1000
 
 
 def start_index(call: Call) -> int:
@@ -31,21 +30,19 @@ def read_page(
     page: dict[str, Any] = {"totalRows": str(total)}
     if limit == 0 or not record.physical or start >= total:
         return page
-    columns = select_list(schema, int64_timestamps)
     # The inner LIMIT keeps the rest of the table from being turned into text. Without ORDER BY rows come in the order
     # they were written, which is the order of a query's result.
     wanted = f"SELECT * FROM {record.physical} LIMIT {limit or total} OFFSET {start}"
-    cursor = db.execute(f"SELECT {columns} FROM ({wanted})")
-    encode = row_encoder(schema)
-    batches: list[bytes] = []
+    parts: list[bytes] = []
     size = count = 0
-    while size < MAX_PAGE_BYTES and (batch := cursor.fetchmany(_BATCH)):
-        text = orjson.dumps([encode(row) for row in batch])[1:-1]
-        batches.append(text)
+    for rows, text in db.text(f"SELECT {row_expression(schema, int64_timestamps)} || ',' FROM ({wanted})"):
+        parts.append(text)
         size += len(text)
-        count += len(batch)
-    if batches:
-        page["rows"] = orjson.Fragment(b"[" + b",".join(batches) + b"]")
+        count += rows
+        if size >= MAX_PAGE_BYTES:
+            break
+    if count:
+        page["rows"] = orjson.Fragment(b"[" + b"".join(parts)[:-1] + b"]")
     if start + count < total:
         page["pageToken"] = str(start + count)
     return page
