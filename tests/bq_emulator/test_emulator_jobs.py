@@ -277,12 +277,12 @@ def test_many_clients_on_one_table_and_one_dataset_see_no_conflict(
     assert rows(bigquery_client, f"SELECT COUNT(*), COUNT(DISTINCT who) FROM {dataset}.shared") == [(48, 8)]
 
 
-def test_text_that_json_must_escape_comes_back_as_it_is(client: bigquery.Client) -> None:
+def test_text_that_json_must_escape_comes_back_as_it_is(bigquery_client: bigquery.Client) -> None:
     odd = 'a"b\\c\n\t\r\x00\x1f\x7f\u2028é😀</script>'
     sql = (
         "SELECT @odd AS s, [@odd, ''] AS a, STRUCT(@odd AS x, [STRUCT(@odd AS y)] AS n, CAST(NULL AS STRING) AS z) AS t"
     )
     config = bigquery.QueryJobConfig(query_parameters=[bigquery.ScalarQueryParameter("odd", "STRING", odd)])
-    (row,) = client.query(sql, job_config=config).result()
+    (row,) = bigquery_client.query(sql, job_config=config).result()
     assert row.s == odd and row.a == [odd, ""]
     assert row.t == {"x": odd, "n": [{"y": odd}], "z": None}
