@@ -53,10 +53,6 @@ def translate_error(error: duckdb.Error) -> BigQueryError:
     return BigQueryError("emulatorError", f"The emulator's storage engine failed: {message}")
 
 
-#: Few enough for rows of a megabyte.
-_BATCH_ROWS = 1024
-
-
 class Session:
     """One cursor on the database, used by one thread at a time."""
 
@@ -85,16 +81,17 @@ class Session:
         row = self.one(sql, parameters)
         return int(row[0]) if row else 0
 
-    def text(self, sql: str) -> Iterator[tuple[int, bytes]]:
-        """The only, VARCHAR and not NULL, column of a query: batch after batch its number of rows and their UTF-8 text
-        run together. DuckDB works only as far ahead as is read, and Python holds no value by itself."""
-        # execute() would fetch the whole result first.
-        with self._connection.sql(sql).to_arrow_reader(_BATCH_ROWS) as reader:
-            for batch in reader:
-                column = batch.column(0)
-                _, offsets, data = column.buffers()
-                ends = memoryview(offsets).cast("i")
-                yield len(column), bytes(data[ends[column.offset] : ends[column.offset + len(column)]])
+    def text(self, sql: str) -> tuple[int, bytes]:
+        """The only, VARCHAR and not NULL, column of a short result: its number of rows, and their UTF-8 text run
+        together without Python ever holding one of them."""
+        # execute() would copy the rows once more.
+        column = self._connection.sql(sql).to_arrow_table().column(0)
+        parts = []
+        for chunk in column.chunks:
+            _, offsets, data = chunk.buffers()
+            ends = memoryview(offsets).cast("i")
+            parts.append(memoryview(data)[ends[chunk.offset] : ends[chunk.offset + len(chunk)]])
+        return len(column), b"".join(parts)
 
     def register(self, name: str, table: pa.Table) -> None:
         """Make ``table`` readable as ``name`` until the session ends."""

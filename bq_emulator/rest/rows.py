@@ -14,6 +14,8 @@ from bq_emulator.wire import row_expression
 
 #: Google's pages end at about 10 MB, too.
 MAX_PAGE_BYTES = 10 * 1024 * 1024
+#: Of rows whose size is not known yet, and of any at a time.
+_FIRST_ROWS, _MOST_ROWS = 64, 20_000
 
 
 def start_index(call: Call) -> int:
@@ -30,17 +32,23 @@ def read_page(
     page: dict[str, Any] = {"totalRows": str(total)}
     if limit == 0 or not record.physical or start >= total:
         return page
-    # The inner LIMIT keeps the rest of the table from being turned into text. Without ORDER BY rows come in the order
-    # they were written, which is the order of a query's result.
-    wanted = f"SELECT * FROM {record.physical} LIMIT {limit or total} OFFSET {start}"
+    end = total if limit is None else min(total, start + limit)
+    row = row_expression(schema, int64_timestamps)
     parts: list[bytes] = []
     size = count = 0
-    for rows, text in db.text(f"SELECT {row_expression(schema, int64_timestamps)} || ',' FROM ({wanted})"):
+    wanted = _FIRST_ROWS
+    while size < MAX_PAGE_BYTES and start + count < end:
+        # The inner LIMIT keeps the rest of the table from being turned into text; DuckDB makes all it allows, so it
+        # follows what the rows turn out to weigh. Without ORDER BY rows come in the order they were written, which is
+        # the order of a query's result.
+        part = f"LIMIT {min(wanted, end - start - count)} OFFSET {start + count}"
+        rows, text = db.text(f"SELECT {row} || ',' FROM (SELECT * FROM {record.physical} {part})")
+        if not rows:
+            break
         parts.append(text)
         size += len(text)
         count += rows
-        if size >= MAX_PAGE_BYTES:
-            break
+        wanted = min((MAX_PAGE_BYTES - size) * count // size + 1, _MOST_ROWS)
     if count:
         page["rows"] = orjson.Fragment(b"[" + b"".join(parts)[:-1] + b"]")
     if start + count < total:
