@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
-from zetasql.core.exceptions import ServerError
 from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as service
 from zetasql.wasi._pb2.zetasql.proto import options_pb2, simple_catalog_pb2
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
@@ -176,7 +175,7 @@ class Analyzer:
         """
         try:
             return self._instance.call(method, request, response)
-        except ServerError as error:
+        except errors.AnalyzerError as error:
             raise errors.from_analyzer(error) from None
         except wasm.AnalyzerCrash as crash:
             self._start()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from zetasql.core.exceptions import ServerError
-
 from bq_emulator.model import BigQueryError
 
 #: Raised checks reach the user through a failing cast of this text: unlike DuckDB's ``error()`` a cast is not
@@ -27,10 +25,23 @@ _WORDING = (
 )
 
 
-def from_analyzer(error: ServerError) -> BigQueryError:
+_UNIMPLEMENTED = 12  # absl::StatusCode
+
+
+class AnalyzerError(Exception):
+    """What the analyzer answers in place of a result: "Code: <absl::StatusCode>, Message: …"."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        found = re.match(r"Code: (\d+), Message: ", text)
+        self.code = int(found.group(1)) if found else None
+        self.message = text[found.end() :] if found else text
+
+
+def from_analyzer(error: AnalyzerError) -> BigQueryError:
     """What the analyzer found wrong with a statement. Positions are still those of the analyzed text."""
-    message = re.sub(r"^Code: \d+, Message: ", "", error.raw_error)
-    if int(error.code) == 12:
+    message = error.message
+    if error.code == _UNIMPLEMENTED:
         return BigQueryError("notImplemented", message, "query")
     return BigQueryError("invalidQuery", message, "query")
 

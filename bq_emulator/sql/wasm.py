@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import importlib.metadata
 import logging
 import os
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import platformdirs
+import tzdata
 import wasmtime
 from google.protobuf import message
 from wasmtime import _bindings as wasmtime_ffi
-from zetasql.core.exceptions import ServerError
-from zetasql.core.wasm_client import get_tzinfo_dir
 from zetasql.wasi import get_wasm_path
+
+from bq_emulator.sql.errors import AnalyzerError
 
 log = logging.getLogger(__name__)
 
@@ -51,43 +53,53 @@ def _engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-def cache_path() -> Path:
-    """Where the compiled module is kept: one file per pair of versions, machine and Python wheel of the compiler."""
-    versions = "-".join(f"{name}{importlib.metadata.version(name)}" for name in ("zetasql", "wasmtime"))
-    folder = Path(platformdirs.user_cache_dir("bq-emulator", appauthor=False))
-    return folder / f"analyzer-{versions}-{platform.system()}-{platform.machine()}.cwasm".lower()
+def cache_folder() -> Path:
+    return Path(platformdirs.user_cache_dir("bq-emulator", appauthor=False))
 
 
 class CompiledAnalyzer:
-    """The compiled module, shared by all instances of the process."""
+    """The compiled module, shared by all instances of the process.
+
+    It is kept in :func:`cache_folder` under the versions that made it and the digest of its bytes: running damaged
+    machine code would be worse than compiling again. What another processor's features were compiled into wasmtime
+    refuses, so machines may share the folder.
+    """
 
     def __init__(self) -> None:
         self.engine = _engine()
-        self.module = self._load()
+        versions = "-".join(f"{name}{importlib.metadata.version(name)}" for name in ("zetasql", "wasmtime"))
+        self._name = f"analyzer-{versions}-{platform.system()}-{platform.machine()}".lower()
+        self.module = self._cached() or self._compiled()
 
-    def _load(self) -> wasmtime.Module:
-        path = cache_path()
-        if path.exists():
+    def _cached(self) -> wasmtime.Module | None:
+        for path in sorted(cache_folder().glob(f"{self._name}-*.cwasm")):
             try:
-                return wasmtime.Module.deserialize_file(self.engine, str(path))
-            except wasmtime.WasmtimeError as error:
-                log.warning("cached analyzer %s is not usable and is compiled again: %s", path, error)
-        log.warning("compiling the SQL analyzer (once per version, about 15 s); it will be kept in %s", path)
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if path.stem == f"{self._name}-{digest}":
+                    return wasmtime.Module.deserialize_file(self.engine, str(path))
+                log.warning("cached analyzer %s is damaged and is thrown away", path)
+                path.unlink()
+            except (OSError, wasmtime.WasmtimeError) as error:
+                log.warning("cached analyzer %s is not usable here: %s", path, str(error).splitlines()[0])
+        return None
+
+    def _compiled(self) -> wasmtime.Module:
+        folder = cache_folder()
+        log.warning("compiling the SQL analyzer (once per version, about 15 s); it will be kept in %s", folder)
         started = time.monotonic()
         module = wasmtime.Module.from_file(self.engine, str(get_wasm_path()))
         log.warning("analyzer compiled in %.1f s", time.monotonic() - started)
-        self._store(module, path)
-        return module
-
-    def _store(self, module: wasmtime.Module, path: Path) -> None:
+        content = module.serialize()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=folder)
             with os.fdopen(handle, "wb") as file:
-                file.write(module.serialize())
-            os.replace(temporary, path)
+                file.write(content)
+            os.replace(temporary, folder / f"{self._name}-{hashlib.sha256(content).hexdigest()}.cwasm")
         except OSError as error:
-            log.warning("the compiled analyzer could not be kept in %s; the next start compiles again: %s", path, error)
+            log.warning("the compiled analyzer could not be kept in %s: %s; the next start compiles", folder, error)
+        return module
 
 
 class Instance:
@@ -96,10 +108,7 @@ class Instance:
     def __init__(self, compiled: CompiledAnalyzer) -> None:
         wasi = wasmtime.WasiConfig()
         wasi.inherit_stderr()
-        zones = get_tzinfo_dir()
-        if zones is None:
-            raise RuntimeError("the tzdata package is missing: time zones cannot be resolved; install tzdata")
-        wasi.preopen_dir(zones, "/usr/share/zoneinfo")
+        wasi.preopen_dir(str(Path(tzdata.__file__).parent / "zoneinfo"), "/usr/share/zoneinfo")
         self._store = wasmtime.Store(compiled.engine)
         self._store.set_wasi(wasi)
         linker = wasmtime.Linker(compiled.engine)
@@ -116,7 +125,7 @@ class Instance:
         """Call one method of the analyzer's local service.
 
         Raises:
-            ServerError: what the analyzer said.
+            AnalyzerError: what the analyzer said.
             AnalyzerCrash: the code trapped; this instance must not be used again.
         """
         try:
@@ -132,7 +141,7 @@ class Instance:
             ctypes.memmove(self._base + pointer, request, size)
             response = self._exports[function](self._store, pointer, size, size_pointer)
             if response == 0:
-                raise ServerError.from_error_string(self._last_error())
+                raise AnalyzerError(self._last_error())
             response_size = int.from_bytes(self._read(size_pointer, 4), "little")
             try:
                 return self._read(response, response_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -143,14 +144,33 @@ def test_tables_name_only_signatures_the_analyzer_knows() -> None:
     assert not (set(registry.SCALAR) | set(registry.AGGREGATE) | set(registry.ANALYTIC)) - known
 
 
-def test_a_broken_cache_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cached = tmp_path / "analyzer.cwasm"
-    cached.write_bytes(b"not a module")
-    monkeypatch.setattr(wasm, "cache_path", lambda: cached)
+def test_a_damaged_or_foreign_compiled_analyzer_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wasm, "cache_folder", lambda: tmp_path / "cache")
     # Compiling the analyzer takes 15 s; an empty module serves as well here.
-    monkeypatch.setattr(wasm, "get_wasm_path", lambda: tmp_path / "empty.wat")
     (tmp_path / "empty.wat").write_text("(module)")
+
+    def compiler(name: str) -> None:
+        monkeypatch.setattr(wasm, "get_wasm_path", lambda: tmp_path / name)
+
+    compiler("empty.wat")
     wasm.CompiledAnalyzer()
-    assert cached.read_bytes() != b"not a module"
-    monkeypatch.setattr(wasm, "get_wasm_path", lambda: tmp_path / "gone")
+    (cached,) = (tmp_path / "cache").iterdir()
+    compiler("gone")
     wasm.CompiledAnalyzer()
+    whole = cached.read_bytes()
+    for damaged in (whole[:-1], whole[: len(whole) // 2] + b"\xff" + whole[len(whole) // 2 + 1 :], b""):
+        cached.write_bytes(damaged)
+        compiler("gone")
+        with pytest.raises(FileNotFoundError):
+            wasm.CompiledAnalyzer()
+        assert not cached.exists()
+        compiler("empty.wat")
+        wasm.CompiledAnalyzer()
+        assert cached.exists()
+    # Whole, but not made by this wasmtime for this processor: left to whom it belongs.
+    foreign = b"\x7fELF of another machine"
+    name, digest = cached.stem.rpartition("-")[0], hashlib.sha256(foreign).hexdigest()
+    cached.rename(tmp_path / "aside")
+    (tmp_path / "cache" / f"{name}-{digest}.cwasm").write_bytes(foreign)
+    wasm.CompiledAnalyzer()
+    assert len(list((tmp_path / "cache").iterdir())) == 2
