@@ -29,14 +29,21 @@ from bq_emulator.sql.frontend import GoogleSqlFrontend
 )
 @click.option("--project", required=True, help="The project to serve.")
 @click.option("--location", default="US", help="The location of all its datasets.")
-def main(host: str, port: int, data_dir: Path, project: str, location: str) -> None:
+@click.option(
+    "--gcs-dir",
+    envvar="BQ_EMULATOR_GCS_DIR",
+    show_envvar=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that stands for Cloud Storage: gs://bucket/x is bucket/x in it.  [default: gcs in the data folder]",
+)
+def main(host: str, port: int, data_dir: Path, project: str, location: str, gcs_dir: Path | None) -> None:
     """Serve BigQuery's REST API for one project from a local folder."""
     _log_as_json()
     listener = _listen(host, port)
     frontend = GoogleSqlFrontend()
     frontend.warm_up()
     try:
-        emulator = Emulator(data_dir, project, location, frontend)
+        emulator = Emulator(data_dir, project, location, frontend, gcs_dir)
     except DataDirLocked as error:
         raise click.ClickException(str(error)) from error
     structlog.get_logger("bq_emulator").info("ready", url=f"http://{host}:{port}", project=project)

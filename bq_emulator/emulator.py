@@ -17,6 +17,7 @@ from bq_emulator.jobs.query import QueryRunner
 from bq_emulator.locks import Locks
 from bq_emulator.metadata import Metadata
 from bq_emulator.model import Frontend
+from bq_emulator.objects import Objects
 from bq_emulator.sql.macros import SETUP_SQL
 from bq_emulator.tables import Tables
 
@@ -28,7 +29,10 @@ _SWEEP_SECONDS = 60
 class Emulator:
     """Raises :class:`bq_emulator.duck.DataDirLocked` if another process has ``data_dir`` open."""
 
-    def __init__(self, data_dir: Path, project: str, location: str, frontend: Frontend) -> None:
+    def __init__(
+        self, data_dir: Path, project: str, location: str, frontend: Frontend, gcs_dir: Path | None = None
+    ) -> None:
+        """``gcs_dir`` stands for Cloud Storage, a folder a bucket; by default ``gcs`` in ``data_dir``."""
         data_dir.mkdir(parents=True, exist_ok=True)
         self.project = project
         self.location = location
@@ -40,6 +44,7 @@ class Emulator:
         self.metadata = Metadata(project, location)
         self.tables = Tables(self.metadata)
         self.locks = Locks()
+        objects = Objects(gcs_dir or data_dir / "gcs")
         self.query_runner = QueryRunner(frontend, self.tables, self.locks)
         self.jobs = JobManager(
             self.database,
@@ -47,7 +52,7 @@ class Emulator:
             location,
             {
                 "query": self.query_runner,
-                "load": LoadRunner(self.tables, self.locks),
+                "load": LoadRunner(self.tables, self.locks, objects, self.uploads),
                 "copy": CopyRunner(self.tables, self.locks),
                 "extract": refuse_extract,
             },

@@ -68,6 +68,7 @@ class BigQueryError(Exception):
     ``reason`` is one of BigQuery's (invalidQuery, notFound, duplicate, invalid, notImplemented, resourceInUse, …),
     or emulatorError;
     ``location`` names the part at fault where Google gives one ("query" for SQL).
+    ``causes`` are what a job's errors[] collection tells beside the error itself.
     """
 
     STATUS: ClassVar[dict[str, int]] = {
@@ -90,6 +91,7 @@ class BigQueryError(Exception):
         self.reason = reason
         self.message = message
         self.location = location
+        self.causes: tuple[BigQueryError, ...] = ()
 
     @property
     def status(self) -> int:

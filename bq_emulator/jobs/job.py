@@ -35,6 +35,8 @@ class Job:
     state: str = "PENDING"
     statistics: dict[str, Any] = field(default_factory=lambda: {"creationTime": str(now_ms())})
     error: BigQueryError | None = None
+    #: What went wrong without failing the job: bad rows that maxBadRecords allows.
+    warnings: list[BigQueryError] = field(default_factory=list)
     etag: str = ""
     # While it runs:
     done: Future[None] = field(default_factory=Future)
@@ -75,7 +77,10 @@ class Job:
         """REST's Job; ``state`` in place of the present one."""
         status: dict[str, Any] = {"state": state or self.state}
         if self.error is not None:
-            status |= {"errorResult": error_proto(self.error), "errors": [error_proto(self.error)]}
+            errors = (self.error, *self.error.causes)
+            status |= {"errorResult": error_proto(self.error), "errors": [error_proto(error) for error in errors]}
+        elif self.warnings:
+            status["errors"] = [error_proto(error) for error in self.warnings]
         return {
             "kind": "bigquery#job",
             "id": f"{self.project}:{self.location}.{self.job_id}",

@@ -134,8 +134,7 @@ class JobManager:
             if timer is not None:
                 timer.cancel()
             if job.upload is not None:
-                for file in job.upload.parent.glob(f"{job.upload.stem}*"):
-                    file.unlink(missing_ok=True)
+                job.upload.unlink(missing_ok=True)
         self._end(job)
 
     def _start_timer(self, job: Job) -> threading.Timer | None:

@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 import secrets
+import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,9 @@ import duckdb
 import orjson
 
 from bq_emulator.duck import Session, identifier, literal
-from bq_emulator.loads.source import Source, reading_error
-from bq_emulator.loads.text import source_from_stage
+from bq_emulator.loads.names import column_names
+from bq_emulator.loads.source import MAX_DETAILS, Source, is_gzip, reading_error
+from bq_emulator.loads.text import Reading, source_from_stage
 from bq_emulator.model import BigQueryError, Field
 from bq_emulator.schema import Schema, find
 
@@ -26,19 +29,20 @@ _LONG_NUMBER = re.compile(rb"[\d.]{17,}")
 Structure = Any  # DuckDB's json_group_structure: a type name, a one-element list, or an object
 
 
-def _reader(path: Path) -> str:
-    return f"{literal(str(path))}, format = 'newline_delimited', maximum_object_size = {_MAX_OBJECT_BYTES}"
+def _reader(paths: Sequence[Path]) -> str:
+    files = ", ".join(literal(str(path)) for path in paths)
+    return f"[{files}], format = 'newline_delimited', maximum_object_size = {_MAX_OBJECT_BYTES}"
 
 
-def structure(db: Session, path: Path) -> dict[str, Structure]:
-    """The merged structure of all the file's objects.
+def structure(db: Session, paths: Sequence[Path]) -> dict[str, Structure]:
+    """The merged structure of all the files' objects.
 
     Raises:
         BigQueryError: invalid for a line that is no JSON object.
     """
     try:
         merged = db.scalar(
-            f"SELECT json_group_structure(json) FROM read_json_objects({_reader(path)}, ignore_errors = true)"
+            f"SELECT json_group_structure(json) FROM read_json_objects({_reader(paths)}, ignore_errors = true)"
         )
     except duckdb.Error as error:
         raise reading_error(f"JSON parsing error: {str(error).splitlines()[0]}") from error
@@ -57,8 +61,8 @@ _DETECTED = {
 }
 
 
-def detect(db: Session, path: Path) -> Schema:
-    """A schema that every object of the file fits."""
+def detect(db: Session, paths: Sequence[Path], configuration: dict[str, Any]) -> Schema:
+    """A schema that every object of the files fits."""
 
     def field(name: str, found: Structure) -> Field:
         if isinstance(found, list):
@@ -71,16 +75,18 @@ def detect(db: Session, path: Path) -> Schema:
             )
         return Field(name, _DETECTED.get(found, "STRING"))
 
-    schema = tuple(field(name, found) for name, found in structure(db, path).items())
-    return tuple(_refined(db, path, column) for column in schema)
+    schema = tuple(field(name, found) for name, found in structure(db, paths).items())
+    refined = [_refined(db, paths, column) for column in schema]
+    names = column_names([column.name for column in refined], configuration, "V1")
+    return tuple(replace(column, name=name) for column, name in zip(refined, names, strict=True))
 
 
-def _refined(db: Session, path: Path, column: Field) -> Field:
+def _refined(db: Session, paths: Sequence[Path], column: Field) -> Field:
     """A STRING column all of whose values are dates or timestamps becomes one, as BigQuery's detection does."""
     if column.type != "STRING" or column.mode == "REPEATED":
         return column
     name = identifier(column.name)
-    texts = f"SELECT {name} AS x FROM read_json({_reader(path)}, columns = {{{literal(column.name)}: 'VARCHAR'}})"
+    texts = f"SELECT {name} AS x FROM read_json({_reader(paths)}, columns = {{{literal(column.name)}: 'VARCHAR'}})"
     patterns = {"DATE": r"\d{4}-\d\d-\d\d", "TIMESTAMP": r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d.*"}
     for kind, pattern in patterns.items():
         target = "TIMESTAMPTZ" if kind == "TIMESTAMP" else kind
@@ -127,7 +133,9 @@ def _has_composite(db: Session, path: Path, json_path: str) -> bool:
     kinds = f"json_type(json, {literal(json_path)})"
     composite = "['ARRAY', 'OBJECT']"
     condition = f"list_has_any({kinds}, {composite})" if "[*]" in json_path else f"list_contains({composite}, {kinds})"
-    return bool(db.scalar(f"SELECT bool_or({condition}) FROM read_json_objects({_reader(path)}, ignore_errors = true)"))
+    return bool(
+        db.scalar(f"SELECT bool_or({condition}) FROM read_json_objects({_reader([path])}, ignore_errors = true)")
+    )
 
 
 def _text_type(field: Field) -> str:
@@ -139,17 +147,22 @@ def _text_type(field: Field) -> str:
     return kind + "[]" if field.mode == "REPEATED" else kind
 
 
-def _with_exact_numbers(path: Path, schema: Schema) -> Path:
+def unpacked(path: Path, scratch: Path) -> Path:
+    if not is_gzip(path):
+        return path
+    copy = scratch / f"{secrets.token_hex(6)}.unpacked"
+    with gzip.open(path) as file, copy.open("wb") as output:
+        shutil.copyfileobj(file, output)
+    return copy
+
+
+def _with_exact_numbers(path: Path, schema: Schema, scratch: Path) -> Path:
     """``path``, or a copy in which numbers too long for a double are texts, so that NUMERIC and INT64 stay exact."""
-    if path.read_bytes()[:2] == b"\x1f\x8b":
-        unpacked = path.with_suffix(".unpacked")
-        unpacked.write_bytes(gzip.decompress(path.read_bytes()))
-        path = unpacked
     json_columns = {field.name.lower() for field in schema if field.type == "JSON"}
     with path.open("rb") as file:
         if not any(_LONG_NUMBER.search(line) for line in file):
             return path
-    exact = path.with_suffix(".exact")
+    exact = scratch / f"{secrets.token_hex(6)}.exact"
     with path.open("rb") as file, exact.open("wb") as output:
         for line in file:
             if _LONG_NUMBER.search(line):
@@ -165,32 +178,82 @@ def _with_exact_numbers(path: Path, schema: Schema) -> Path:
     return exact
 
 
-def read(db: Session, path: Path, configuration: dict[str, Any], schema: Schema) -> Source:
-    """Raises BigQueryError invalid for lines that do not fit, beyond ``maxBadRecords``, and for unknown fields unless
-    ``ignoreUnknownValues``."""
-    path = _with_exact_numbers(path, schema)
-    found = structure(db, path)
-    if not configuration.get("ignoreUnknownValues"):
+def _screened(
+    path: Path, schema: Schema, ignore_unknown: bool, scratch: Path
+) -> tuple[Path, list[BigQueryError], list[int]]:
+    """A copy of the file without the lines that are not objects of the schema's shape; what was wrong with these, and
+    their numbers from 1."""
+    bad: list[BigQueryError] = []
+    skipped: list[int] = []
+    screened = scratch / f"{secrets.token_hex(6)}.screened"
+    with path.open("rb") as file, screened.open("wb") as output:
+        for number, line in enumerate((line for line in file if line.strip()), 1):
+            try:
+                row = orjson.loads(line)
+                problem = _misshapen(row, schema, ignore_unknown) if isinstance(row, dict) else "Expected an object."
+            except orjson.JSONDecodeError as error:
+                problem = str(error)
+            if problem is None:
+                output.write(line)
+                continue
+            skipped.append(number)
+            if len(bad) < MAX_DETAILS:
+                bad.append(reading_error(f"JSON parsing error in row {number}: {problem}"))
+    return screened, bad, skipped
+
+
+def _misshapen(row: dict[str, Any], schema: Schema, ignore_unknown: bool, path: str = "") -> str | None:
+    """What is wrong with the shape of one object; None for nothing."""
+    for key, value in row.items():
+        name = f"{path}{key}"
+        field = find(schema, key)
+        if field is None:
+            if ignore_unknown:
+                continue
+            return f"No such field: {name}."
+        if value is None:
+            continue
+        if field.mode == "REPEATED" and not isinstance(value, list):
+            return f"Non-array value specified for repeated field: {name}."
+        if field.type == "JSON":
+            continue
+        if field.mode != "REPEATED" and isinstance(value, list):
+            return f"Array specified for non-repeated field: {name}."
+        for element in value if isinstance(value, list) else (value,):
+            if field.type == "STRUCT":
+                if not isinstance(element, dict):
+                    return f"Non-object value specified for record field: {name}."
+                if problem := _misshapen(element, field.fields, ignore_unknown, f"{name}."):
+                    return problem
+            elif isinstance(element, (dict, list)):
+                return f"Array or object specified for scalar field: {name}."
+    return None
+
+
+def read(db: Session, path: Path, configuration: dict[str, Any], schema: Schema, scratch: Path) -> Source:
+    """Raises BigQueryError invalid for lines that do not fit, unless the job allows bad records, and for unknown fields
+    unless ``ignoreUnknownValues``. ``scratch`` is a folder for copies."""
+    reading = Reading.from_configuration(configuration, from_json=True)
+    ignore_unknown = bool(configuration.get("ignoreUnknownValues"))
+    path = unpacked(path, scratch)
+    bad: list[BigQueryError] = []
+    skipped: list[int] = []
+    if reading.max_bad_records:
+        path, bad, skipped = _screened(path, schema, ignore_unknown, scratch)
+    path = _with_exact_numbers(path, schema, scratch)
+    found = structure(db, [path])
+    if not ignore_unknown and not reading.max_bad_records:
         _check_known(db, path, found, schema)
-    max_bad = int(configuration.get("maxBadRecords") or 0)
     stage = f"__stage_{secrets.token_hex(6)}"
     columns = ", ".join(f"{literal(_spelling(found, field))}: {literal(_text_type(field))}" for field in schema)
     renamed = ", ".join(f"{identifier(_spelling(found, field))} AS {identifier(field.name)}" for field in schema)
-    reader = f"{_reader(path)}, ignore_errors = {'true' if max_bad else 'false'}, columns = {{{columns}}}"
     try:
-        db.execute(f"CREATE TEMP TABLE {stage} AS SELECT {renamed} FROM read_json({reader})")
+        db.execute(
+            f"CREATE TEMP TABLE {stage} AS SELECT {renamed} FROM read_json({_reader([path])}, columns = {{{columns}}})"
+        )
     except duckdb.Error as error:
         raise reading_error(f"JSON parsing error: {str(error).splitlines()[0]}") from error
-    malformed = 0
-    if max_bad:
-        malformed = db.scalar(
-            f"SELECT count(*) FROM read_json_objects({_reader(path)}, ignore_errors = true) WHERE json IS NULL"
-        )
-        # A malformed line is read as a row of NULLs, no different from an empty object.
-        if malformed:
-            empty = " AND ".join(f"{identifier(field.name)} IS NULL" for field in schema)
-            db.execute(f"DELETE FROM {stage} WHERE {empty}")
-    return source_from_stage(db, stage, schema, True, malformed, max_bad)
+    return source_from_stage(db, stage, schema, reading, bad, skipped)
 
 
 def _spelling(found: dict[str, Structure], field: Field) -> str:

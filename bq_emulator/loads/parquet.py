@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +11,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bq_emulator.duck import identifier, literal
+from bq_emulator.loads.names import column_names
 from bq_emulator.loads.source import Source, reading_error
 from bq_emulator.model import BigQueryError, Field
 from bq_emulator.schema import Schema, duckdb_type, find
 
 #: Types of a declared column that a column found as the key may be loaded into.
 _ACCEPTED = {
-    "STRING": {"JSON", "BYTES"},
+    "STRING": {"BYTES"},
     "BYTES": {"STRING"},
     "DATETIME": {"TIMESTAMP"},
     "TIMESTAMP": {"DATETIME"},
-    "JSON": {"STRING"},
 }
 
 
-def _scalar_type(kind: pa.DataType, path: str) -> str:
+def decimal_target(precision: int, scale: int, targets: Collection[str]) -> str:
+    """The first of NUMERIC, BIGNUMERIC, STRING among ``targets`` that holds every such decimal, else the widest."""
+    fits = {"NUMERIC": scale <= 9 and precision - scale <= 29, "BIGNUMERIC": scale <= 38 and precision - scale <= 38}
+    offered = [name for name in ("NUMERIC", "BIGNUMERIC", "STRING") if name in targets]
+    return next((name for name in offered if fits.get(name, True)), offered[-1])
+
+
+def decimal_targets(configuration: dict[str, Any]) -> list[str]:
+    """Raises BigQueryError invalid for a decimalTargetTypes that BigQuery does not take."""
+    is_orc = configuration.get("sourceFormat", "").upper() == "ORC"
+    targets = configuration.get("decimalTargetTypes") or (["NUMERIC", "STRING"] if is_orc else ["NUMERIC"])
+    if len(set(targets)) < len(targets) or set(targets) - {"NUMERIC", "BIGNUMERIC", "STRING"}:
+        raise BigQueryError("invalid", f"Invalid value for decimalTargetTypes: {', '.join(targets)}.")
+    return list(targets)
+
+
+def _scalar_type(kind: pa.DataType, path: str, targets: Collection[str]) -> str:
     if pa.types.is_integer(kind):
         return "INT64"
     if pa.types.is_floating(kind):
@@ -41,26 +59,21 @@ def _scalar_type(kind: pa.DataType, path: str) -> str:
     if pa.types.is_timestamp(kind):
         return "TIMESTAMP" if kind.tz else "DATETIME"
     if pa.types.is_decimal(kind):
-        if kind.scale <= 9 and kind.precision - kind.scale <= 29:
-            return "NUMERIC"
-        raise BigQueryError(
-            "notImplemented",
-            f"Parquet column {path} is {kind}: that is a BIGNUMERIC, which this emulator does not store.",
-        )
+        return decimal_target(kind.precision, kind.scale, targets)
     if isinstance(kind, pa.DictionaryType):
-        return _scalar_type(kind.value_type, path)
+        return _scalar_type(kind.value_type, path, targets)
     if isinstance(kind, pa.BaseExtensionType):
-        return "JSON" if kind.extension_name == "arrow.json" else _scalar_type(kind.storage_type, path)
+        return _scalar_type(kind.storage_type, path, targets)
     raise BigQueryError("notImplemented", f"Parquet column {path} has type {kind}, which this emulator does not load.")
 
 
-def _field(column: pa.Field, lists: bool, path: str = "") -> Field:
+def _field(column: pa.Field, lists: bool, targets: Collection[str], path: str = "") -> Field:
     """``lists``: read LIST groups as arrays (enableListInference); else as BigQuery's default, records of records."""
     path = f"{path}{column.name}"
     kind = column.type
     mode = "NULLABLE" if column.nullable else "REQUIRED"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        element = _field(kind.value_field, lists, f"{path}.")
+        element = _field(kind.value_field, lists, targets, f"{path}.")
         if element.mode == "REPEATED":
             raise BigQueryError("invalid", f"Parquet column {path} is a list of lists, which BigQuery has not.")
         if not lists:
@@ -70,44 +83,73 @@ def _field(column: pa.Field, lists: bool, path: str = "") -> Field:
             )
         return Field(column.name, element.type, "REPEATED", element.fields)
     if pa.types.is_struct(kind):
-        return Field(column.name, "STRUCT", mode, tuple(_field(child, lists, f"{path}.") for child in kind))
-    return Field(column.name, _scalar_type(kind, path), mode)
+        return Field(column.name, "STRUCT", mode, tuple(_field(child, lists, targets, f"{path}.") for child in kind))
+    return Field(column.name, _scalar_type(kind, path, targets), mode)
 
 
 def read(path: Path, configuration: dict[str, Any], schema: Schema) -> Source:
     """``schema`` is the declared or the existing table's, empty for none; columns only the file has keep the type found
-    there, columns only the schema has are left out.
+    there (or are ignored, with ignoreUnknownValues), columns only the schema has are left out.
 
     Raises:
         BigQueryError: invalid for a file that is no Parquet or a column of another type than declared.
     """
     try:
-        found = pq.read_schema(path)
+        found = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise reading_error(f"the file is not in Parquet format: {error}") from error
-    lists = bool((configuration.get("parquetOptions") or {}).get("enableListInference"))
+    options = configuration.get("parquetOptions") or {}
+    if options.get("mapTargetType"):
+        raise BigQueryError("notImplemented", "parquetOptions.mapTargetType is not supported by this emulator.")
+    targets = decimal_targets(configuration)
+    enums = _enums(found)
+    names = column_names(found.schema_arrow.names, configuration)
     columns, values = [], []
-    for column in found:
-        declared = find(schema, column.name)
-        field = _field(column, lists or bool(declared and declared.mode == "REPEATED"))
+    for column, name in zip(found.schema_arrow, names, strict=True):
+        declared = find(schema, name)
+        if declared is None and schema and configuration.get("ignoreUnknownValues"):
+            continue
+        lists = bool(options.get("enableListInference")) or bool(declared and declared.mode == "REPEATED")
+        field = replace(_field(column, lists, targets), name=name)
         value = identifier(column.name)
+        if column.name in enums:
+            # DuckDB reads an ENUM as text.
+            field = replace(field, type="STRING" if options.get("enumAsString") else "BYTES")
+            value = value if options.get("enumAsString") else f"encode(CAST({value} AS VARCHAR))"
         if declared is not None:
+            if declared.type == "JSON":
+                raise BigQueryError("invalid", "Unsupported field type: JSON")
+            if pa.types.is_decimal(column.type) and declared.type in ("NUMERIC", "BIGNUMERIC"):
+                field = replace(field, type=declared.type)
             _check(field, declared)
+        if pa.types.is_decimal(column.type):
+            value = _exact(column, field, value)
+        if declared is not None:
             value = _converted(field, declared, value)
             # What the column may hold was decided when it was declared; a NULL in it fails there.
-            field = Field(
-                field.name,
-                declared.type,
-                declared.mode,
-                declared.fields,
-                None,
-                declared.precision,
-                declared.scale,
-                declared.max_length,
-            )
+            field = replace(declared, name=field.name, description=None, default_expression=None)
         columns.append(field)
         values.append(value)
     return Source(tuple(columns), f"SELECT {', '.join(values)} FROM read_parquet({literal(str(path))})")
+
+
+def _enums(file: pq.ParquetFile) -> set[str]:
+    """The top-level columns whose logical type is ENUM."""
+    leaves = [file.schema.column(number) for number in range(len(file.schema))]
+    return {leaf.path for leaf in leaves if leaf.logical_type.type == "ENUM"}
+
+
+def _exact(column: pa.Field, field: Field, value: str) -> str:
+    """A decimal as ``field``'s type; digits that it cannot hold are an error."""
+    if column.type.precision > 38:
+        raise BigQueryError(
+            "notImplemented", f"Parquet column {column.name} is {column.type}: this emulator reads up to 38 digits."
+        )
+    converted = f"CAST({value} AS {duckdb_type(replace(field, mode='NULLABLE'))})"
+    if field.type != "NUMERIC" or column.type.scale <= 9:
+        return converted
+    message = literal(f"Parquet column '{column.name}' has a value that NUMERIC cannot hold: ")
+    return f"CASE WHEN {converted} <> {value} THEN error({message} || {value}) ELSE {converted} END"
 
 
 def _check(found: Field, declared: Field, path: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -102,23 +102,21 @@ class _Insertion:
 
     def insert(self, rows: list[dict[str, Any]], commit: bool = True) -> BigQueryError | None:
         """What was wrong with the rows; None if they went in (or, without ``commit``, would have)."""
-        file = self._emulator.uploads / f"{secrets.token_hex(8)}.insert"
-        file.write_bytes(b"".join(orjson.dumps(self._prepared(row)) + b"\n" for row in rows))
-        try:
-            with self._emulator.database.session() as db:
-                self._load(db, file, commit)
-        except _RolledBack:
-            return None
-        except BigQueryError as error:
-            return error
-        finally:
-            for leftover in file.parent.glob(f"{file.stem}*"):
-                leftover.unlink()
+        with tempfile.TemporaryDirectory(dir=self._emulator.uploads) as folder:
+            file = Path(folder) / "rows.json"
+            try:
+                file.write_bytes(b"".join(orjson.dumps(self._prepared(row)) + b"\n" for row in rows))
+                with self._emulator.database.session() as db:
+                    self._load(db, file, commit)
+            except _RolledBack:
+                return None
+            except BigQueryError as error:
+                return error
         return None
 
     def _load(self, db: Session, file: Path, commit: bool) -> None:
         record = self._record
-        source = ndjson.read(db, file, self._configuration, record.schema)
+        source = ndjson.read(db, file, self._configuration, record.schema, file.parent)
         try:
             with db.transaction():
                 current = self._emulator.metadata.table(db, record.ref.dataset, record.ref.table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from decimal import Decimal
 
 import pyarrow as pa
@@ -28,6 +29,13 @@ def load_parquet(client: bigquery.Client, rows: pa.Table, table: str, **options:
     return load(client, file.getvalue(), table, "PARQUET", **options)
 
 
+def fails(client: bigquery.Client, data: bytes, table: str, message: str, *args: str, **options: object) -> None:
+    """The job fails with Google's count of errors, and errors[] tells what is wrong."""
+    with pytest.raises(BadRequest, match="encountered too many errors, giving up") as caught:
+        load(client, data, table, *args, **options)
+    assert re.search(message, str(caught.value)), caught.value
+
+
 def rows_of(client: bigquery.Client, table: str) -> list[tuple[object, ...]]:
     return [tuple(row) for row in client.list_rows(table)]
 
@@ -40,7 +48,6 @@ def test_parquet_columns_go_by_name_and_types_stay_exact(bigquery_client: bigque
     table = f"{dataset}.t"
     schema = [
         Column("n", "NUMERIC"),
-        Column("j", "JSON"),
         Column("ts", "TIMESTAMP"),
         Column("dt", "DATETIME"),
         Column("missing", "STRING"),
@@ -50,14 +57,13 @@ def test_parquet_columns_go_by_name_and_types_stay_exact(bigquery_client: bigque
         {
             "dt": pa.array([1_500_000], pa.timestamp("us")),
             "ts": pa.array([1_500_000], pa.timestamp("us", "UTC")),
-            "j": pa.array(['{"a": [1, 2]}']),
             "n": pa.array([Decimal("99999999999999999999999999999.999999999")], pa.decimal128(38, 9)),
         }
     )
     assert load_parquet(bigquery_client, rows, table).output_rows == 1
     (row,) = bigquery_client.list_rows(table)
     assert row.n == Decimal("99999999999999999999999999999.999999999")
-    assert (row.j, row.missing) == ({"a": [1, 2]}, None)
+    assert row.missing is None
     assert (row.ts.isoformat(), row.dt.isoformat()) == (
         "1970-01-01T00:00:01.500000+00:00",
         "1970-01-01T00:00:01.500000",
@@ -65,10 +71,12 @@ def test_parquet_columns_go_by_name_and_types_stay_exact(bigquery_client: bigque
 
 
 def test_parquet_makes_a_table_of_the_files_schema(bigquery_client: bigquery.Client, dataset: str) -> None:
-    rows = pa.table({"i": pa.array([1], pa.int32()), "d": pa.array([0], pa.date32()), "j": ["{}"]})
-    load_parquet(bigquery_client, rows, f"{dataset}.t", schema=[Column("j", "JSON")])
+    rows = pa.table({"i": pa.array([1], pa.int32()), "d": pa.array([0], pa.date32()), "b": ["x"]})
+    load_parquet(bigquery_client, rows, f"{dataset}.t", schema=[Column("b", "BYTES")])
     found = bigquery_client.get_table(f"{dataset}.t").schema
-    assert [(f.name, f.field_type) for f in found] == [("i", "INTEGER"), ("d", "DATE"), ("j", "JSON")]
+    assert [(f.name, f.field_type) for f in found] == [("i", "INTEGER"), ("d", "DATE"), ("b", "BYTES")]
+    with pytest.raises(BadRequest, match="Unsupported field type: JSON"):
+        load_parquet(bigquery_client, rows, f"{dataset}.j", schema=[Column("b", "JSON")])
 
 
 def test_a_new_column_needs_the_permission_to_be_added(bigquery_client: bigquery.Client, dataset: str) -> None:
@@ -134,8 +142,7 @@ def test_a_bad_json_line_fails_the_whole_job(
 ) -> None:
     table = f"{dataset}.t"
     load(bigquery_client, b'{"id": 1}\n', table, JSON, schema=PAIR)
-    with pytest.raises(BadRequest, match=message):
-        load(bigquery_client, b'{"id": 2}\n' + line + b"\n", table, JSON)
+    fails(bigquery_client, b'{"id": 2}\n' + line + b"\n", table, message, JSON)
     assert rows_of(bigquery_client, table) == [(1, None)]
 
 
@@ -144,18 +151,18 @@ def test_bad_records_are_counted_up_to_the_maximum(bigquery_client: bigquery.Cli
     job = load(bigquery_client, lines, f"{dataset}.t", JSON, schema=PAIR, max_bad_records=3)
     assert (job.output_rows, job._properties["statistics"]["load"]["badRecords"]) == (2, "3")
     assert rows_of(bigquery_client, f"{dataset}.t") == [(1, None), (2, Decimal("7.1"))]
-    with pytest.raises(BadRequest, match="Too many errors"):
+    with pytest.raises(BadRequest, match=r"too many errors, giving up\. Rows: 5; errors: 3"):
         load(bigquery_client, lines, f"{dataset}.t", JSON, max_bad_records=2)
 
 
 def test_csv_as_dbt_seeds_send_it(bigquery_client: bigquery.Client, dataset: str) -> None:
-    data = b'id,name,rate\r\n1,"say ""hi"", now",1.10\r\n2,,\r\n3,"two\nlines",0.123456789\r\n4,"",7\r\n'
+    data = b'id,name,rate\r\n1,"say ""hi"", now",1.10\r\n2,,\r\n3,two lines,0.123456789\r\n4,"",7\r\n'
     schema = [Column("id", "INT64"), Column("name", "STRING"), Column("rate", "NUMERIC")]
     load(bigquery_client, data, f"{dataset}.t", skip_leading_rows=1, schema=schema)
     assert rows_of(bigquery_client, f"{dataset}.t") == [
         (1, 'say "hi", now', Decimal("1.1")),
         (2, None, None),
-        (3, "two\nlines", Decimal("0.123456789")),
+        (3, "two lines", Decimal("0.123456789")),
         (4, "", Decimal("7")),
     ]
 
@@ -170,8 +177,7 @@ def test_csv_as_dbt_seeds_send_it(bigquery_client: bigquery.Client, dataset: str
     ],
 )
 def test_bad_csv_is_refused(bigquery_client: bigquery.Client, dataset: str, data: bytes, message: str) -> None:
-    with pytest.raises(BadRequest, match=message):
-        load(bigquery_client, data, f"{dataset}.t", schema=PAIR)
+    fails(bigquery_client, data, f"{dataset}.t", message, schema=PAIR)
     with pytest.raises(NotFound):
         bigquery_client.get_table(f"{dataset}.t")
 
@@ -209,10 +215,8 @@ def test_limits_of_columns_hold_on_loads(bigquery_client: bigquery.Client, datas
     schema = [Column("s", "STRING", max_length=3), Column("n", "NUMERIC", precision=4, scale=1)]
     load(bigquery_client, b"abc,123.45\n", f"{dataset}.t", schema=schema)
     assert rows_of(bigquery_client, f"{dataset}.t") == [("abc", Decimal("123.5"))]
-    with pytest.raises(BadRequest, match="maximum length 3"):
-        load(bigquery_client, b"abcd,1\n", f"{dataset}.t")
-    with pytest.raises(BadRequest):
-        load(bigquery_client, b"a,12345\n", f"{dataset}.t")
+    fails(bigquery_client, b"abcd,1\n", f"{dataset}.t", "maximum length 3")
+    fails(bigquery_client, b"a,12345\n", f"{dataset}.t", "12345")
 
 
 def test_a_resumable_upload_of_several_chunks_arrives_whole(bigquery_client: bigquery.Client, dataset: str) -> None:
