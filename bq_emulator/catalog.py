@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bq_emulator import information_schema
 from bq_emulator.duck import Session
 from bq_emulator.model import BigQueryError, Table, TableRef
+from bq_emulator.partitions import PSEUDO_COLUMNS, by_ingestion_time
 from bq_emulator.tables import Tables
 
 
@@ -29,7 +30,7 @@ class SnapshotCatalog:
 
     def get_table(self, ref: TableRef) -> Table | None:
         if "$" in ref.table or "@" in ref.table:
-            raise BigQueryError("notImplemented", f"Table decorators are not supported by this emulator: {ref.table}")
+            raise BigQueryError("invalidQuery", f'Table "{ref.table}" cannot include decorator', "query")
         if ref.project != self._tables.metadata.project:
             return None
         if information_schema.is_virtual(ref):
@@ -39,10 +40,17 @@ class SnapshotCatalog:
             self._seen[ref] = Seen(None, None)
             return None
         # Rows may change under a translation, the definition may not.
-        definition = str(record.schema) + str(record.resource.get("view"))
+        definition = str(record.stored_schema) + str(record.resource.get("view"))
         self._seen[ref] = Seen(record.physical, definition)
         view = record.resource.get("view") or record.resource.get("materializedView")
-        return Table(ref, record.kind, record.schema, record.physical or "", view["query"] if view else None)
+        return Table(
+            ref,
+            record.kind,
+            record.schema,
+            record.physical or "",
+            view["query"] if view else None,
+            PSEUDO_COLUMNS if record.kind == "TABLE" and by_ingestion_time(record.resource) else (),
+        )
 
     def has_dataset(self, project: str, dataset: str) -> bool:
         if project != self._tables.metadata.project:

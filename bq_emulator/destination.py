@@ -8,6 +8,7 @@ from typing import Any
 from bq_emulator.duck import Session
 from bq_emulator.metadata import TableRecord, display
 from bq_emulator.model import BigQueryError, Field, TableRef
+from bq_emulator.partitions import split_decorator
 from bq_emulator.schema import Schema, evolve, find
 from bq_emulator.tables import Tables
 
@@ -27,6 +28,7 @@ class Destination:
     write: str
     update_options: frozenset[str] = frozenset()
     properties: dict[str, Any] = field(default_factory=dict)
+    partition: str | None = None
 
     @classmethod
     def from_configuration(cls, configuration: dict[str, Any], write_default: str) -> Destination:
@@ -57,28 +59,28 @@ class Destination:
             raise BigQueryError(
                 "invalid", "Schema update options should only be specified with WRITE_APPEND disposition."
             )
+        ref, partition = partition_ref(configuration["destinationTable"])
         return cls(
-            table_ref(configuration["destinationTable"]),
+            ref,
             chosen["createDisposition"],
             chosen["writeDisposition"],
             options,
             properties,
+            partition,
         )
 
 
-def table_ref(resource: dict[str, Any]) -> TableRef:
-    """A TableReference.
+def partition_ref(resource: dict[str, Any]) -> tuple[TableRef, str | None]:
+    """A TableReference, and the partition its decorator names.
 
     Raises:
-        BigQueryError: required for a missing part, notImplemented for a partition or snapshot decorator.
+        BigQueryError: required for a missing part, notImplemented for a snapshot decorator.
     """
     for key in ("projectId", "datasetId", "tableId"):
         if not resource.get(key):
             raise BigQueryError("required", f"Required parameter is missing: {key} of a table reference.")
-    table = resource["tableId"]
-    if "$" in table or "@" in table:
-        raise BigQueryError("notImplemented", f"Table decorators are not supported by this emulator: {table}")
-    return TableRef(resource["projectId"], resource["datasetId"], table)
+    table, partition = split_decorator(resource["tableId"])
+    return TableRef(resource["projectId"], resource["datasetId"], table), partition
 
 
 def prepare(db: Session, tables: Tables, destination: Destination, schema: Schema, declared: bool) -> TableRecord:
@@ -94,13 +96,18 @@ def prepare(db: Session, tables: Tables, destination: Destination, schema: Schem
     if record is None:
         if destination.create == "CREATE_NEVER":
             raise BigQueryError("notFound", f"Not found: Table {display(ref)}")
-        return tables.create(db, ref, schema, destination.properties)
+        created = tables.create(db, ref, schema, destination.properties)
+        tables.partition_condition(created, destination.partition)
+        return created
     if record.kind != "TABLE":
         raise BigQueryError("invalid", f"Cannot write to {display(ref)}: it is a {record.kind}, not a table.")
-    if destination.write == "WRITE_EMPTY" and record.resource["numRows"] != "0":
-        raise BigQueryError("duplicate", f"Already Exists: Table {display(ref)}")
+    partition = destination.partition
+    if destination.write == "WRITE_EMPTY" and tables.count(db, record, partition):
+        raise BigQueryError("duplicate", f"Already Exists: Table {display(ref)}{f'${partition}' if partition else ''}")
     _check_same_layout(record, destination)
-    if destination.write == "WRITE_TRUNCATE":
+    if destination.write == "WRITE_TRUNCATE" and partition:
+        tables.empty_partition(db, record, partition)
+    elif destination.write == "WRITE_TRUNCATE":
         return _truncate(db, tables, record, destination, schema)
     if not declared:
         schema = tuple(_as_nullable(f, record.schema) for f in schema)

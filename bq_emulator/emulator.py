@@ -42,7 +42,7 @@ class Emulator:
         shutil.rmtree(self.uploads, ignore_errors=True)
         self.uploads.mkdir()
         self.metadata = Metadata(project, location)
-        self.tables = Tables(self.metadata)
+        self.tables = Tables(self.metadata, frontend.default_value)
         self.locks = Locks()
         objects = Objects(gcs_dir or data_dir / "gcs")
         self.query_runner = QueryRunner(frontend, self.tables, self.locks)

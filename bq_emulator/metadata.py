@@ -12,6 +12,7 @@ import orjson
 
 from bq_emulator.duck import Session
 from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.partitions import PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, schema_from_rest
 
 #: Holds query results that have no destination; hidden from lists, as in BigQuery by the underscore.
@@ -58,6 +59,15 @@ class TableRecord:
     @cached_property
     def schema(self) -> Schema:
         return schema_from_rest(self.resource.get("schema"))
+
+    @cached_property
+    def partitioning(self) -> Partitioning | None:
+        return Partitioning.of(self.resource, self.schema)
+
+    @property
+    def stored_schema(self) -> Schema:
+        """The columns of the store: the table's, and the time of a row's arrival where that decides its partition."""
+        return (*self.schema, PARTITION_TIME) if by_ingestion_time(self.resource) else self.schema
 
     @property
     def expires_ms(self) -> int | None:
@@ -162,6 +172,7 @@ class Metadata:
         record.resource["etag"] = new_etag()
         record.resource["lastModifiedTime"] = str(now_ms())
         record.__dict__.pop("schema", None)
+        record.__dict__.pop("partitioning", None)
         text = orjson.dumps(record.resource).decode()
         key = [record.ref.dataset, record.ref.table]
         if not db.change(

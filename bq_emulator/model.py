@@ -52,6 +52,19 @@ class Table:
     physical: str
     #: GoogleSQL text of a view; the front end translates it in place wherever the view is read.
     view_query: str | None = None
+    #: Columns that only their name brings to light, each with its DuckDB text.
+    pseudo_columns: tuple[tuple[Field, str], ...] = ()
+
+    def field(self, name: str) -> Field:
+        """The column or pseudo column called ``name``; column names are case-insensitive."""
+        fields = (*self.schema, *(field for field, _ in self.pseudo_columns))
+        return next(field for field in fields if field.name.lower() == name.lower())
+
+    def column_text(self, index: int) -> str:
+        """DuckDB text of the column the analyzer knows by ``index``: columns first, then pseudo columns."""
+        if index < len(self.schema):
+            return '"' + self.schema[index].name.replace('"', '""') + '"'
+        return self.pseudo_columns[index - len(self.schema)][1]
 
 
 class Catalog(Protocol):
@@ -228,5 +241,13 @@ class Frontend(Protocol):
         Raises:
             BigQueryError: invalidQuery with Google's wording and "[at line:column]", notFound for a missing table,
                 notImplemented naming the node, function signature or statement that is not in the tables.
+        """
+        ...
+
+    def default_value(self, field: Field) -> str:
+        """DuckDB text of ``field``'s default expression, as a value of its type.
+
+        Raises:
+            BigQueryError: invalidQuery for an expression that is no constant or of another type.
         """
         ...

@@ -38,7 +38,6 @@ _MODES = ("NULLABLE", "REQUIRED", "REPEATED")
 _REFUSED_ATTRIBUTES = (
     "policyTags",
     "dataPolicies",
-    "defaultValueExpression",
     "rangeElementType",
     "foreignTypeDefinition",
 )
@@ -89,6 +88,7 @@ def field_from_rest(resource: dict[str, Any], path: str = "") -> Field:
         precision=_number(resource.get("precision")),
         scale=_number(resource.get("scale")),
         max_length=_number(resource.get("maxLength")),
+        default_expression=resource.get("defaultValueExpression") or None,
     )
 
 
@@ -142,10 +142,17 @@ def duckdb_type(field: Field) -> str:
     return element + "[]" if field.mode == "REPEATED" else element
 
 
-def column_definitions(schema: Schema) -> str:
-    return ", ".join(
-        f"{identifier(f.name)} {duckdb_type(f)}{' NOT NULL' if f.mode == 'REQUIRED' else ''}" for f in schema
-    )
+def column_definitions(schema: Schema, defaults: dict[str, str]) -> str:
+    """``defaults``: column → DuckDB text. An array that is not given is empty."""
+
+    def definition(field: Field) -> str:
+        default = defaults.get(field.name) or ("[]" if field.mode == "REPEATED" else None)
+        return (
+            f"{identifier(field.name)} {duckdb_type(field)}{' NOT NULL' if field.mode == 'REQUIRED' else ''}"
+            f"{f' DEFAULT {default}' if default else ''}"
+        )
+
+    return ", ".join(definition(field) for field in schema)
 
 
 def sql_type(field: Field) -> str:

@@ -94,7 +94,7 @@ def _query(db: Session, tables: Tables, query: Query, destination: Destination |
         record = tables.create(db, ref, query.schema, {"expirationTime": expires})
     else:
         record = destinations.prepare(db, tables, destination, query.schema, declared=False)
-    tables.insert(db, record, query.schema, query.sql)
+    tables.insert(db, record, query.schema, query.sql, destination.partition if destination else None)
     return Outcome(result=record, target=record.ref)
 
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bq_emulator.duck import Session, identifier, literal
 from bq_emulator.metadata import Metadata, TableRecord, display, now_ms
 from bq_emulator.model import BigQueryError, Field, TableRef
+from bq_emulator.partitions import PARTITION_DATE, PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, schema_to_rest
+
+#: Kinds of tables that hold rows of their own.
+STORED_KINDS = ("TABLE", "SNAPSHOT")
 
 _FIXED_BYTES = {
     "INT64": 8,
@@ -72,8 +76,10 @@ def bytes_expression(field: Field, expression: str) -> str:
 
 
 class Tables:
-    def __init__(self, metadata: Metadata) -> None:
+    def __init__(self, metadata: Metadata, translate_default: Callable[[Field], str]) -> None:
         self.metadata = metadata
+        #: DuckDB text of a column's default value, by the SQL front end.
+        self.translate_default = translate_default
         self._sizes: dict[str, int] = {}  # etag → bytes
         self._sizes_mutex = threading.Lock()
 
@@ -123,38 +129,36 @@ class Tables:
         self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any], kind: str
     ) -> TableRecord:
         physical = None
-        if kind == "TABLE":
+        if kind in STORED_KINDS:
             if not schema:
                 # BigQuery has tables without columns; DuckDB has not. Such a table gets its store with its schema.
                 resource = {**resource, "numRows": "0"}
             else:
-                physical = self._create_physical(db, ref, schema)
+                physical = self._create_physical(db, ref, schema, resource)
         record = TableRecord(ref, kind, physical, {**resource, "schema": schema_to_rest(schema)})
         self.touch(db, record)
         return record
 
-    def _create_physical(self, db: Session, ref: TableRef, schema: Schema) -> str:
+    def _create_physical(self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> str:
         # DuckDB's names are case-insensitive and BigQuery's table names are not, hence the suffix.
         physical = "__data." + identifier(f"{ref.dataset}.{ref.table}.{secrets.token_hex(6)}")
-        db.execute(f"CREATE TABLE {physical} ({column_definitions(schema)})")
+        columns = column_definitions(schema, self._defaults(schema))
+        if by_ingestion_time(resource) and (partitioning := Partitioning.of(resource, schema)):
+            columns += f", {partitioning.text} TIMESTAMPTZ DEFAULT {partitioning.current_time()}"
+        db.execute(f"CREATE TABLE {physical} ({columns})")
         return physical
 
     def _check_columns(self, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> None:
-        """What partitioning, clustering and keys name must be columns; a default would not be applied."""
+        """What partitioning, clustering and keys name must be columns."""
         for each in schema:
-            if each.default_expression is not None:
+            if each.name.lower() in (PARTITION_TIME.name.lower(), PARTITION_DATE.name.lower()):
                 raise BigQueryError(
-                    "notImplemented", f"Column {each.name}: default values are not supported by this emulator."
+                    "invalid", f"Invalid field name {each.name!r}. Fields must not start with the reserved prefix."
                 )
         partitioning = resource.get("timePartitioning")
         if partitioning:
             column = partitioning.get("field")
-            if not column:
-                raise BigQueryError(
-                    "notImplemented",
-                    f"Table {display(ref)}: this emulator partitions by a column only, not by ingestion time.",
-                )
-            field = find(schema, column)
+            field = find(schema, column) if column else PARTITION_TIME
             if field is None:
                 raise BigQueryError(
                     "invalid", f"The field specified for partitioning cannot be found in the schema: {column}"
@@ -195,21 +199,27 @@ class Tables:
         old = record.schema
         self._check_columns(record.ref, schema, record.resource)
         record.resource["schema"] = schema_to_rest(schema)
-        if record.kind != "TABLE" or [_stored(f) for f in old] == [_stored(f) for f in schema]:
+        if record.kind not in STORED_KINDS or [_stored(f) for f in old] == [_stored(f) for f in schema]:
             self.touch(db, record)
             return
         previous = record.physical
         kept = schema[: len(old)]
         if previous and not sources and [_stored(f) for f in kept] == [_stored(f) for f in old]:
             for field in schema[len(old) :]:
-                default = " DEFAULT []" if field.mode == "REPEATED" else ""
-                db.execute(f"ALTER TABLE {previous} ADD COLUMN {identifier(field.name)} {duckdb_type(field)}{default}")
+                # Rows that are there get no default value, only those that come.
+                empty = " DEFAULT []" if field.mode == "REPEATED" else ""
+                name = identifier(field.name)
+                db.execute(f"ALTER TABLE {previous} ADD COLUMN {name} {duckdb_type(field)}{empty}")
+                for text in self._defaults((field,)).values():
+                    db.execute(f"ALTER TABLE {previous} ALTER COLUMN {name} SET DEFAULT {text}")
         else:
-            record.physical = self._create_physical(db, record.ref, schema)
+            record.physical = self._create_physical(db, record.ref, schema, record.resource)
             if previous:
                 expressions = [
                     self._carried(old, field, (sources or {}).get(field.name, field.name)) for field in schema
                 ]
+                if by_ingestion_time(record.resource):
+                    expressions.append(identifier(PARTITION_TIME.name))
                 db.execute(f"INSERT INTO {record.physical} SELECT {', '.join(expressions)} FROM {previous}")
                 db.execute(f"DROP TABLE {previous}")
         self.touch(db, record)
@@ -224,20 +234,28 @@ class Tables:
         return stored_value(field, value)
 
     def touch(self, db: Session, record: TableRecord) -> None:
-        """Record that the table changed: row count, modification time, etag."""
-        if record.kind == "TABLE":
+        """Record that the table changed: row count, modification time, etag. Rows of expired partitions go."""
+        if record.kind in STORED_KINDS:
+            if record.physical and record.partitioning and (expired := record.partitioning.expired(now_ms())):
+                db.execute(f"DELETE FROM {record.physical} WHERE {expired}")
             rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
             record.resource["numRows"] = str(rows)
         self.metadata.save_table(db, record)
 
     # Writing ----------------------------------------------------------------------------------------------------------
 
-    def insert(self, db: Session, record: TableRecord, columns: Schema, source: str) -> int:
-        """Append the rows of the DuckDB query ``source``, whose i-th column goes to the column named as ``columns[i]``.
-        Returns the number of rows."""
+    def insert(
+        self, db: Session, record: TableRecord, columns: Schema, source: str, partition: str | None = None
+    ) -> int:
+        """Append the rows of the DuckDB query ``source``, whose i-th column goes to the column named as ``columns[i]``;
+        all of them belong to ``partition``, if one is given. Returns the number of rows.
+
+        Raises:
+            BigQueryError: invalid for rows of another partition.
+        """
         targets = []
         for given in columns:
-            field = find(record.schema, given.name)
+            field = find(record.stored_schema, given.name)
             if field is None:
                 raise BigQueryError("emulatorError", f"{record} has no column {given.name} to write to.")
             targets.append(field)
@@ -246,15 +264,53 @@ class Tables:
         values = [stored_value(field, place) for field, place in zip(targets, places, strict=True)]
         if values != places:
             source = f"SELECT {', '.join(values)} FROM ({source}) AS source({', '.join(places)})"
-        # A column that is not given is NULL, and for an array that means empty.
-        absent = [f for f in record.schema if f.mode == "REPEATED" and f not in targets]
-        if absent:
-            extra = ", ".join(f"CAST([] AS {duckdb_type(f)})" for f in absent)
-            names += ", " + ", ".join(identifier(f.name) for f in absent)
-            source = f"SELECT *, {extra} FROM ({source})"
+        partitioning = record.partitioning if partition else None
+        if partition and partitioning and by_ingestion_time(record.resource):
+            names += f", {partitioning.text}"
+            source = f"SELECT *, {partitioning.partition_time(partition)} FROM ({source})"
+            partitioning = None
+        before = self.count(db, record, partition) if partitioning else 0
         count = db.change(f"INSERT INTO {record.physical} ({names}) {source}")
+        if partitioning and self.count(db, record, partition) - before != count:
+            raise BigQueryError(
+                "invalid", f"Some rows belong to different partitions rather than destination partition {partition}"
+            )
         self.touch(db, record)
         return count
+
+    # Partitions -------------------------------------------------------------------------------------------------------
+
+    def partition_condition(self, record: TableRecord, partition: str | None) -> str:
+        """DuckDB text that is true for the rows of ``partition``; None stands for the whole table.
+
+        Raises:
+            BigQueryError: invalid for a table that is not partitioned, or has no partition of that form.
+        """
+        if partition is None:
+            return "true"
+        if record.partitioning is None:
+            raise BigQueryError(
+                "invalid", f"Cannot use partition decorator ${partition}: table {record} is not partitioned."
+            )
+        return record.partitioning.condition(partition)
+
+    def count(self, db: Session, record: TableRecord, partition: str | None) -> int:
+        """The number of rows of the table or of one of its partitions."""
+        if partition is None or record.physical is None:
+            return int(record.resource.get("numRows", 0))
+        condition = self.partition_condition(record, partition)
+        return int(db.scalar(f"SELECT count(*) FROM {record.physical} WHERE {condition}") or 0)
+
+    def empty_partition(self, db: Session, record: TableRecord, partition: str) -> None:
+        """Delete the rows of ``partition``."""
+        condition = self.partition_condition(record, partition)
+        if record.physical:
+            db.execute(f"DELETE FROM {record.physical} WHERE {condition}")
+        self.touch(db, record)
+
+    def _defaults(self, schema: Schema) -> dict[str, str]:
+        """Column → DuckDB text of its default value."""
+        return {f.name: self.translate_default(f) for f in schema if f.default_expression is not None}
 
     def enforce(self, db: Session, record: TableRecord) -> None:
         """Bring what a DML statement wrote by itself in line with :func:`stored_value`."""
@@ -293,10 +349,10 @@ def _total_bytes(schema: Schema) -> str:
     return " + ".join(terms)
 
 
-def _stored(field: Field) -> tuple[str, str, bool, tuple[int | None, ...]]:
+def _stored(field: Field) -> tuple[Any, ...]:
     """What of a column decides how it is stored."""
     limits = (field.precision, field.scale, field.max_length)
-    return field.name, duckdb_type(field), field.mode == "REQUIRED", limits
+    return field.name, duckdb_type(field), field.mode == "REQUIRED", limits, field.default_expression
 
 
 def check_rows(db: Session, checks: Sequence[str]) -> None:

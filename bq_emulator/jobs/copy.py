@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from bq_emulator.destination import Destination, prepare, table_ref
+from dataclasses import replace
+
+from bq_emulator.destination import Destination, partition_ref, prepare
 from bq_emulator.duck import Session, identifier
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
 from bq_emulator.model import BigQueryError
-from bq_emulator.tables import Tables
+from bq_emulator.partitions import PARTITION_TIME, by_ingestion_time
+from bq_emulator.tables import STORED_KINDS, Tables
 
 #: What a copy takes over from its source.
 _COPIED = ("description", "friendlyName", "labels", "timePartitioning", "rangePartitioning", "clustering")
@@ -26,13 +29,13 @@ class CopyRunner:
             raise BigQueryError("notImplemented", f"The copy operation {operation} is not supported by this emulator.")
         destination = Destination.from_configuration(configuration, "WRITE_EMPTY")
         given = configuration.get("sourceTables") or [configuration.get("sourceTable") or {}]
-        refs = [table_ref(source) for source in given]
-        for ref in refs:
+        refs = [partition_ref(source) for source in given]
+        for ref, _ in refs:
             self._tables.metadata.check_project(ref)
         with self._locks.tables([(destination.ref.dataset, destination.ref.table)]), manager.committing(db, job):
-            sources = [self._tables.metadata.table(db, ref.dataset, ref.table) for ref in refs]
+            sources = [self._tables.metadata.table(db, ref.dataset, ref.table) for ref, _ in refs]
             for source in sources:
-                if source.kind != "TABLE":
+                if source.kind not in STORED_KINDS:
                     raise BigQueryError("invalid", f"Cannot copy {source}: it is a {source.kind}, not a table.")
             first = sources[0]
             names = [field.name.lower() for field in first.schema]
@@ -42,13 +45,21 @@ class CopyRunner:
                         "invalid", f"Cannot copy {first} and {source} into one table: their schemas differ."
                     )
             properties = {key: first.resource[key] for key in _COPIED if first.resource.get(key)}
-            target = Destination(destination.ref, destination.create, destination.write, frozenset(), properties)
-            columns = ", ".join(identifier(field.name) for field in first.schema)
-            rows = " UNION ALL ".join(f"SELECT {columns} FROM {s.physical}" for s in sources if s.physical)
-            if destination.write == "WRITE_TRUNCATE" and destination.ref in refs:
+            target = replace(destination, properties=properties)
+            if destination.write == "WRITE_TRUNCATE" and (destination.ref, destination.partition) in refs:
                 raise BigQueryError("invalid", f"Cannot copy {first} onto itself.")
             record = prepare(db, self._tables, target, first.schema, declared=True)
-            copied = self._tables.insert(db, record, first.schema, rows) if rows else 0
+            written = first.schema
+            if not destination.partition and by_ingestion_time(record.resource):
+                # The rows stay in the partitions they are in.
+                written = (*first.schema, PARTITION_TIME) if by_ingestion_time(first.resource) else first.schema
+            columns = ", ".join(identifier(field.name) for field in written)
+            rows = " UNION ALL ".join(
+                f"SELECT {columns} FROM {source.physical} WHERE {self._tables.partition_condition(source, partition)}"
+                for source, (_, partition) in zip(sources, refs, strict=True)
+                if source.physical
+            )
+            copied = self._tables.insert(db, record, written, rows, destination.partition) if rows else 0
             job.statistics["copy"] = {
                 "copiedRows": str(copied),
                 "copiedLogicalBytes": str(sum(self._tables.size(db, source) for source in sources)),

@@ -71,7 +71,7 @@ class LoadRunner:
                 rows = 0
                 for file, source in zip(files, sources, strict=True):
                     with reader.naming(file):
-                        rows += self._tables.insert(db, record, source.schema, source.sql)
+                        rows += self._tables.insert(db, record, source.schema, source.sql, destination.partition)
                 job.statistics["load"] = {
                     "inputFiles": str(len(files)),
                     "inputFileBytes": str(sum(file.path.stat().st_size for file in files)),

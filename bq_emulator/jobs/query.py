@@ -132,7 +132,7 @@ class QueryRunner:
     def _finish(self, job: Job, outcome: Outcome) -> None:
         job.statistics["query"] |= outcome.statistics
         if outcome.target is not None:
-            job.parameters["destinationTable"] = reference(outcome.target)
+            job.parameters.setdefault("destinationTable", reference(outcome.target))
         if outcome.result is not None:
             # What reads the results looks here, whatever has become of the table meanwhile.
             job.statistics["query"]["schema"] = schema_to_rest(outcome.result.schema)

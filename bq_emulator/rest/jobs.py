@@ -12,8 +12,10 @@ from bq_emulator.emulator import Emulator
 from bq_emulator.jobs.job import Job
 from bq_emulator.metadata import now_ms
 from bq_emulator.model import BigQueryError
+from bq_emulator.partitions import split_decorator
 from bq_emulator.rest.call import Call, check_project, non_negative
 from bq_emulator.rest.rows import read_page, start_index
+from bq_emulator.rest.tabledata import partition_rows
 from bq_emulator.schema import schema_from_rest
 
 #: What a request waits for its job at most, whatever it asks for; clients ask again.
@@ -184,8 +186,10 @@ def _results(emulator: Emulator, job_id: str, start: int, limit: int | None, int
     schema = schema_from_rest(statistics["schema"])
     where = resource["configuration"]["query"]["destinationTable"]
     with emulator.database.transaction() as db:
-        record = emulator.metadata.table(db, where["datasetId"], where["tableId"])
-        return answer | {"schema": statistics["schema"]} | read_page(db, record, schema, start, limit, int64)
+        name, partition = split_decorator(where["tableId"])
+        record = emulator.metadata.table(db, where["datasetId"], name)
+        rows = partition_rows(emulator, db, record, partition)
+        return answer | {"schema": statistics["schema"]} | read_page(db, record, schema, start, limit, int64, rows)
 
 
 _JOBS = "/projects/{project}/jobs"

@@ -24,17 +24,25 @@ def start_index(call: Call) -> int:
 
 
 def read_page(
-    db: Session, record: TableRecord, schema: Schema, start: int, limit: int | None, int64_timestamps: bool
+    db: Session,
+    record: TableRecord,
+    schema: Schema,
+    start: int,
+    limit: int | None,
+    int64_timestamps: bool,
+    rows: tuple[str, int] | None = None,
 ) -> dict[str, Any]:
     """``rows``, ``totalRows`` and, if more follow, ``pageToken``. ``schema`` holds the columns wanted; ``limit`` None
-    leaves the page's size to the server."""
-    total = int(record.resource["numRows"])
+    leaves the page's size to the server. ``rows`` restricts the table to those a condition is true for (DuckDB text,
+    and their number)."""
+    condition, total = rows or ("", int(record.resource["numRows"]))
     page: dict[str, Any] = {"totalRows": str(total)}
     if limit == 0 or not record.physical or start >= total:
         return page
     end = total if limit is None else min(total, start + limit)
     row = row_expression(schema, int64_timestamps)
     parts: list[bytes] = []
+    where = f" WHERE {condition}" if condition else ""
     size = count = 0
     wanted = _FIRST_ROWS
     while size < MAX_PAGE_BYTES and start + count < end:
@@ -42,12 +50,12 @@ def read_page(
         # follows what the rows turn out to weigh. Without ORDER BY rows come in the order they were written, which is
         # the order of a query's result.
         part = f"LIMIT {min(wanted, end - start - count)} OFFSET {start + count}"
-        rows, text = db.text(f"SELECT {row} || ',' FROM (SELECT * FROM {record.physical} {part})")
-        if not rows:
+        made, text = db.text(f"SELECT {row} || ',' FROM (SELECT * FROM {record.physical}{where} {part})")
+        if not made:
             break
         parts.append(text)
         size += len(text)
-        count += rows
+        count += made
         wanted = min((MAX_PAGE_BYTES - size) * count // size + 1, _MOST_ROWS)
     if count:
         page["rows"] = orjson.Fragment(b"[" + b"".join(parts)[:-1] + b"]")

@@ -10,25 +10,40 @@ import duckdb
 import orjson
 
 from bq_emulator.duck import Session, translate_error
+from bq_emulator.emulator import Emulator
 from bq_emulator.loads import ndjson
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError
+from bq_emulator.partitions import split_decorator
 from bq_emulator.rest.call import Call
 from bq_emulator.rest.rows import read_page, start_index
 from bq_emulator.schema import Schema, find
+from bq_emulator.tables import STORED_KINDS
 
 
 def list_rows(call: Call) -> dict[str, Any]:
     emulator = call.emulator
     with emulator.database.transaction() as db:
-        record = emulator.metadata.table(db, call.path["dataset"], call.path["table"])
-        if record.kind != "TABLE":
+        name, partition = split_decorator(call.path["table"])
+        record = emulator.metadata.table(db, call.path["dataset"], name)
+        if record.kind not in STORED_KINDS:
             raise BigQueryError("invalid", f"Cannot list a table of type {record.kind}: {record}.")
         schema = _selected(record, call.query.get("selectedFields", ""))
         limit = call.integer("maxResults", 0) if call.query.get("maxResults") else None
         int64 = call.flag("formatOptions.useInt64Timestamp")
-        page = read_page(db, record, schema, start_index(call), limit, int64)
+        rows = partition_rows(emulator, db, record, partition)
+        page = read_page(db, record, schema, start_index(call), limit, int64, rows)
         return {"kind": "bigquery#tableDataList", "etag": record.etag, **page}
+
+
+def partition_rows(
+    emulator: Emulator, db: Session, record: TableRecord, partition: str | None
+) -> tuple[str, int] | None:
+    """The condition for a partition's rows, and their number; None for the whole table."""
+    if partition is None:
+        return None
+    condition = emulator.tables.partition_condition(record, partition)
+    return condition, emulator.tables.count(db, record, partition)
 
 
 def _selected(record: TableRecord, names: str) -> Schema:
@@ -52,10 +67,13 @@ def insert_all(call: Call) -> dict[str, Any]:
     entries = call.body.get("rows") or []
     if not entries:
         raise BigQueryError("invalid", "Empty request.")
-    emulator, dataset, table = call.emulator, call.path["dataset"], call.path["table"]
+    emulator, dataset = call.emulator, call.path["dataset"]
+    table, partition = split_decorator(call.path["table"])
     with emulator.database.session() as db:
         record = emulator.metadata.table(db, dataset, table)
-    insertion = _Insertion(call, record)
+    if record.kind != "TABLE":
+        raise BigQueryError("invalid", f"Cannot add rows to a table of type {record.kind}: {record}.")
+    insertion = _Insertion(call, record, partition)
     with emulator.locks.tables([(dataset, table)]):
         rows = [entry.get("json") or {} for entry in entries]
         problem = insertion.insert(rows)
@@ -95,9 +113,10 @@ class _RolledBack(Exception):
 class _Insertion:
     """Rows go the way of a load job of newline-delimited JSON."""
 
-    def __init__(self, call: Call, record: TableRecord) -> None:
+    def __init__(self, call: Call, record: TableRecord, partition: str | None) -> None:
         self._emulator = call.emulator
         self._record = record
+        self._partition = partition
         self._configuration = {"ignoreUnknownValues": call.body.get("ignoreUnknownValues")}
 
     def insert(self, rows: list[dict[str, Any]], commit: bool = True) -> BigQueryError | None:
@@ -120,7 +139,7 @@ class _Insertion:
         try:
             with db.transaction():
                 current = self._emulator.metadata.table(db, record.ref.dataset, record.ref.table)
-                self._emulator.tables.insert(db, current, source.schema, source.sql)
+                self._emulator.tables.insert(db, current, source.schema, source.sql, self._partition)
                 if not commit:
                     raise _RolledBack
         except duckdb.Error as error:

@@ -11,6 +11,7 @@ from bq_emulator.duck import Session
 from bq_emulator.emulator import Emulator
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.partitions import split_decorator
 from bq_emulator.rest.call import Call, page
 from bq_emulator.rest.patching import merge_patch
 from bq_emulator.schema import Schema, schema_from_rest
@@ -122,10 +123,12 @@ def list_tables(call: Call) -> dict[str, Any]:
 def get(call: Call) -> dict[str, Any] | Response:
     emulator = call.emulator
     with emulator.database.transaction() as db:
-        record = emulator.metadata.table(db, call.path["dataset"], call.path["table"])
+        name, partition = split_decorator(call.path["table"])
+        record = emulator.metadata.table(db, call.path["dataset"], name)
         if call.headers.get("if-none-match") == record.etag:
             return Response(status_code=304)
-        return present(emulator, db, record)
+        resource = present(emulator, db, record)
+        return resource | {"numRows": str(emulator.tables.count(db, record, partition))} if partition else resource
 
 
 def insert(call: Call) -> dict[str, Any]:
@@ -200,11 +203,15 @@ def _check_layout(record: TableRecord, old: dict[str, Any]) -> None:
 
 
 def delete(call: Call) -> None:
-    emulator, dataset, name = call.emulator, call.path["dataset"], call.path["table"]
+    emulator, dataset = call.emulator, call.path["dataset"]
+    name, partition = split_decorator(call.path["table"])
     with emulator.locks.tables([(dataset, name)]), emulator.database.transaction() as db:
         record = emulator.metadata.table(db, dataset, name)
         call.check_etag(record.etag)
-        emulator.tables.drop(db, record)
+        if partition is None:
+            emulator.tables.drop(db, record)
+        else:
+            emulator.tables.empty_partition(db, record, partition)
 
 
 def list_routines(call: Call) -> dict[str, Any]:

@@ -92,6 +92,9 @@ class Analyzer:
         options.default_timezone = "UTC"
         options.error_message_mode = public_options.ERROR_MESSAGE_ONE_LINE
         options.prune_unused_columns = True
+        # For PARTITION BY of tables partitioned by ingestion time.
+        options.ddl_pseudo_columns.add(name="_PARTITIONTIME").type.type_kind = type_pb2.TYPE_TIMESTAMP
+        options.ddl_pseudo_columns.add(name="_PARTITIONDATE").type.type_kind = type_pb2.TYPE_DATE
         return options
 
     def table_names(self, sql: str) -> list[tuple[str, ...]]:

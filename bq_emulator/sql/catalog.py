@@ -9,6 +9,7 @@ from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
 
 from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
 from bq_emulator.sql import types
+from bq_emulator.sql.types import quote
 
 #: Identifiers in back-ticks, and everything that may hide one.
 _TOKENS = re.compile(
@@ -148,3 +149,7 @@ class Mount:
         mounted = home.table.add(name=path[-1], serialization_id=number, full_name=".".join(path))
         for column in table.schema:
             mounted.column.add(name=column.name, is_writable_column=True).type.CopyFrom(types.to_proto(column))
+        for column, text in table.pseudo_columns:
+            pseudo = mounted.column.add(name=column.name, is_pseudo_column=True)
+            pseudo.is_writable_column = text == quote(column.name)
+            pseudo.type.CopyFrom(types.to_proto(column))

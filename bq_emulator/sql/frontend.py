@@ -9,10 +9,11 @@ from typing import Any
 
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
 
-from bq_emulator.model import BigQueryError, Catalog, Query, Statement, Table, TableRef
+from bq_emulator.model import BigQueryError, Catalog, Field, Query, Statement, Table, TableRef
 from bq_emulator.sql import types
 from bq_emulator.sql.analyzer import Analyzer, Pool
 from bq_emulator.sql.catalog import Mount, split_dotted_names
+from bq_emulator.sql.defaults import default_value
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate import statements
@@ -54,6 +55,10 @@ class GoogleSqlFrontend:
         return self._pool.run(
             lambda analyzer: _Compilation(self, analyzer, catalog, project, default_dataset, given).statements(sql)
         )
+
+    def default_value(self, field: Field) -> str:
+        """See :class:`bq_emulator.model.Frontend`."""
+        return self._pool.run(lambda analyzer: default_value(analyzer, field))
 
     def view(self, compilation: _Compilation, table: Table) -> str:
         """The DuckDB text of a view, reused while the tables it reads stay as they were."""
@@ -154,7 +159,12 @@ class _Compilation:
             mount.add(altered[0], self.catalog, optional=altered[1])
         response = self._analyzer.analyze(sql, mount.proto, self._options())
         node = Node(response.resolved_statement)
-        context = Context(mount.tables, self._parameters, expand_view=self._expand)
+        context = Context(
+            mount.tables,
+            self._parameters,
+            expand_view=self._expand,
+            default_value=lambda field: default_value(self._analyzer, field),
+        )
         names = Names(self._project, self._default_dataset, tuple(paths))
         compiled = statements.translate(context, names, node)
         self.read |= {table.ref: table for table in mount.tables.values()}

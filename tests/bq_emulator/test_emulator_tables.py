@@ -230,10 +230,6 @@ def test_copy_jobs_keep_the_layout_and_append(bigquery_client: bigquery.Client, 
 def test_what_cannot_be_done_is_refused_by_name(bigquery_client: bigquery.Client, dataset: str) -> None:
     with pytest.raises(MethodNotImplemented, match="BIGNUMERIC"):
         make(bigquery_client, dataset, "t", Column("n", "BIGNUMERIC"))
-    ingestion = bigquery.Table(f"{PROJECT}.{dataset}.t", schema=[Column("n", "INT64")])
-    ingestion.time_partitioning = bigquery.TimePartitioning()
-    with pytest.raises(MethodNotImplemented, match="ingestion time"):
-        bigquery_client.create_table(ingestion)
 
 
 def test_another_project_and_an_unknown_path_are_told_clearly(bigquery_endpoint: str) -> None:

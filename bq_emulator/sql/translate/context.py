@@ -30,6 +30,8 @@ class Context:
     parameters: Parameters
     #: DuckDB text for the rows of a view, made by the front end.
     expand_view: Callable[[Table], str]
+    #: DuckDB text of a column's default value.
+    default_value: Callable[[Field], str]
     referenced: list[TableRef] = field(default_factory=list)
     #: WITH entries in reach: their columns' ids, in order.
     ctes: dict[str, list[int]] = field(default_factory=dict)

@@ -87,6 +87,9 @@ def create_table(context: Context, names: Names, node: Node) -> CreateTable:
     if node.kind == "CreateTableAsSelectStmt":
         rows = _as_select(context, node, schema)
     partitioning = _partitioning(context, node.partition_by_list)
+    if rows is not None and partitioning and "field" not in partitioning:
+        message = "CREATE TABLE AS SELECT cannot be combined with PARTITION BY _PARTITIONDATE or _PARTITIONTIME"
+        raise BigQueryError("invalidQuery", message, "query")
     key = node.primary_key
     return CreateTable(
         "CREATE_TABLE_AS_SELECT" if rows is not None else "CREATE_TABLE",
@@ -151,7 +154,7 @@ def _partitioning(context: Context, nodes: list[Node]) -> dict[str, Any] | None:
                 "RANGE_BUCKET(<int64_column>, GENERATE_ARRAY(<int64_value>, <int64_value>[, <int64_value>]))",
                 "query",
             )
-        return {"type": "DAY", "field": str(node.column.name)}
+        return _by_column("DAY", str(node.column.name))
     if node.kind == "FunctionCall":
         function = node.function.name.removeprefix("ZetaSQL:")
         arguments = node.argument_list
@@ -165,8 +168,13 @@ def _partitioning(context: Context, nodes: list[Node]) -> dict[str, Any] | None:
                 number = options.constant(context, arguments[1])
                 part = datetime_pb2.DateTimestampPart.Name(number)
             if part in PARTITION_TYPES:
-                return {"type": part, "field": _column_name(arguments[0], "PARTITION BY")}
+                return _by_column(part, _column_name(arguments[0], "PARTITION BY"))
     raise unsupported("This PARTITION BY expression")
+
+
+def _by_column(part: str, column: str) -> dict[str, Any]:
+    """REST's timePartitioning; one without a field goes by ingestion time."""
+    return {"type": part} if column.upper() in ("_PARTITIONTIME", "_PARTITIONDATE") else {"type": part, "field": column}
 
 
 def _range_partitioning(context: Context, arguments: list[Node]) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def _target(context: Context, node: Node) -> Table:
 def _value(context: Context, node: Node, name: str, table: Table) -> str:
     """A value to be written: a NULL array is stored as an empty one."""
     if node.value.kind == "DMLDefault":
-        field = next(field for field in table.schema if field.name == name)
+        field = table.field(name)
         if field.default_expression is not None:
-            raise unsupported("DEFAULT of a column with a default expression")
+            return context.default_value(field)
         return "[]" if field.mode == "REPEATED" else "NULL"
     return _written(context, expression(context, node.value), types.from_proto(node.value.type))
 
@@ -53,7 +53,7 @@ def _written(context: Context, text: str, kind: Type) -> str:
 def _columns(node: Node, table: Table) -> list[tuple[str, str]]:
     """(stored name, name in the translation) of the columns a statement reads of its target."""
     scanned = zip(node.table_scan.column_index_list, node.table_scan.column_list, strict=True)
-    return [(quote(table.schema[index].name), column(each.column_id)) for index, each in scanned]
+    return [(table.column_text(index), column(each.column_id)) for index, each in scanned]
 
 
 def _rows(node: Node, table: Table) -> str:
@@ -193,7 +193,7 @@ def merge(context: Context, node: Node) -> Dml:
                 )
             )
         for index, (name, value) in enumerate(values):
-            kind = types.from_field(next(field for field in table.schema if field.name == name)).duckdb()
+            kind = types.from_field(table.field(name)).duckdb()
             items.append(f"CASE WHEN _action = {place} THEN CAST({value} AS {kind}) END AS {prefix}{index}")
 
     rows = f"SELECT {', '.join(items)} FROM ({decided}) WHERE _action IS NOT NULL"

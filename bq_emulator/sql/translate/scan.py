@@ -65,7 +65,7 @@ def _table(context: Context, node: Node) -> Select:
     if node.for_system_time_expr is not None:
         raise unsupported("FOR SYSTEM_TIME AS OF")
     table = context.tables[node.table.serialization_id]
-    names = [quote(table.schema[index].name) for index in node.column_index_list]
+    names = [table.column_text(index) for index in node.column_index_list]
     items = [(name, column(each.column_id)) for name, each in zip(names, node.column_list, strict=True)]
     return Select(items, table_source(context, table))
 
