@@ -10,7 +10,8 @@ import structlog
 
 from bq_emulator import metadata
 from bq_emulator.duck import Database
-from bq_emulator.jobs.copy import CopyRunner, refuse_extract
+from bq_emulator.jobs.copy import CopyRunner
+from bq_emulator.jobs.extract import ExtractRunner
 from bq_emulator.jobs.load import LoadRunner
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.jobs.query import QueryRunner
@@ -54,7 +55,7 @@ class Emulator:
                 "query": self.query_runner,
                 "load": LoadRunner(self.tables, self.locks, objects, self.uploads),
                 "copy": CopyRunner(self.tables, self.locks),
-                "extract": refuse_extract,
+                "extract": ExtractRunner(self.tables, objects),
             },
         )
         if lost := self.jobs.recover():

@@ -1,4 +1,4 @@
-"""Copy jobs, and extract jobs, which are refused."""
+"""Copy jobs."""
 
 from __future__ import annotations
 
@@ -64,9 +64,3 @@ class CopyRunner:
                 "copiedRows": str(copied),
                 "copiedLogicalBytes": str(sum(self._tables.size(db, source) for source in sources)),
             }
-
-
-def refuse_extract(manager: JobManager, db: Session, job: Job) -> None:
-    raise BigQueryError(
-        "notImplemented", "Extract jobs are not supported by this emulator: read the table with tabledata.list."
-    )

@@ -122,20 +122,30 @@ def _check_known(db: Session, path: Path, found: dict[str, Structure], schema: S
             if field.type != "STRUCT":
                 raise refuse("Object specified for non-record field", key)
             _check_known(db, path, element, field.fields, f"{prefix}{key}{'[*]' if is_list else ''}.")
-        elif field.type == "STRUCT" and element != "NULL":
-            raise refuse("Non-object value specified for record field", key)
-        elif element == "JSON" and _has_composite(db, path, f"{prefix}{key}{'[*]' if is_list else ''}"):
-            raise refuse("Array or object specified for scalar field", key)
+        elif element == "NULL":
+            continue
+        else:
+            # JSON is what an object without members is called, too.
+            json_path = f"{prefix}{key}{'[*]' if is_list else ''}"
+            if field.type == "STRUCT":
+                if element != "JSON" or not _has_only(db, path, json_path, ("OBJECT", "NULL")):
+                    raise refuse("Non-object value specified for record field", key)
+            elif element == "JSON" and not _has_only(db, path, json_path, _SCALAR_KINDS):
+                raise refuse("Array or object specified for scalar field", key)
 
 
-def _has_composite(db: Session, path: Path, json_path: str) -> bool:
-    """Whether a value at ``json_path``, where values of several types meet, is an array or object."""
-    kinds = f"json_type(json, {literal(json_path)})"
-    composite = "['ARRAY', 'OBJECT']"
-    condition = f"list_has_any({kinds}, {composite})" if "[*]" in json_path else f"list_contains({composite}, {kinds})"
-    return bool(
-        db.scalar(f"SELECT bool_or({condition}) FROM read_json_objects({_reader([path])}, ignore_errors = true)")
-    )
+_SCALAR_KINDS = ("VARCHAR", "BIGINT", "UBIGINT", "DOUBLE", "BOOLEAN", "NULL")
+
+
+def _has_only(db: Session, path: Path, json_path: str, kinds: Sequence[str]) -> bool:
+    """Whether every value at ``json_path`` is of one of ``kinds``, as DuckDB's json_type calls them."""
+    found = f"json_type(json, {literal(json_path)})"
+    if "[*]" not in json_path:
+        found = f"[{found}]"
+    allowed = ", ".join(literal(kind) for kind in kinds)
+    condition = f"list_bool_and(list_transform({found}, lambda kind: kind IS NULL OR kind IN ({allowed})))"
+    objects = f"read_json_objects({_reader([path])}, ignore_errors = true)"
+    return not db.scalar(f"SELECT bool_or(NOT {condition}) FROM {objects}")
 
 
 def _text_type(field: Field) -> str:
