@@ -6,16 +6,16 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-from bq_emulator.destination import table_ref
+from bq_emulator.destination import partition_ref
 from bq_emulator.duck import Session, identifier, literal
 from bq_emulator.extracts import avro
 from bq_emulator.extracts.text import csv_expression, json_line
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
-from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError
 from bq_emulator.objects import Objects
-from bq_emulator.tables import Tables
+from bq_emulator.schema import Schema
+from bq_emulator.tables import STORED_KINDS, Tables
 
 #: Compressions by format, as DuckDB's COPY or fastavro call them.
 _COMPRESSIONS = {
@@ -40,16 +40,19 @@ class ExtractRunner:
             raise BigQueryError("notImplemented", "Models are not supported by this emulator: extract a table.")
         kind, compression = _format(configuration)
         target = self._target(configuration)
-        ref = table_ref(configuration.get("sourceTable") or {})
+        ref, partition = partition_ref(configuration.get("sourceTable") or {})
         self._tables.metadata.check_project(ref)
         # A reader of the object never sees half of it.
         part = target.with_name(f".{job.job_id}.part")
         try:
             with manager.committing(db, job):
                 record = self._tables.metadata.table(db, ref.dataset, ref.table)
-                if record.kind not in ("TABLE", "SNAPSHOT", "CLONE"):
+                if record.kind not in STORED_KINDS:
                     raise BigQueryError("invalid", f"Cannot extract {record}: it is a {record.kind}, not a table.")
-                self._write(db, record, part, kind, compression, configuration)
+                if record.physical is None:
+                    raise BigQueryError("invalid", f"Cannot extract {record}: it has no columns.")
+                rows = f"{record.physical} WHERE {self._tables.partition_condition(record, partition)}"
+                _write(db, record.schema, rows, part, kind, compression, configuration)
                 job.statistics["extract"] = {
                     "destinationUriFileCounts": ["1"],
                     "inputBytes": str(self._tables.size(db, record)),
@@ -69,41 +72,41 @@ class ExtractRunner:
             raise BigQueryError("invalid", f"Invalid destination URI {uris[0]}: only one wildcard is allowed.")
         return self._objects.target(uris[0].replace("*", _FIRST_FILE))
 
-    def _write(
-        self, db: Session, record: TableRecord, path: Path, kind: str, compression: str, configuration: dict[str, Any]
-    ) -> None:
-        if record.physical is None:
-            raise BigQueryError("invalid", f"Cannot extract {record}: it has no columns.")
-        columns = ", ".join(identifier(field.name) for field in record.schema)
-        match kind:
-            case "CSV":
-                values = ", ".join(f"{csv_expression(field)} AS {identifier(field.name)}" for field in record.schema)
-                header = "false" if configuration.get("printHeader") is False else "true"
-                delimiter = configuration.get("fieldDelimiter") or ","
-                delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
-                db.execute(
-                    f"COPY (SELECT {values} FROM {record.physical}) TO {literal(str(path))} (FORMAT csv, "
-                    f"HEADER {header}, DELIMITER {literal(delimiter)}, COMPRESSION {compression})"
-                )
-            case "PARQUET":
-                db.execute(
-                    f"COPY (SELECT {columns} FROM {record.physical}) TO {literal(str(path))} "
-                    f"(FORMAT parquet, COMPRESSION {compression})"
-                )
-            case "NEWLINE_DELIMITED_JSON":
-                cursor = db.execute(f"SELECT {json_line(record.schema)} FROM {record.physical}")
-                with gzip.open(path, "wb") if compression == "gzip" else path.open("wb") as output:
-                    while lines := cursor.fetchmany(_BATCH_ROWS):
-                        output.write("".join(f"{line}\n" for (line,) in lines).encode())
-            case "AVRO":
-                cursor = db.execute(f"SELECT {columns} FROM {record.physical}")
-                names = [field.name for field in record.schema]
-                rows = (
-                    dict(zip(names, row, strict=True))
-                    for batch in iter(lambda: cursor.fetchmany(_BATCH_ROWS), [])
-                    for row in batch
-                )
-                avro.write(path, record.schema, rows, compression, bool(configuration.get("useAvroLogicalTypes")))
+
+def _write(
+    db: Session, schema: Schema, rows: str, path: Path, kind: str, compression: str, configuration: dict[str, Any]
+) -> None:
+    """``rows`` is DuckDB text for what follows FROM."""
+    columns = ", ".join(identifier(field.name) for field in schema)
+    match kind:
+        case "CSV":
+            values = ", ".join(f"{csv_expression(field)} AS {identifier(field.name)}" for field in schema)
+            header = "false" if configuration.get("printHeader") is False else "true"
+            delimiter = configuration.get("fieldDelimiter") or ","
+            delimiter = "\t" if delimiter in ("tab", "\\t") else delimiter
+            db.execute(
+                f"COPY (SELECT {values} FROM {rows}) TO {literal(str(path))} (FORMAT csv, "
+                f"HEADER {header}, DELIMITER {literal(delimiter)}, COMPRESSION {compression})"
+            )
+        case "PARQUET":
+            db.execute(
+                f"COPY (SELECT {columns} FROM {rows}) TO {literal(str(path))} "
+                f"(FORMAT parquet, COMPRESSION {compression})"
+            )
+        case "NEWLINE_DELIMITED_JSON":
+            cursor = db.execute(f"SELECT {json_line(schema)} FROM {rows}")
+            with gzip.open(path, "wb") if compression == "gzip" else path.open("wb") as output:
+                while lines := cursor.fetchmany(_BATCH_ROWS):
+                    output.write("".join(f"{line}\n" for (line,) in lines).encode())
+        case "AVRO":
+            cursor = db.execute(f"SELECT {columns} FROM {rows}")
+            names = [field.name for field in schema]
+            records = (
+                dict(zip(names, row, strict=True))
+                for batch in iter(lambda: cursor.fetchmany(_BATCH_ROWS), [])
+                for row in batch
+            )
+            avro.write(path, schema, records, compression, bool(configuration.get("useAvroLogicalTypes")))
 
 
 def _format(configuration: dict[str, Any]) -> tuple[str, str]:
