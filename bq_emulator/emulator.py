@@ -17,8 +17,8 @@ from bq_emulator.jobs.manager import JobManager
 from bq_emulator.jobs.query import QueryRunner
 from bq_emulator.locks import Locks
 from bq_emulator.metadata import Metadata
-from bq_emulator.model import Frontend
 from bq_emulator.objects import Objects
+from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.macros import SETUP_SQL
 from bq_emulator.tables import Tables
 
@@ -31,7 +31,7 @@ class Emulator:
     """Raises :class:`bq_emulator.duck.DataDirLocked` if another process has ``data_dir`` open."""
 
     def __init__(
-        self, data_dir: Path, project: str, location: str, frontend: Frontend, gcs_dir: Path | None = None
+        self, data_dir: Path, project: str, location: str, frontend: GoogleSqlFrontend, gcs_dir: Path | None = None
     ) -> None:
         """``gcs_dir`` stands for Cloud Storage, a folder a bucket; by default ``gcs`` in ``data_dir``."""
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 TableKey = tuple[str, str]  # dataset, table
 
 
+class Busy(Exception):
+    """Somebody else holds a table that is not to be waited for."""
+
+
 class Locks:
     """DuckDB fails the second of two transactions that change one table; here the second waits instead.
 
@@ -23,12 +27,18 @@ class Locks:
         self._exclusive: set[str] = set()
 
     @contextmanager
-    def tables(self, keys: Collection[TableKey]) -> Iterator[None]:
-        """Hold ``keys`` for writing."""
+    def tables(self, keys: Collection[TableKey], wait: bool = True) -> Iterator[None]:
+        """Hold ``keys`` for writing. Who holds others already must not ``wait``, and gets :class:`Busy` instead."""
         wanted = set(keys)
         datasets = {dataset for dataset, _ in wanted}
+
+        def are_free() -> bool:
+            return not (wanted & self._tables or datasets & self._exclusive)
+
         with self._changed:
-            self._changed.wait_for(lambda: not (wanted & self._tables or datasets & self._exclusive))
+            if not wait and not are_free():
+                raise Busy
+            self._changed.wait_for(are_free)
             self._tables |= wanted
             self._shared.update(datasets)
         try:

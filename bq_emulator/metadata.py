@@ -27,6 +27,7 @@ SETUP = (
     "kind VARCHAR NOT NULL, physical VARCHAR, expires_ms BIGINT, resource VARCHAR NOT NULL)",
     "CREATE TABLE IF NOT EXISTS __bq.jobs (job_id VARCHAR NOT NULL, created_ms BIGINT NOT NULL, "
     "state VARCHAR NOT NULL, resource VARCHAR NOT NULL)",
+    "ALTER TABLE __bq.jobs ADD COLUMN IF NOT EXISTS parent_job_id VARCHAR",
 )
 
 

@@ -134,6 +134,21 @@ class Query(Statement):
 
 
 @dataclass(frozen=True)
+class Expression(Statement):
+    """A value that a script computes for itself."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Assertion(Statement):
+    """ASSERT: fails unless ``sql`` gives true."""
+
+    sql: str
+    description: str
+
+
+@dataclass(frozen=True)
 class CreateTable(Statement):
     """CREATE TABLE, with ``query`` for AS SELECT (column order = ``schema``)."""
 
@@ -219,35 +234,3 @@ class Dml(Statement):
 
     target: TableRef
     steps: tuple[tuple[str, str], ...]
-
-
-class Frontend(Protocol):
-    """The SQL front end, called by jobs. Thread-safe."""
-
-    def compile(
-        self,
-        sql: str,
-        *,
-        catalog: Catalog,
-        project: str,
-        default_dataset: str | None = None,
-        parameters: dict[str, Any] | None = None,
-    ) -> list[Statement]:
-        """Analyze and translate ``sql``.
-
-        ``parameters`` is REST's ``queryParameters`` with ``parameterMode``. A text of several statements is compiled
-        lazily where a later statement depends on an earlier one's effect; see the implementation.
-
-        Raises:
-            BigQueryError: invalidQuery with Google's wording and "[at line:column]", notFound for a missing table,
-                notImplemented naming the node, function signature or statement that is not in the tables.
-        """
-        ...
-
-    def default_value(self, field: Field) -> str:
-        """DuckDB text of ``field``'s default expression, as a value of its type.
-
-        Raises:
-            BigQueryError: invalidQuery for an expression that is no constant or of another type.
-        """
-        ...

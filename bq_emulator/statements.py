@@ -15,6 +15,7 @@ from bq_emulator.locks import TableKey
 from bq_emulator.metadata import ANONYMOUS_DATASET, ANONYMOUS_LIFETIME_MS, DatasetRecord, TableRecord, display, now_ms
 from bq_emulator.model import (
     AlterTable,
+    Assertion,
     BigQueryError,
     CreateSchema,
     CreateTable,
@@ -111,13 +112,13 @@ def _existing(db: Session, tables: Tables, ref: TableRef) -> TableRecord | None:
 
 
 def _create_table(db: Session, tables: Tables, statement: CreateTable) -> Outcome:
-    if statement.is_temporary:
-        raise BigQueryError("notImplemented", "Temporary tables are not supported by this emulator.")
     ref = statement.target
     exists = _existing(db, tables, ref) is not None
     if exists and statement.if_not_exists:
         return _ddl(ref, "SKIP")
     resource: dict[str, Any] = {}
+    if statement.is_temporary:  # its script drops it; this is for a script that is killed
+        resource["expirationTime"] = str(now_ms() + ANONYMOUS_LIFETIME_MS)
     if statement.time_partitioning:
         resource["timePartitioning"] = dict(statement.time_partitioning)
     if statement.range_partitioning:
@@ -236,6 +237,13 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
     return Outcome(statistics, target=record.ref)
 
 
+def _assert(db: Session, tables: Tables, statement: Assertion) -> Outcome:
+    if db.scalar(f"SELECT {statement.sql}") is not True:
+        message = f"Assertion failed: {statement.description}" if statement.description else "Assertion failed"
+        raise BigQueryError("invalidQuery", message, "query")
+    return Outcome()
+
+
 _HANDLERS: dict[type[Statement], Callable[..., Outcome]] = {
     CreateTable: _create_table,
     CreateView: _create_view,
@@ -244,4 +252,5 @@ _HANDLERS: dict[type[Statement], Callable[..., Outcome]] = {
     CreateSchema: _create_schema,
     DropSchema: _drop_schema,
     Dml: _dml,
+    Assertion: _assert,
 }

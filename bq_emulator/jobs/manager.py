@@ -51,7 +51,8 @@ class JobManager:
                 resource = orjson.loads(text)
                 error = {
                     "reason": "backendError",
-                    "message": "The emulator stopped before the job was done; it had no effect.",
+                    "message": "The emulator stopped before the job was done; it had no effect, except that of the "
+                    "statements of a script that are done: its child jobs.",
                 }
                 resource["status"] = {"state": "DONE", "errorResult": error, "errors": [error]}
                 resource["statistics"]["endTime"] = str(now_ms())
@@ -78,10 +79,7 @@ class JobManager:
             self._running[job.job_id] = job
         try:
             with self.database.transaction() as db:
-                db.execute(
-                    "INSERT INTO __bq.jobs VALUES (?, ?, ?, ?)",
-                    [job.job_id, int(job.statistics["creationTime"]), job.state, self._text(job)],
-                )
+                self._insert(db, job)
         except BaseException:
             self._running.pop(job.job_id, None)
             raise
@@ -103,6 +101,18 @@ class JobManager:
             job.statistics["labels"] = labels
         job.etag = new_etag()
         return job
+
+    def _insert(self, db: Session, job: Job) -> None:
+        db.execute(
+            "INSERT INTO __bq.jobs (job_id, created_ms, state, resource, parent_job_id) VALUES (?, ?, ?, ?, ?)",
+            [
+                job.job_id,
+                int(job.statistics["creationTime"]),
+                job.state,
+                self._text(job),
+                job.statistics.get("parentJobId"),
+            ],
+        )
 
     def _text(self, job: Job, state: str | None = None) -> str:
         return orjson.dumps(job.resource(state)).decode()
@@ -160,6 +170,20 @@ class JobManager:
             self._save_done(db, job)
         job.state = "DONE"
 
+    @contextmanager
+    def committing_child(self, db: Session, child: Job) -> Iterator[None]:
+        """The transaction in which one statement of a script and its job become visible."""
+        with db.transaction():
+            yield
+            self.save_child(db, child)
+
+    def save_child(self, db: Session, child: Job) -> None:
+        """Record a script's statement that is done."""
+        child.state = "DONE"
+        child.etag = new_etag()
+        child.statistics["endTime"] = str(now_ms())
+        self._insert(db, child)
+
     def _fail(self, job: Job, error: BigQueryError) -> None:
         job.error = error
         job.statistics["endTime"] = str(now_ms())
@@ -207,13 +231,15 @@ class JobManager:
             raise BigQueryError("notFound", f"Not found: Job {self.project}:{self.location}.{job_id}")
         return resource
 
-    def list(self, states: set[str], since_ms: int, until_ms: int, offset: int, limit: int) -> list[dict[str, Any]]:
-        """Jobs, newest first."""
+    def list(
+        self, states: set[str], since_ms: int, until_ms: int, offset: int, limit: int, parent: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Jobs, newest first: the children of ``parent``, or those without a parent."""
         with self.database.session() as db:
             rows = db.rows(
                 "SELECT job_id, resource FROM __bq.jobs WHERE created_ms BETWEEN ? AND ? "
-                "ORDER BY created_ms DESC, job_id LIMIT ? OFFSET ?",
-                [since_ms, until_ms, limit, offset],
+                "AND parent_job_id IS NOT DISTINCT FROM ? ORDER BY created_ms DESC, rowid DESC LIMIT ? OFFSET ?",
+                [since_ms, until_ms, parent, limit, offset],
             )
         resources = []
         for job_id, text in rows:
@@ -228,12 +254,12 @@ class JobManager:
             self.get(job_id)
 
     def delete(self, job_id: str) -> None:
-        """Forget a job that is done."""
+        """Forget a job that is done, and its children."""
         if job_id in self._running:
             raise BigQueryError("invalid", f"Cannot delete job {job_id}: it is still running.")
         self.get(job_id)
         with self.database.transaction() as db:
-            db.execute("DELETE FROM __bq.jobs WHERE job_id = ?", [job_id])
+            db.execute("DELETE FROM __bq.jobs WHERE job_id = ? OR parent_job_id = ?", [job_id, job_id])
 
     def shut_down(self) -> None:
         """Stop all jobs; each ends with an error that says so."""

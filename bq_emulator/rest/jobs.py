@@ -57,7 +57,7 @@ def dry_run(emulator: Emulator, configuration: dict[str, Any]) -> Job:
     job = Job(emulator.project, "", emulator.location, configuration)
 
     with emulator.database.session() as db:
-        emulator.query_runner.dry_run(db, job)
+        emulator.query_runner.dry_run(emulator.jobs, db, job)
     return job
 
 
@@ -71,7 +71,7 @@ def list_jobs(call: Call) -> dict[str, Any]:
     since = call.integer("minCreationTime", 0)
     until = call.integer("maxCreationTime", now_ms())
     states = {state.upper() for state in call.query.get("stateFilter", "").split(",") if state}
-    found = call.emulator.jobs.list(states, since, until, offset, limit)
+    found = call.emulator.jobs.list(states, since, until, offset, limit, call.query.get("parentJobId") or None)
     entries = []
     for resource in found:
         status = resource["status"]

@@ -110,21 +110,10 @@ class Analyzer:
         request = service.ParseRequest(sql_statement=sql, options=self.options.language_options)
         return self.call("Parse", request, service.ParseResponse)
 
-    def statements(self, sql: str) -> list[tuple[int, int]]:
-        """Byte ranges of the statements of a text."""
-        data = sql.encode()
-        ranges: list[tuple[int, int]] = []
-        position = 0
-        while data[position:].strip(b" \t\r\n;"):
-            request = service.ExtractTableNamesFromNextStatementRequest(options=self.options.language_options)
-            request.parse_resume_location.input = sql
-            request.parse_resume_location.byte_position = position
-            response = self.call(
-                "ExtractTableNamesFromNextStatement", request, service.ExtractTableNamesFromNextStatementResponse
-            )
-            ranges.append((position, response.resume_byte_position))
-            position = response.resume_byte_position
-        return ranges
+    def parse_script(self, sql: str) -> service.ParseResponse:
+        """The parse tree of a text of statements, procedural ones among them."""
+        request = service.ParseRequest(sql_statement=sql, options=self.options.language_options, allow_script=True)
+        return self.call("Parse", request, service.ParseResponse)
 
     def analyze(
         self,

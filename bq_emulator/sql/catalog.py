@@ -9,6 +9,7 @@ from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
 
 from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
 from bq_emulator.sql import types
+from bq_emulator.sql.scope import Scope
 from bq_emulator.sql.types import quote
 
 #: Identifiers in back-ticks, and everything that may hide one.
@@ -107,6 +108,7 @@ class Mount:
     proto: simple_catalog_pb2.SimpleCatalogProto
     project: str
     default_dataset: str | None
+    scope: Scope = field(default_factory=Scope)
     tables: dict[int, Table] = field(default_factory=dict)
     _paths: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
@@ -123,7 +125,7 @@ class Mount:
                 message = f"Tables that differ only in case in one query are not supported: {names}"
                 raise BigQueryError("notImplemented", message, "query")
             return
-        ref = table_ref(path, self.project, self.default_dataset)
+        ref = self.scope.temp_table(path) or table_ref(path, self.project, self.default_dataset)
         table = catalog.get_table(ref)
         if table is None and optional:
             return
@@ -134,6 +136,14 @@ class Mount:
             raise not_found(ref)
         self._paths[folded] = path
         self._mount(path, table)
+
+    def add_variables(self) -> None:
+        """Mount the scope's variables as constants. Only their types matter here, so all are NULL: a script's next
+        statement finds its catalog known."""
+        for variable in self.scope.variables.values():
+            constant = self.proto.constant.add(name_path=[variable.name])
+            constant.type.CopyFrom(variable.type)
+            constant.value.SetInParent()
 
     def _mount(self, path: tuple[str, ...], table: Table) -> None:
         home = self.proto

@@ -18,7 +18,8 @@ ALIASES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": 
 
 @dataclass(frozen=True)
 class Parameters:
-    """``named`` by lower-case name, or ``positional`` in order; each a column of its type and a Python value."""
+    """``named`` by lower-case name, or ``positional`` in order; each a column of its type and a Python value,
+    or the script's variable that holds it."""
 
     named: dict[str, tuple[Field, Any]] = field(default_factory=dict)
     positional: tuple[tuple[Field, Any], ...] = ()

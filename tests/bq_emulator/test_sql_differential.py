@@ -72,7 +72,7 @@ def by_google(analyzer: Analyzer, sql: str) -> Result | None:
 def by_translation(frontend: GoogleSqlFrontend, database: duckdb.DuckDBPyConnection, sql: str) -> Result | None:
     """None for an error that a user would have caused; a refusal or a fault in the translated SQL fails the test."""
     try:
-        (compiled,) = frontend.compile(sql, catalog=NoTables(), project="p")
+        compiled = frontend.compile(sql, catalog=NoTables(), project="p")
     except BigQueryError as error:
         if error.reason == "notImplemented":
             raise

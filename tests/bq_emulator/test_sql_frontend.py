@@ -18,6 +18,7 @@ from bq_emulator.sql.catalog import split_dotted_names
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.functions import registry
 from bq_emulator.sql.macros import SETUP_SQL
+from bq_emulator.sql.parameters import Parameters
 
 
 class Tables(dict[TableRef, Table]):
@@ -34,7 +35,7 @@ def frontend() -> GoogleSqlFrontend:
 
 
 def run(frontend: GoogleSqlFrontend, sql: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-    (query,) = frontend.compile(sql, catalog=Tables(), project="p", parameters=parameters)
+    query = frontend.compile(sql, catalog=Tables(), project="p", parameters=Parameters.of(parameters))
     assert isinstance(query, Query)
     with duckdb.connect() as connection:
         for statement in SETUP_SQL:
@@ -76,11 +77,14 @@ def test_missing_parameter(frontend: GoogleSqlFrontend) -> None:
         run(frontend, "SELECT @n")
 
 
-def test_several_statements_keep_their_positions(frontend: GoogleSqlFrontend) -> None:
-    compiled = frontend.compile("SELECT 1 AS a; SELECT ';' AS b;\n", catalog=Tables(), project="p")
-    assert [each.schema[0].name for each in compiled if isinstance(each, Query)] == ["a", "b"]
-    with pytest.raises(BigQueryError, match=r"Unrecognized name: nope at \[2:8\]"):
-        frontend.compile("SELECT 1;\nSELECT nope", catalog=Tables(), project="p")
+def test_parts_of_a_script_keep_their_positions(frontend: GoogleSqlFrontend) -> None:
+    assert frontend.script("SELECT ';' AS a -- ;\n ;\n") is None
+    script = frontend.script("SELECT `d.t`.a;\n SELECT '\u00e4', `x.y`, nope")
+    assert script is not None
+    last = script.steps[-1].place
+    assert (script.source(last), script.position(last)) == ("SELECT '\u00e4', `x`.`y`, nope", (2, 2))
+    with pytest.raises(BigQueryError, match=r"Unrecognized name: x at \[2:14\]"):
+        frontend.compile((script, last), catalog=Tables(), project="p")
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_a_view_follows_its_tables(frontend: GoogleSqlFrontend) -> None:
     catalog = Tables({base.ref: base, view.ref: view})
 
     def text() -> str:
-        (query,) = frontend.compile("SELECT * FROM d.v", catalog=catalog, project="p")
+        query = frontend.compile("SELECT * FROM d.v", catalog=catalog, project="p")
         assert isinstance(query, Query)
         assert query.referenced_tables == (view.ref,)
         return query.sql

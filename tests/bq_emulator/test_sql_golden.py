@@ -139,7 +139,7 @@ def _action(action: dict[str, object]) -> str:
 
 def outcome(frontend: GoogleSqlFrontend, shop: Shop, sql: str) -> str:
     try:
-        (statement,) = frontend.compile(sql, catalog=shop, project="p", default_dataset="shop")
+        statement = frontend.compile(sql, catalog=shop, project="p", default_dataset="shop")
         if isinstance(statement, Query):
             return "\n".join([" | ".join(shown(field) for field in statement.schema), *rows(shop, statement)])
         if isinstance(statement, Dml):

@@ -38,7 +38,9 @@ class Call:
         """
         node = self.nodes[position]
         if node.kind == "Parameter":
-            return self.context.parameter(node)[1]
+            return self.context.parameter_value(node)
+        if node.kind == "Constant":
+            return self.context.variable_value(node)
         if node.kind != "Literal":
             message = f"{self.name} with an argument {position + 1} that is not a constant is not supported"
             raise BigQueryError("notImplemented", message, "query")

@@ -13,9 +13,13 @@ from bq_emulator.sql import types
 from bq_emulator.sql.functions import spec
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.scope import SYSTEM_VARIABLES, Scope, Variable
 
 #: Text that costs nothing to repeat: a column, a field of a bound argument, a constant.
-_ATOMIC = re.compile(r"""[\w.]+|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?""")
+_ATOMIC = re.compile(
+    r"""[\w.]+|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?"""
+    r"""|getvariable\('\w+'\)"""
+)
 _COLUMN = re.compile(r"(?!true$|false$|\d)[\w.]+")
 
 
@@ -32,6 +36,8 @@ class Context:
     expand_view: Callable[[Table], str]
     #: DuckDB text of a column's default value.
     default_value: Callable[[Field], str]
+    scope: Scope = field(default_factory=Scope)
+    variables_read: list[str] = field(default_factory=list)
     referenced: list[TableRef] = field(default_factory=list)
     #: WITH entries in reach: their columns' ids, in order.
     ctes: dict[str, list[int]] = field(default_factory=dict)
@@ -53,6 +59,30 @@ class Context:
         if node.name:
             return self.parameters.named[node.name.lower()]
         return self.parameters.positional[node.position - 1]
+
+    def parameter_value(self, node: Node) -> Any:
+        """The Python value of a query parameter, which EXECUTE IMMEDIATE may have left in a variable."""
+        value = self.parameter(node)[1]
+        if isinstance(value, Variable) and self.scope.value is not None:
+            return self.scope.value(value)
+        return value
+
+    def variable(self, node: Node) -> Variable:
+        """The script's variable that a constant of the analyzer stands for."""
+        name = node.get("constant").name
+        self.variables_read.append(name)
+        return self.scope.variables[name.lower()]
+
+    def variable_value(self, node: Node) -> Any:
+        """The Python value a variable has now."""
+        if self.scope.value is None:
+            raise unsupported(f"The variable {self.variable(node).name} here")
+        return self.scope.value(self.variable(node))
+
+    def system_variable(self, node: Node) -> tuple[Any, types.Type]:
+        path = tuple(part.lower() for part in node.name_path)
+        self.variables_read.append(f"@@{'.'.join(path)}")
+        return self.scope.system.get(path), SYSTEM_VARIABLES[path]
 
     def apply(self, template: str, args: list[str]) -> str:
         """``template`` filled in; arguments it repeats are computed once."""

@@ -91,14 +91,16 @@ def create_table(context: Context, names: Names, node: Node) -> CreateTable:
         message = "CREATE TABLE AS SELECT cannot be combined with PARTITION BY _PARTITIONDATE or _PARTITIONTIME"
         raise BigQueryError("invalidQuery", message, "query")
     key = node.primary_key
+    is_temporary = node.create_scope == "CREATE_TEMP"
+    path = tuple(node.name_path)
     return CreateTable(
         "CREATE_TABLE_AS_SELECT" if rows is not None else "CREATE_TABLE",
-        target=names.table(node.name_path),
+        target=names.scope.for_temp_table(path) if is_temporary else names.named_table(path),
         schema=schema,
         query=rows,
         or_replace=node.create_mode == "CREATE_OR_REPLACE",
         if_not_exists=node.create_mode == "CREATE_IF_NOT_EXISTS",
-        is_temporary=node.create_scope == "CREATE_TEMP",
+        is_temporary=is_temporary,
         time_partitioning=partitioning if partitioning and "type" in partitioning else None,
         range_partitioning=partitioning if partitioning and "range" in partitioning else None,
         clustering=tuple(_column_name(each, "CLUSTER BY") for each in node.cluster_by_list),
@@ -210,12 +212,18 @@ def create_view(context: Context, names: Names, node: Node) -> CreateView:
     materialized = node.kind == "CreateMaterializedViewStmt"
     if node.recursive:
         raise unsupported("A recursive view")
-    target = names.table(node.name_path)
+    target = names.named_table(node.name_path)
     for path in names.read:
+        if names.scope.temp_table(path) is not None:
+            message = f"A view cannot refer to the temporary table {'.'.join(path)}"
+            raise BigQueryError("invalidQuery", message, "query")
         if len(path) == 1 and table_ref(path, names.project, names.default_dataset).dataset != target.dataset:
             message = f'Table "{path[0]}" must be qualified with a dataset (e.g. dataset.table).'
             raise BigQueryError("invalid", message, path[0])
     compiled = query(context, node)
+    if context.variables_read:
+        message = f"A view cannot refer to the variable {context.variables_read[0]}"
+        raise BigQueryError("invalidQuery", message, "query")
     schema = compiled.schema
     if node.column_definition_list:
         schema = tuple(
@@ -266,6 +274,8 @@ def alter(context: Context, names: Names, node: Node) -> AlterTable:
         actions = [{"action": "set_options", "options": options.evaluate(context, node.option_list)}]
     else:
         actions = [_action(context, each) for each in node.alter_action_list]
+        if names.scope.temp_table(tuple(node.name_path)) and any(each["action"] == "rename_to" for each in actions):
+            raise unsupported("RENAME TO of a temporary table")
     return AlterTable(kind, names.table(node.name_path), node.is_if_exists, tuple(actions))
 
 

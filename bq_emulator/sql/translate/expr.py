@@ -10,6 +10,7 @@ from bq_emulator.sql import literal, types
 from bq_emulator.sql.functions import casts, registry
 from bq_emulator.sql.functions.spec import Call, render
 from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.scope import Variable
 from bq_emulator.sql.translate.context import Context, column, unsupported
 from bq_emulator.sql.types import quote
 
@@ -47,7 +48,17 @@ def _literal(context: Context, node: Node) -> str:
 
 def _parameter(context: Context, node: Node) -> str:
     declared, value = context.parameter(node)
+    if isinstance(value, Variable):
+        return value.sql
     return literal.sql(value, types.from_field(declared))
+
+
+def _variable(context: Context, node: Node) -> str:
+    return context.variable(node).sql
+
+
+def _system_variable(context: Context, node: Node) -> str:
+    return literal.sql(*context.system_variable(node))
 
 
 def _column_ref(context: Context, node: Node) -> str:
@@ -255,6 +266,8 @@ def _bound(context: Context, node: Node) -> str:
 EXPRESSIONS: dict[str, Callable[[Context, Node], str]] = {
     "Literal": _literal,
     "Parameter": _parameter,
+    "Constant": _variable,
+    "SystemVariable": _system_variable,
     "ColumnRef": _column_ref,
     "FunctionCall": _function_call,
     "InlineLambda": _lambda,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bq_emulator.model import BigQueryError, TableRef
 from bq_emulator.sql.catalog import table_ref
+from bq_emulator.sql.scope import Scope
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,14 @@ class Names:
     default_dataset: str | None
     #: The paths of the tables the statement reads, as written.
     read: tuple[tuple[str, ...], ...]
+    scope: Scope = field(default_factory=Scope)
 
     def table(self, path: Sequence[str]) -> TableRef:
         """The full name of a table."""
+        return self.scope.temp_table(tuple(path)) or self.named_table(path)
+
+    def named_table(self, path: Sequence[str]) -> TableRef:
+        """The full name of a table that is not temporary."""
         return table_ref(tuple(path), self.project, self.default_dataset)
 
     def dataset(self, path: Sequence[str]) -> tuple[str, str]:

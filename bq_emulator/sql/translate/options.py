@@ -10,7 +10,7 @@ import duckdb
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import errors, literal, macros, types
 from bq_emulator.sql.resolved import Node
-from bq_emulator.sql.translate.context import Context
+from bq_emulator.sql.translate.context import Context, unsupported
 from bq_emulator.sql.translate.expr import expression
 
 
@@ -34,8 +34,13 @@ def constant(context: Context, node: Node) -> Any:
     """The value of an expression that reads no table."""
     if node.kind == "Literal":
         return literal.from_proto(node.value.value, types.from_proto(node.type))
+    if node.kind == "Constant":
+        return context.variable_value(node)
+    text = expression(context, node)
+    if "getvariable(" in text:
+        raise unsupported("An expression of script variables where a constant is needed")
     try:
-        row = _evaluator().execute(f"SELECT {expression(context, node)}").fetchone()
+        row = _evaluator().execute(f"SELECT {text}").fetchone()
     except duckdb.Error as error:
         raise errors.from_duckdb(error) from None
     if row is None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bq_emulator.model import Statement
+from bq_emulator.model import Assertion, Expression, Statement
 from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate import ddl, dml
 from bq_emulator.sql.translate.context import Context, unsupported
+from bq_emulator.sql.translate.expr import expression
 from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.translate.query import query
 
@@ -39,6 +40,15 @@ def translate(context: Context, names: Names, node: Node) -> Statement:
     return make(context, names, node)
 
 
+def _assignment(context: Context, names: Names, node: Node) -> Statement:
+    """The value for a variable; which one, the script knows."""
+    return Expression("SELECT", expression(context, node.expr))
+
+
+def _assertion(context: Context, names: Names, node: Node) -> Statement:
+    return Assertion("ASSERT", expression(context, node.expression), node.description)
+
+
 #: Node kind → translation.
 STATEMENTS: dict[str, Callable[[Context, Names, Node], Statement]] = {
     "QueryStmt": lambda context, names, node: query(context, node),
@@ -47,6 +57,8 @@ STATEMENTS: dict[str, Callable[[Context, Names, Node], Statement]] = {
     "DeleteStmt": lambda context, names, node: dml.delete(context, node),
     "MergeStmt": lambda context, names, node: dml.merge(context, node),
     "TruncateStmt": lambda context, names, node: dml.truncate(context, node),
+    "AssignmentStmt": _assignment,
+    "AssertStmt": _assertion,
     "CreateTableStmt": ddl.create_table,
     "CreateTableAsSelectStmt": ddl.create_table,
     "CreateViewStmt": ddl.create_view,

@@ -1,0 +1,143 @@
+"""One statement of a query job, alone or in a script: translated, locked, carried out, described."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
+
+from bq_emulator.catalog import SnapshotCatalog
+from bq_emulator.destination import Destination
+from bq_emulator.duck import Session
+from bq_emulator.jobs.job import Job
+from bq_emulator.jobs.manager import JobManager
+from bq_emulator.locks import Locks
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import BigQueryError, Statement, TableRef
+from bq_emulator.schema import schema_to_rest
+from bq_emulator.sql.frontend import GoogleSqlFrontend
+from bq_emulator.sql.parameters import Parameters
+from bq_emulator.sql.scope import Scope
+from bq_emulator.sql.script import Part, Script
+from bq_emulator.statements import Outcome, dataset_key, execute, table_keys
+from bq_emulator.tables import Tables
+
+#: A whole text, or a part of a script.
+Source = str | tuple[Script, Part]
+
+
+class StatementRunner:
+    def __init__(self, frontend: GoogleSqlFrontend, tables: Tables, locks: Locks, manager: JobManager) -> None:
+        self.frontend = frontend
+        self.tables = tables
+        self.locks = locks
+        self.manager = manager
+
+    def compile(
+        self,
+        db: Session,
+        source: Source,
+        default_dataset: dict[str, Any],
+        parameters: Parameters,
+        scope: Scope,
+        expected: TypeProto | None = None,
+    ) -> tuple[Statement, SnapshotCatalog]:
+        """Translate within the session's transaction. ``default_dataset`` is REST's DatasetReference; see
+        :meth:`GoogleSqlFrontend.compile` for the rest."""
+        catalog = SnapshotCatalog(db, self.tables)
+        statement = self.frontend.compile(
+            source,
+            catalog=catalog,
+            project=default_dataset.get("projectId") or self.tables.metadata.project,
+            default_dataset=default_dataset.get("datasetId"),
+            parameters=parameters,
+            scope=scope,
+            expected=expected,
+        )
+        return statement, catalog
+
+    def run(
+        self,
+        db: Session,
+        job: Job,
+        source: Source,
+        default_dataset: dict[str, Any],
+        parameters: Parameters,
+        scope: Scope,
+        committing: Callable[[Session, Job], AbstractContextManager[None]],
+        destination: Destination | None = None,
+    ) -> tuple[Statement, Outcome]:
+        """Translate in one transaction, then carry out in another, ``committing``, under the locks of what is
+        changed."""
+        with db.transaction():
+            statement, catalog = self.compile(db, source, default_dataset, parameters, scope)
+            self.describe(db, job, statement)
+        _check_limits(job)
+        with self._lock(statement, destination), committing(db, job):
+            if not catalog.is_current():
+                statement, _ = self.compile(db, source, default_dataset, parameters, scope)
+            outcome = execute(db, self.tables, statement, destination)
+            finish(job, outcome)
+        return statement, outcome
+
+    def describe(self, db: Session, job: Job, statement: Statement) -> None:
+        """Write what is known of a statement before it runs into its job's statistics."""
+        refs = statement.referenced_tables
+        records = [self._find(db, ref) for ref in refs]
+        size = str(sum(self.tables.size(db, record) for record in records if record is not None))
+        job.statistics["totalBytesProcessed"] = size
+        job.statistics.setdefault("query", {}).update(
+            statementType=statement.statement_type,
+            referencedTables=[reference(ref) for ref in sorted(refs, key=str)],
+            totalBytesProcessed=size,
+            totalBytesBilled=size,
+            cacheHit=False,
+            totalSlotMs="0",
+        )
+
+    def system_variables(self, job: Job, default_dataset: dict[str, Any]) -> dict[tuple[str, ...], Any]:
+        """The @@ variables that every statement knows."""
+        metadata = self.tables.metadata
+        return {
+            ("current_job_id",): job.job_id,
+            ("dataset_id",): default_dataset.get("datasetId"),
+            ("dataset_project_id",): default_dataset.get("projectId"),
+            ("location",): metadata.location,
+            ("project_id",): metadata.project,
+            ("time_zone",): "UTC",
+        }
+
+    def _lock(self, statement: Statement, destination: Destination | None) -> AbstractContextManager[None]:
+        dataset = dataset_key(statement)
+        return self.locks.dataset(dataset) if dataset else self.locks.tables(table_keys(statement, destination))
+
+    def _find(self, db: Session, ref: TableRef) -> TableRecord | None:
+        if ref.project != self.tables.metadata.project:
+            return None
+        return self.tables.metadata.find_table(db, ref.dataset, ref.table)
+
+
+def finish(job: Job, outcome: Outcome) -> None:
+    """Write what a statement did into its job."""
+    job.statistics["query"] |= outcome.statistics
+    if outcome.target is not None:
+        job.parameters.setdefault("destinationTable", reference(outcome.target))
+    if outcome.result is not None:
+        # What reads the results looks here, whatever has become of the table meanwhile.
+        job.statistics["query"]["schema"] = schema_to_rest(outcome.result.schema)
+
+
+def reference(ref: TableRef) -> dict[str, str]:
+    """REST's TableReference."""
+    return {"projectId": ref.project, "datasetId": ref.dataset, "tableId": ref.table}
+
+
+def _check_limits(job: Job) -> None:
+    limit, size = job.parameters.get("maximumBytesBilled"), job.statistics["query"]["totalBytesBilled"]
+    if limit and int(size) > int(limit):
+        raise BigQueryError(
+            "bytesBilledLimitExceeded",
+            f"Query exceeded limit for bytes billed: {limit}. {size} or higher required.",
+        )
