@@ -79,7 +79,7 @@ def test_cursors_of_each_type_continue(
     assert [record["id"] for record in first.records("t")] == [0, 1]
     execute(f"INSERT INTO t VALUES (2, {high})")
     second = source("read", catalog=catalog, state=first.states("t")[-1:])
-    assert [record["id"] for record in second.records("t")] == [1, 2]
+    assert [record["id"] for record in second.records("t")] == [2]
     assert "1 rows have no usable value in cursor column 'c'" in second.logs
     assert source("read", catalog=catalog, state=second.states("t")[-1:]).records("t") == []
 
@@ -92,7 +92,7 @@ def test_an_infinite_cursor_does_not_poison_the_state(source: Any, execute: Any,
     assert first.states("t")[-1]["stream"]["stream_state"]["cursors"] == {"at": "2024-01-01T00:00:00.000000Z"}
     execute("INSERT INTO t VALUES (3, '2024-01-02Z')")
     second = source("read", catalog=catalog, state=first.states("t")[-1:])
-    assert [record["id"] for record in second.records("t")] == [1, 3]
+    assert [record["id"] for record in second.records("t")] == [3]
 
 
 def test_an_empty_table_has_no_state_yet(source: Any, execute: Any, configured: Any) -> None:
@@ -119,7 +119,8 @@ def test_states_of_version_2_are_continued(source: Any, execute: Any, configured
         {"type": "STREAM", "stream": {"stream_descriptor": {"name": "t", "namespace": "public"}, "stream_state": old}}
     ]
     run = source("read", catalog=configured(t={"cursor_field": ["id"]}), state=state)
-    assert [record["id"] for record in run.records("t")] == [3, 4, 5]
+    # As many rows have the saved value as had been read: none of them is new.
+    assert [record["id"] for record in run.records("t")] == [4, 5]
     assert run.states("t")[-1]["stream"]["stream_state"]["version"] == 3
 
 

@@ -9,11 +9,18 @@ import psycopg
 from psycopg.rows import dict_row
 
 from source_postgres import types
-from source_postgres.config import Config
+from source_postgres.config import Config, Replication
 from source_postgres.errors import ConnectorError
 
 #: Relations that hold rows: tables, partitioned tables, views, materialized views, foreign tables.
 _KINDS = ("r", "p", "v", "m", "f")
+
+#: Fields of changes read from the log, after the table's own; their names are upstream's.
+CDC_FIELDS = {
+    "_ab_cdc_lsn": types.ColumnType(types.NUMBER, "decimal", precision=38, scale=9),
+    "_ab_cdc_updated_at": types.ColumnType(types.STRING),
+    "_ab_cdc_deleted_at": types.ColumnType(types.STRING),
+}
 
 _COLUMNS = """
 SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, c.oid::int8 AS oid,
@@ -45,7 +52,7 @@ class Column:
     name: str
     sql_type: str
     not_null: bool
-    rendering: types.Rendering
+    type: types.ColumnType
 
 
 @dataclass(frozen=True)
@@ -59,21 +66,32 @@ class Table:
     columns: dict[str, Column]
     primary_key: tuple[str, ...]
 
-    def stream(self) -> dict[str, Any]:
-        """The AirbyteStream. A full refresh starts over when interrupted, so it is not called resumable."""
-        cursors = [column for column in self.columns.values() if column.rendering.orderable]
+    @property
+    def has_xmin(self) -> bool:
+        """Whether its rows tell which transaction wrote them: views and foreign tables do not."""
+        return self.kind in "rpm"
+
+    def stream(self, replication: Replication, *, published: bool = False) -> dict[str, Any]:
+        """The AirbyteStream. By CDC only tables with a primary key, in the publication, can be read incrementally."""
+        properties = {name: column.type.schema for name, column in self.columns.items()}
+        match replication:
+            case "CDC":
+                incremental = defined = published and bool(self.primary_key)
+                if incremental:
+                    properties |= {name: field.schema for name, field in CDC_FIELDS.items()}
+            case "Xmin":
+                incremental = defined = self.has_xmin
+            case _:
+                incremental, defined = any(column.type.orderable for column in self.columns.values()), False
         return {
             "name": self.name,
             "namespace": self.namespace,
-            "json_schema": {
-                "type": "object",
-                "properties": {name: column.rendering.schema for name, column in self.columns.items()},
-            },
-            "supported_sync_modes": ["full_refresh", "incremental"] if cursors else ["full_refresh"],
-            "source_defined_cursor": False,
-            "default_cursor_field": [],
+            "json_schema": {"type": "object", "properties": properties},
+            "supported_sync_modes": ["full_refresh", "incremental"] if incremental else ["full_refresh"],
+            "source_defined_cursor": defined,
+            "default_cursor_field": ["_ab_cdc_lsn"] if defined and replication == "CDC" else [],
             "source_defined_primary_key": [[name] for name in self.primary_key],
-            "is_resumable": False,
+            "is_resumable": bool(self.primary_key),
         }
 
 
@@ -108,7 +126,7 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
             row["name"],
             row["sql_type"],
             row["not_null"],
-            types.rendering(pg_type, connection.info.server_version),
+            types.column_type(pg_type, connection.info.server_version),
         )
         if row["key_position"] is not None:
             keys.setdefault(row["oid"], {})[row["key_position"]] = row["name"]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import psycopg
 
     from source_postgres.catalog import Table
-    from source_postgres.state import StreamState
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,12 +68,15 @@ def _run(options: argparse.Namespace, output: Output) -> bool:
     config = configuration.parse(raw)
     if options.command == "discover":
         with _connect(config) as connection:
-            streams = [table.stream() for table in _tables(connection, config)]
+            streams = [table.stream(config.replication) for table in _tables(connection, config)]
         output.message("CATALOG", "catalog", {"streams": streams})
         return True
-    catalog = _load(options.catalog, "configured catalog")
+    # Arrow takes a noticeable part of the start-up time, and only reading has need of it.
+    from source_postgres import sync
+
+    configured = _load(options.catalog, "configured catalog")
     state = orjson.loads(options.state.read_bytes() or b"[]") if options.state else []
-    return _read(config, catalog, state, output)
+    return sync.read(config, configured, state, output)
 
 
 def _load(path: Path, what: str) -> dict[str, Any]:
@@ -118,56 +120,3 @@ def _check(raw: dict[str, Any], output: Output) -> None:
         output.message("CONNECTION_STATUS", "connectionStatus", {"status": "FAILED", "message": error.message})
     else:
         output.message("CONNECTION_STATUS", "connectionStatus", {"status": "SUCCEEDED"})
-
-
-def _read(config: Config, catalog: dict[str, Any], raw_state: Any, output: Output) -> bool:
-    """Read every configured stream; one that fails is reported and does not stop the others."""
-    from source_postgres.reader import ConfiguredStream
-    from source_postgres.state import parse_states
-
-    streams = [ConfiguredStream.parse(stream) for stream in catalog.get("streams", [])]
-    states = parse_states(raw_state)
-    output.log("INFO", f"Reading {len(streams)} streams from {config.host}:{config.port}/{config.database}.")
-    connection = _connect(config)
-    try:
-        tables = {(table.namespace, table.name): table for table in _tables(connection, config)}
-        succeeded = True
-        for stream in streams:
-            if connection.closed:
-                connection = _connect(config)
-            succeeded &= _read_stream(connection, config, stream, tables, states, output)
-        return succeeded
-    finally:
-        connection.close()
-
-
-def _read_stream(
-    connection: psycopg.Connection[Any],
-    config: Config,
-    stream: Any,
-    tables: dict[tuple[str, str], Table],
-    states: dict[tuple[str, str | None], StreamState],
-    output: Output,
-) -> bool:
-    import psycopg
-
-    from source_postgres.connection import explained
-    from source_postgres.reader import StreamReader
-
-    output.status(stream.name, stream.namespace, "STARTED")
-    try:
-        table = tables.get((stream.namespace or "public", stream.name))
-        if table is None:
-            raise ConnectorError(
-                f"Table {stream} does not exist in database {config.database!r}, is outside the configured schemas, or "
-                f"user {config.username!r} may not read it; refresh the connection's schema or restore the table."
-            )
-        reader = StreamReader(connection, output, stream, table, config.checkpoint_seconds)
-        reader.read(states.get((stream.name, stream.namespace)))
-    except (ConnectorError, psycopg.Error) as error:
-        failure = error if isinstance(error, ConnectorError) else explained(error, f"Reading stream {stream}")
-        output.error(failure, (stream.name, stream.namespace))
-        output.status(stream.name, stream.namespace, "INCOMPLETE")
-        return False
-    output.status(stream.name, stream.namespace, "COMPLETE")
-    return True

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
+from urllib.parse import parse_qsl
 
 from source_postgres.errors import ConnectorError
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: Keys that upstream's connector has and this version cannot honour: refused rather than ignored.
-_UNSUPPORTED_KEYS = ("jdbc_url_params", "entra_client_id", "entra_client_secret", "entra_tenant_id")
+_UNSUPPORTED_KEYS = ("entra_client_id", "entra_client_secret", "entra_tenant_id")
+#: Parameters of the JDBC driver's URL that libpq has, too.
+_JDBC_PARAMETERS = {
+    "ApplicationName": "application_name",
+    "connectTimeout": "connect_timeout",
+    "tcpKeepAlive": "keepalives",
+    "targetServerType": "target_session_attrs",
+}
+_JDBC_VALUES = {
+    "true": "1",
+    "false": "0",
+    "primary": "read-write",
+    "secondary": "standby",
+    "preferSecondary": "prefer-standby",
+}
+Replication = Literal["Standard", "Xmin", "CDC"]
+_LSN_COMMIT = ("After loading Data in the destination", "While reading Data")
+_INVALID_POSITION = ("Fail sync", "Re-sync data")
 _SECRET_SSL_KEYS = ("client_key", "client_key_password")
 
 
@@ -25,6 +43,23 @@ class SslMode:
 
 
 @dataclass(frozen=True)
+class Cdc:
+    """How changes are read from the log; keys as upstream's, in ``spec.json``."""
+
+    slot: str
+    publication: str
+    #: Whether the slot moves on while reading, instead of at the next read's start.
+    confirm_while_reading: bool
+    #: Whether a lost position leads to a new snapshot, instead of an error.
+    resync: bool
+    waiting_seconds: int
+    load_timeout_hours: int
+    #: Changes held before they are decoded and written.
+    queue_size: int
+    heartbeat_query: str | None
+
+
+@dataclass(frozen=True)
 class Config:
     """Validated configuration; keys as in ``spec.json``."""
 
@@ -37,6 +72,10 @@ class Config:
     ssl: SslMode
     checkpoint_seconds: int
     check_privileges: bool
+    replication: Replication = "Standard"
+    cdc: Cdc | None = None
+    #: Further libpq parameters.
+    parameters: dict[str, str] = field(default_factory=dict)
 
 
 def secrets(raw: dict[str, Any]) -> list[str]:
@@ -54,13 +93,12 @@ def parse(raw: dict[str, Any]) -> Config:
     Raises:
         ConnectorError: config_error naming the key, what it holds and what it should.
     """
-    replication = _choice(raw, "replication_method", "method", "Standard")
-    if replication != "Standard":
-        if replication in ("CDC", "Xmin"):
-            raise ConnectorError(
-                f"replication_method {replication} is not supported yet by this connector version; use Standard."
-            )
-        raise ConnectorError(f"replication_method.method is {replication!r}; the only one supported is Standard.")
+    method = _choice(raw, "replication_method", "method", "Standard")
+    if method not in get_args(Replication):
+        raise ConnectorError(
+            f"replication_method.method is {method!r}; it must be one of {', '.join(get_args(Replication))}."
+        )
+    replication: Replication = method  # type: ignore[assignment]
     tunnel = _choice(raw, "tunnel_method", "tunnel_method", "NO_TUNNEL")
     if tunnel != "NO_TUNNEL":
         raise ConnectorError(
@@ -83,7 +121,45 @@ def parse(raw: dict[str, Any]) -> Config:
         ssl=_ssl(raw),
         checkpoint_seconds=_integer(raw, "checkpoint_target_interval_seconds", 1, 86400, default=300),
         check_privileges=raw.get("check_privileges", True) is not False,
+        replication=replication,
+        cdc=_cdc(raw["replication_method"]) if replication == "CDC" else None,
+        parameters=_parameters(raw.get("jdbc_url_params")),
     )
+
+
+def _cdc(raw: dict[str, Any]) -> Cdc:
+    plugin = raw.get("plugin", "pgoutput")
+    if plugin != "pgoutput":
+        raise ConnectorError(f"replication_method.plugin is {plugin!r}; only pgoutput is supported.")
+    return Cdc(
+        slot=_text(raw, "replication_slot", "replication_method."),
+        publication=_text(raw, "publication", "replication_method."),
+        confirm_while_reading=_one_of(raw, "lsn_commit_behaviour", _LSN_COMMIT) == _LSN_COMMIT[1],
+        resync=_one_of(raw, "invalid_cdc_cursor_position_behavior", _INVALID_POSITION) == _INVALID_POSITION[1],
+        waiting_seconds=_integer(raw, "initial_waiting_seconds", 1, 2400, default=1200),
+        load_timeout_hours=_integer(raw, "initial_load_timeout_hours", 1, 24, default=8),
+        queue_size=_integer(raw, "queue_size", 1000, 10_000, default=10_000),
+        heartbeat_query=raw.get("heartbeat_action_query") or None,
+    )
+
+
+def _parameters(raw: Any) -> dict[str, str]:
+    """The libpq parameters that ``jdbc_url_params`` means."""
+    given = parse_qsl(raw or "", keep_blank_values=True)
+    unknown = [name for name, _ in given if name not in _JDBC_PARAMETERS]
+    if unknown:
+        raise ConnectorError(
+            f"jdbc_url_params holds {', '.join(unknown)}, which this connector does not support; it supports "
+            f"{', '.join(_JDBC_PARAMETERS)}."
+        )
+    return {_JDBC_PARAMETERS[name]: _JDBC_VALUES.get(value, value) for name, value in given}
+
+
+def _one_of(raw: dict[str, Any], key: str, values: tuple[str, ...]) -> str:
+    value = raw.get(key, values[0])
+    if value not in values:
+        raise ConnectorError(f"replication_method.{key} is {value!r}; it must be one of {', '.join(values)}.")
+    return value
 
 
 def _ssl(raw: dict[str, Any]) -> SslMode:
@@ -106,10 +182,10 @@ def _choice(raw: dict[str, Any], key: str, discriminator: str, default: str) -> 
     return value[discriminator]
 
 
-def _text(raw: dict[str, Any], key: str) -> str:
+def _text(raw: dict[str, Any], key: str, where: str = "") -> str:
     value = raw.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise ConnectorError(f"{key} is missing or not a text in the configuration; it is required.")
+        raise ConnectorError(f"{where}{key} is missing or not a text in the configuration; it is required.")
     return value
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+from psycopg.pq.abc import PGconn
 
 from source_postgres.config import Config
 from source_postgres.errors import ConnectorError, FailureType
@@ -40,35 +45,67 @@ _SCHEMA_ERRORS = (
 )
 
 
+#: The same as ``options`` of a replication connection, which takes no SET. Its timeout is off because a destination may
+#: take its time over a batch.
+_REPLICATION_OPTIONS = " ".join(
+    f"-c {name}={value.replace(' ', '')}"
+    for name, value in {**_SESSION, "wal_sender_timeout": "0"}.items()
+    if name not in ("synchronize_seqscans", "max_parallel_workers_per_gather")
+)
+
+
 def connect(config: Config) -> psycopg.Connection[Any]:
     """A read-only connection whose transactions are REPEATABLE READ, that is: one snapshot each.
 
     Raises:
         ConnectorError: saying whether the host, the port, TLS, the password, the database or something else refused.
     """
-    _reach(config)
-    with tempfile.TemporaryDirectory() as folder:
+    with _parameters(config) as parameters:
         try:
-            connection = psycopg.connect(
-                host=config.host,
-                port=config.port,
-                dbname=config.database,
-                user=config.username,
-                password=config.password,
-                application_name="airbyte-source-postgres",
-                connect_timeout=CONNECT_TIMEOUT_SECONDS,
-                client_encoding="utf8",
-                keepalives_idle=30,
-                autocommit=True,
-                **_tls(config, Path(folder)),
-            )
+            connection = psycopg.connect(**parameters, autocommit=True)
         except psycopg.OperationalError as error:
-            raise _refused(config, error) from error
+            raise _refused(config, str(error)) from error
     for name, value in _SESSION.items():
         connection.execute("SELECT set_config(%s, %s, false)", [name, value])
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
+
+
+def connect_replication(config: Config) -> PGconn:
+    """A connection that speaks the replication protocol; psycopg offers it at libpq's level only.
+
+    Raises:
+        ConnectorError: as :func:`connect`, or where the role may not replicate.
+    """
+    with _parameters(config) as parameters:
+        conninfo = make_conninfo(**parameters, replication="database", options=_REPLICATION_OPTIONS)
+        connection = pq.PGconn.connect(conninfo.encode())
+    if connection.status != pq.ConnStatus.OK:
+        said = connection.get_error_message()
+        connection.finish()
+        raise _refused(config, said)
+    return connection
+
+
+@contextlib.contextmanager
+def _parameters(config: Config) -> Iterator[dict[str, Any]]:
+    """libpq's parameters; the certificates' files that they name last as long as the context."""
+    _reach(config)
+    with tempfile.TemporaryDirectory() as folder:
+        yield {
+            "host": config.host,
+            "port": config.port,
+            "dbname": config.database,
+            "user": config.username,
+            "password": config.password,
+            "application_name": "airbyte-source-postgres",
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "client_encoding": "utf8",
+            "keepalives_idle": 30,
+            **_tls(config, Path(folder)),
+            **config.parameters,
+        }
 
 
 def _reach(config: Config) -> None:
@@ -114,9 +151,8 @@ def _tls(config: Config, folder: Path) -> dict[str, Any]:
     return parameters
 
 
-def _refused(config: Config, error: psycopg.OperationalError) -> ConnectorError:
+def _refused(config: Config, text: str) -> ConnectorError:
     """A failed sign-in in words; libpq gives no error code for these, only the server's text."""
-    text = str(error)
     lower = text.lower()
     where = f"{config.host}:{config.port}"
     failure_type: FailureType = "config_error"
@@ -131,6 +167,11 @@ def _refused(config: Config, error: psycopg.OperationalError) -> ConnectorError:
             f"User {config.username!r} may not connect to database {config.database!r}; "
             f"GRANT CONNECT ON DATABASE {config.database} TO {config.username}."
         )
+    elif "replication" in lower and ("must be superuser" in lower or "permission denied" in lower):
+        message = f"User {config.username!r} may not replicate; ALTER ROLE {config.username} REPLICATION."
+    elif "number of requested standby connections" in lower or "too many" in lower:
+        message = f"Postgres at {where} has no connection left; raise max_wal_senders or max_connections."
+        failure_type = "transient_error"
     elif "pg_hba.conf" in lower:
         message = f"Postgres at {where} does not admit this host, user, database or encryption (pg_hba.conf)."
     elif "ssl" in lower or "certificate" in lower or "private key" in lower:

@@ -31,6 +31,8 @@ class Output:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._secrets: list[str] = []
+        #: Frames written to the Arrow channel so far; None where records go to stdout.
+        self.frames: int | None = None
 
     def mask(self, secrets: Iterable[str]) -> None:
         """Never let any of these values out again in a log or an error."""
@@ -40,7 +42,7 @@ class Output:
         self._stream.write(orjson.dumps({"type": kind, key: body}) + b"\n")
         self._stream.flush()
 
-    def records(self, block: bytes) -> None:
+    def records(self, block: bytes | memoryview) -> None:
         """Write whole RECORD lines that are encoded already."""
         self._stream.write(block)
 
@@ -53,11 +55,17 @@ class Output:
 
     def state(self, name: str, namespace: str | None, state: dict[str, Any] | None, records: int) -> None:
         """A STREAM state; ``records`` is the number of records of the stream since its previous state."""
-        body = {
-            "type": "STREAM",
-            "stream": {"stream_descriptor": {"name": name, "namespace": namespace}, "stream_state": state},
-            "sourceStats": {"recordCount": float(records)},
-        }
+        stream = {"stream_descriptor": {"name": name, "namespace": namespace}, "stream_state": state}
+        self._state({"type": "STREAM", "stream": stream}, records)
+
+    def global_state(self, shared: dict[str, Any], streams: list[dict[str, Any]], records: int) -> None:
+        """A GLOBAL state; ``records`` is the number of records of all streams since the previous one."""
+        self._state({"type": "GLOBAL", "global": {"shared_state": shared, "stream_states": streams}}, records)
+
+    def _state(self, body: dict[str, Any], records: int) -> None:
+        body["sourceStats"] = {"recordCount": float(records)}
+        if self.frames is not None:
+            body["additionalData"] = {"arrow_seq": self.frames}
         self.message("STATE", "state", body)
 
     def error(self, error: BaseException, stream: tuple[str, str | None] | None = None) -> None:

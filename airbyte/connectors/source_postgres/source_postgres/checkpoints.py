@@ -1,0 +1,76 @@
+"""When states are due, and how they are written: of one stream, or of all of them together (CDC)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from source_postgres.protocol import Output
+from source_postgres.state import StreamKey, StreamState
+from source_postgres.stream import ConfiguredStream
+
+#: A checkpoint comes after about as many rows.
+CHECKPOINT_ROWS = 50_000
+
+
+class Checkpoints:
+    """Counts the records since the last state of a stream, and writes its STREAM states."""
+
+    def __init__(self, output: Output, seconds: int) -> None:
+        self._output = output
+        self._seconds = seconds
+        self._records: dict[StreamKey, int] = {}
+        self._last = time.monotonic()
+
+    def add(self, stream: ConfiguredStream, records: int) -> None:
+        """Note records that have been written."""
+        if stream.key not in self._records and records:
+            self._output.status(stream.name, stream.namespace, "RUNNING")
+        self._records[stream.key] = self._records.get(stream.key, 0) + records
+
+    @property
+    def due(self) -> bool:
+        rows = sum(self._records.values())
+        return rows >= CHECKPOINT_ROWS or (rows > 0 and time.monotonic() - self._last > self._seconds)
+
+    def emit(self, stream: ConfiguredStream, state: StreamState | None) -> None:
+        """Write a state that covers all records of the stream so far."""
+        body = state.as_json(stream.name, stream.namespace) if state else None
+        self._output.state(stream.name, stream.namespace, body, self._records.get(stream.key, 0))
+        self._reset([stream.key])
+
+    def _reset(self, keys: list[StreamKey]) -> None:
+        for key in keys:
+            if key in self._records:
+                self._records[key] = 0
+        self._last = time.monotonic()
+
+
+class GlobalCheckpoints(Checkpoints):
+    """The same for streams that share one position in the log: each state is a GLOBAL one of all streams."""
+
+    def __init__(
+        self, output: Output, seconds: int, shared: dict[str, Any], streams: dict[StreamKey, StreamState]
+    ) -> None:
+        super().__init__(output, seconds)
+        self.shared = shared
+        self._streams = dict(streams)
+
+    def emit(self, stream: ConfiguredStream, state: StreamState | None) -> None:
+        if state is None:
+            self._streams.pop(stream.key, None)
+        else:
+            self._streams[stream.key] = state
+        self.emit_global()
+
+    def emit_global(self) -> None:
+        """Write a state that covers all records of all streams so far."""
+        states = [
+            {
+                "stream_descriptor": {"name": name, "namespace": namespace},
+                "stream_state": state.as_json(name, namespace),
+            }
+            for (name, namespace), state in self._streams.items()
+        ]
+        self._output.global_state(self.shared, states, sum(self._records.values()))
+        self._reset(list(self._records))
