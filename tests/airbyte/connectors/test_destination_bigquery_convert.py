@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from destination_bigquery import batch, catalog, names
 from destination_bigquery.convert import to_arrow
@@ -33,6 +34,10 @@ def stream_of(properties: dict[str, Any], **overrides: Any) -> catalog.Stream:
 def record(data: str, stream: str = "s", meta: str = "") -> bytes:
     head = f'{{"type":"RECORD","record":{{"stream":"{stream}","emitted_at":1700000000123,"data":'
     return f"{head}{data}{meta}}}}}\n".encode()
+
+
+def converted(lines: list[bytes], stream: catalog.Stream) -> pa.Table:
+    return to_arrow(batch.Chunk(stream, list(lines), len(lines), 0, None))
 
 
 def state(position: int, stream: str = "s") -> bytes:
@@ -146,22 +151,22 @@ def test_a_plain_chunk_and_the_same_beside_a_bad_value_convert_alike() -> None:
         record(EMPTY),
         record("{}", meta=',"meta":{"changes":[{"field":"n","change":"NULLED","reason":"SOURCE_RETRIEVAL_ERROR"}]}'),
     ]
-    fast = to_arrow(lines, stream)
-    careful = to_arrow([*lines, record('{"i":"no number"}')], stream)
-    columns = [name for name in fast.column_names if name != catalog.RAW_ID]
-    assert fast.select(columns).to_pylist() == careful.slice(0, 3).select(columns).to_pylist()
+    fast = converted(lines, stream)
+    careful = converted([*lines, record('{"i":"no number"}')], stream)
+    assert fast.to_pylist() == careful.slice(0, 3).to_pylist()
     assert fast.schema == careful.schema
     first, second, third = fast.to_pylist()
     assert first["n"] == Decimal("-99999999999999999999999999999.999999999")
     assert first["j"] == '["a",null,""]'
     assert first["_airbyte_extracted_at"] == datetime.datetime(2023, 11, 14, 22, 13, 20, 123000, datetime.UTC)
-    assert first["_airbyte_generation_id"] == 3
-    assert json.loads(first["_airbyte_meta"]) == {"sync_id": 7, "changes": []}
+    assert first["_airbyte_meta"] is None
     assert (second["s"], second["j"], second["n"]) == ("", "[]", None)
     assert json.loads(third["_airbyte_meta"])["changes"][0]["field"] == "n"
     bad = json.loads(careful.to_pylist()[3]["_airbyte_meta"])
-    assert bad["changes"] == [{"field": "i", "change": "NULLED", "reason": "DESTINATION_SERIALIZATION_ERROR"}]
-    assert len(set(careful.column(catalog.RAW_ID).to_pylist())) == 4
+    assert bad == {
+        "sync_id": 7,
+        "changes": [{"field": "i", "change": "NULLED", "reason": "DESTINATION_SERIALIZATION_ERROR"}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -178,7 +183,7 @@ def test_a_plain_chunk_and_the_same_beside_a_bad_value_convert_alike() -> None:
     ],
 )
 def test_a_value_beyond_bigquery_is_recorded(field: str, value: str) -> None:
-    row = to_arrow([record(PLAIN), record(f'{{"{field}":{value}}}')], stream_of(ALL_TYPES)).to_pylist()[1]
+    row = converted([record(PLAIN), record(f'{{"{field}":{value}}}')], stream_of(ALL_TYPES)).to_pylist()[1]
     changes = json.loads(row["_airbyte_meta"])["changes"]
     assert [change["field"] for change in changes] == [field]
     assert (row[field] is None) == (changes[0]["change"] == "NULLED")
@@ -213,40 +218,58 @@ def complete(stream: str = "s") -> bytes:
     return json.dumps({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "stream_status": status}}).encode() + b"\n"
 
 
-def sorted_lines(*lines: bytes, **overrides: Any) -> list[batch.Batch]:
-    return list(batch.batches(lines, [stream_of({"a": {"type": "integer"}}, **overrides)]))
+def sorted_lines(*lines: bytes, batch_bytes: int = 1 << 20) -> list[batch.Batch]:
+    return list(batch.batches(lines, [stream_of({"a": {"type": "integer"}})], batch_bytes))
 
 
 def test_records_and_states_are_counted_and_kept_in_order() -> None:
-    first, last = sorted_lines(
-        *[record('{"a":1}')] * 2, state(1), record('{"a":3}'), state(2), complete(), record('{"a":4}')
-    )
+    first, last = sorted_lines(*[record('{"a":1}')] * 2, state(1), record('{"a":3}'), state(2), complete())
     assert [count for _, count in first.states] == [2, 1]
     assert [json.loads(line)["state"]["stream"]["stream_state"]["at"] for line, _ in first.states] == [1, 2]
-    assert len(first.chunks["s", None].lines) == 3
+    assert [(chunk.count, len(chunk.rows)) for chunk in first.chunks] == [(3, 3)]
     assert [str(stream) for stream in first.completed] == ["s"]
-    assert len(last.chunks["s", None].lines) == 1
+    assert last == batch.Batch()
 
 
-def test_a_batch_ends_at_a_state_once_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "SOFT_ROWS", 3)
-    monkeypatch.setattr(batch, "HARD_ROWS", 5)
+def test_records_after_the_end_of_their_stream_are_refused() -> None:
+    with pytest.raises(ConnectorError, match="records after its COMPLETE"):
+        sorted_lines(complete(), record('{"a":4}'))
+
+
+def test_a_batch_ends_at_a_state_once_it_is_large() -> None:
+    """Rows that no state follows go on their own at the hard limit, and at the end to whoever sends them again."""
     line = record('{"a":1}')
-    sizes = [b.rows for b in sorted_lines(line, line, state(1), line, state(2), *[line] * 6)]
-    assert sizes == [3, 5, 1]
+    size = len('"data":{"a":1}}}\n')
+    sorted_ = sorted_lines(line, line, state(1), line, state(2), *[line] * 8, state(3), line, batch_bytes=2 * size)
+    assert [[(chunk.count, chunk.first, chunk.key is None) for chunk in b.chunks] for b in sorted_] == [
+        [(2, 0, False)],
+        [(1, 2, False)],
+        [(7, 3, True)],
+        [(1, 10, False)],
+    ]
+    assert [len(b.states) for b in sorted_] == [1, 1, 0, 1]
+
+
+def test_rows_of_another_stream_wait_for_their_own_state() -> None:
+    streams = catalog.parse({"streams": [configured({}, stream={"name": n, "json_schema": {}}) for n in "st"]}, "raw")
+    lines = [record("{}", "t"), record("{}"), state(1), record("{}", "t"), state(1, "t"), complete("t")]
+    first, second = list(batch.batches(lines, streams, len('"data":{}}}\n')))[:2]
+    assert [(str(chunk.stream), chunk.count) for chunk in first.chunks] == [("s", 1)]
+    assert [(str(chunk.stream), chunk.count) for chunk in second.chunks] == [("t", 2)]
 
 
 def test_a_chunks_key_depends_on_records_and_closing_state_alone() -> None:
     def key(*lines: bytes) -> str | None:
-        return sorted_lines(*lines)[0].chunks["s", None].key
+        return sorted_lines(*lines)[0].chunks[0].key
 
     later = record('{"a":1}').replace(b"1700000000123", b"1800000000000")
+    behind = b'{"type":"RECORD","record":{"stream":"s","data":{"a":1},"emitted_at":%d}}\n'
     assert key(record('{"a":1}'), state(1)) == key(later, state(1))
+    assert key(behind % 1, state(1)) == key(behind % 22, state(1))
     assert key(record('{"a":1}'), state(1)) != key(record('{"a":1}'), state(2))
     assert key(record('{"a":1}'), state(1)) != key(record('{"a":2}'), state(1))
     assert key(record('{"a":1}'), state(1)) != key(record('{"a":1}'), record('{"a":1}'), state(1))
-    assert key(record('{"a":1}')) is None
-    assert key(record('{"a":1}'), state(1), record('{"a":1}')) is None
+    assert key(record('{"a":1}'), state(1)) == key(record('{"a":1}'), state(1), record('{"a":1}'))
 
 
 def test_lines_of_any_layout_are_sorted() -> None:
@@ -259,7 +282,7 @@ def test_lines_of_any_layout_are_sorted() -> None:
         b'{"type":"STATE","state":{"type":"LEGACY","data":{"x":1}}}\n',
     ]
     (only,) = sorted_lines(*lines)
-    assert to_arrow(only.chunks["s", None].lines, only.chunks["s", None].stream).column("a").to_pylist() == [1, 2, 3]
+    assert to_arrow(only.chunks[0]).column("a").to_pylist() == [1, 2, 3]
     assert only.states[0][1] == 3
 
 
@@ -270,8 +293,9 @@ def test_streams_of_one_name_in_two_namespaces_are_told_apart() -> None:
         f'{{"type":"RECORD","record":{{"stream":"s","data":{{}},"emitted_at":1,"namespace":"{ns}"}}}}\n'.encode()
         for ns in "xyx"
     ]
-    (only,) = batch.batches(lines, streams)
-    assert {key: len(chunk.lines) for key, chunk in only.chunks.items()} == {("s", "x"): 2, ("s", "y"): 1}
+    lines.append(b'{"type":"STATE","state":{"type":"LEGACY","data":{}}}\n')
+    (only,) = batch.batches(lines, streams, 1 << 20)
+    assert {str(chunk.stream): chunk.count for chunk in only.chunks} == {"x.s": 2, "y.s": 1}
 
 
 def test_a_record_of_an_unknown_stream_is_refused() -> None:

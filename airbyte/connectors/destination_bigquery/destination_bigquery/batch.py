@@ -1,8 +1,9 @@
-"""Sorting the platform's messages into batches: the records of each stream, and the states that come after them."""
+"""Sorting the platform's messages into batches: the rows of each stream, and the states that come after them."""
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,77 +11,149 @@ from typing import Any
 import orjson
 
 from destination_bigquery.catalog import Stream
+from destination_bigquery.channel import Frame
 from destination_bigquery.errors import ConnectorError
 
-#: At a STATE a batch ends once it has as many rows or bytes, and anywhere at the hard limits. Rows before a STATE that
-#: has not come yet would be sent again in other chunks by a retry, so it is better to end at one.
-SOFT_ROWS, SOFT_BYTES = 40_000, 16 << 20
-HARD_ROWS, HARD_BYTES = 200_000, 64 << 20
-
 _DATA = b'"data":'
+_EMITTED_AT = b',"emitted_at":'
 #: The part of a RECORD line before its data is the same for many lines; as many different ones are remembered.
 _HEADS = 1000
+#: A batch also ends, without a state, at so many times the size at which it ends at one.
+_HARD_FACTOR = 4
+#: A slow source's states wait no longer than until the first one after so many seconds.
+_BATCH_SECONDS = 60
 
 StreamKey = tuple[str, str | None]
+#: A RECORD line, or a frame of many records.
+Row = bytes | Frame
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chunk:
-    """Consecutive RECORD lines of one stream. ``key`` digests the records (not when they were read) and the STATE that
-    closes the chunk; it is None for a chunk that no STATE closes."""
+    """Consecutive records of one stream, ``count`` of them, the first of which is the stream's ``first``-th here.
+
+    ``key`` digests the records (not when they were read) and the STATE behind them; it is None where no state says that
+    the records end here, so that a retry may cut them elsewhere.
+    """
 
     stream: Stream
-    lines: list[bytes] = field(default_factory=list)
-    digest: Any = field(default_factory=hashlib.sha256)
-    closing_state: bytes | None = None
-
-    @property
-    def key(self) -> str | None:
-        if self.closing_state is None:
-            return None
-        digest = self.digest.copy()
-        digest.update(self.closing_state)
-        return digest.hexdigest()
+    rows: list[Row]
+    count: int
+    first: int
+    key: str | None
 
 
 @dataclass
 class Batch:
-    """What is to be committed together: chunks, then streams that are complete, then states (line, records)."""
+    """Chunks, then streams that are complete, then states (line, records)."""
 
-    chunks: dict[StreamKey, Chunk] = field(default_factory=dict)
+    chunks: list[Chunk] = field(default_factory=list)
     completed: list[Stream] = field(default_factory=list)
     states: list[tuple[bytes, int]] = field(default_factory=list)
-    rows: int = 0
-    bytes: int = 0
 
 
-def batches(lines: Iterable[bytes], streams: list[Stream]) -> Iterator[Batch]:
-    """The messages of ``lines`` in batches; every STATE comes with or after the records that came before it.
+class _Pending:
+    """A stream's records that are in no batch yet; the first ``closed`` rows have a state behind them."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+        self.since_state = 0
+        self.complete = False
+        self._taken = 0
+        self._begin([])
+
+    def _begin(self, rows: list[tuple[Row, bytes, int]]) -> None:
+        self._rows: list[Row] = []
+        self._counts: list[int] = []
+        self._digest = hashlib.sha256()
+        self._closed = 0
+        self._key: str | None = None
+        for row, content, count in rows:
+            self.add(row, content, count)
+
+    def add(self, row: Row, content: bytes, count: int) -> None:
+        self._rows.append(row)
+        self._counts.append(count)
+        self._digest.update(content)
+
+    def close(self, position: bytes) -> None:
+        """Everything so far belongs before the state at ``position``."""
+        self._closed = len(self._rows)
+        digest = self._digest.copy()
+        digest.update(position)
+        self._key = digest.hexdigest()
+
+    def take(self, *, whole: bool = False) -> list[Chunk]:
+        """The closed rows, and with ``whole`` the open ones as a chunk of their own."""
+        cut, chunks = self._closed, []
+        if cut:
+            chunks.append(self._chunk(0, cut, self._key))
+        if whole and cut < len(self._rows):
+            chunks.append(self._chunk(cut, len(self._rows), None))
+            cut = len(self._rows)
+        tail = list(zip(self._rows[cut:], self._counts[cut:], strict=True))
+        self._begin([(row, _content(row), count) for row, count in tail])
+        return chunks
+
+    def _chunk(self, start: int, end: int, key: str | None) -> Chunk:
+        count = sum(self._counts[start:end])
+        first = self._taken
+        self._taken += count
+        return Chunk(self.stream, self._rows[start:end], count, first, key)
+
+
+def _content(row: Row) -> bytes:
+    """What tells a record from another: not its envelope, nor when it was read."""
+    if isinstance(row, Frame):
+        return row.body
+    start, end = row.find(_DATA), row.rfind(_EMITTED_AT)
+    # In a record it is a number and at most the meta that follows; anything longer is the data's own.
+    end = end if start < end and len(row) - end < 64 else len(row)
+    return row[max(start, 0) : end]
+
+
+def batches(messages: Iterable[Row], streams: list[Stream], batch_bytes: int) -> Iterator[Batch]:
+    """The messages (lines, and frames where records come that way) in batches.
+
+    A batch ends at the first STATE after ``batch_bytes`` of records or a minute, when a stream is complete, and,
+    without a state, at four times as much. Records that no state stands behind wait for the next batch, except at that
+    hard limit, where they make a batch of their own; at the end of the messages they are left out, for whoever resumes
+    from the last state reads them again.
 
     Raises:
         ConnectorError: config_error for a record of a stream that the catalog lacks, system_error for a line that is
             not a message.
     """
-    return _Sorter(streams).run(lines)
+    return _Sorter(streams, batch_bytes).run(messages)
 
 
 class _Sorter:
-    def __init__(self, streams: list[Stream]) -> None:
-        self._streams: dict[StreamKey, Stream] = {(stream.name, stream.namespace): stream for stream in streams}
-        self._heads: dict[bytes, StreamKey] = {}
-        self._since_state: dict[StreamKey, int] = dict.fromkeys(self._streams, 0)
-        self._batch = Batch()
+    def __init__(self, streams: list[Stream], batch_bytes: int) -> None:
+        self._pending = {(stream.name, stream.namespace): _Pending(stream) for stream in streams}
+        self._heads: dict[bytes, _Pending] = {}
+        self._soft_bytes = batch_bytes
+        self._bytes = 0
+        self._taken_at = time.monotonic()
+        self._states: list[tuple[bytes, int]] = []
+        self._completed: list[Stream] = []
 
-    def run(self, lines: Iterable[bytes]) -> Iterator[Batch]:
-        for line in lines:
-            end = line.find(_DATA)
-            key = self._heads.get(line[:end]) if end >= 0 else None
-            if key is not None:
-                self._record(key, line, line[end:])
-            elif line.strip() and self._message(line):
+    def run(self, messages: Iterable[Row]) -> Iterator[Batch]:
+        for message in messages:
+            if isinstance(message, Frame):
+                self._add(self._of(message.key), message, message.body, message.rows)
+            else:
+                end = message.find(_DATA)
+                known = self._heads.get(message[:end]) if end >= 0 else None
+                if known is not None:
+                    self._add(known, message, _content(message), 1)
+                elif message.strip() and self._message(message):
+                    yield self._take()
+            if self._bytes >= self._soft_bytes * _HARD_FACTOR:
                 yield self._take()
-            if self._batch.rows >= HARD_ROWS or self._batch.bytes >= HARD_BYTES:
-                yield self._take()
+                opened = [chunk for pending in self._pending.values() for chunk in pending.take(whole=True)]
+                if opened:
+                    yield Batch(opened)
+                self._bytes = 0
         yield self._take()
 
     def _message(self, line: bytes) -> bool:
@@ -95,20 +168,24 @@ class _Sorter:
         if kind == "RECORD":
             record = message["record"]
             key = (record["stream"], record.get("namespace") or None)
-            self._learn_head(line, key)
-            end = line.find(_DATA)
-            self._record(key, line, line[end:] if end >= 0 else line)
+            pending = self._of(key)
+            self._learn_head(line, key, pending)
+            self._add(pending, line, _content(line), 1)
         elif kind == "STATE":
             self._state(line, message["state"])
-            return self._batch.rows >= SOFT_ROWS or self._batch.bytes >= SOFT_BYTES
-        elif kind == "TRACE" and (status := message["trace"].get("stream_status")):
-            descriptor = status["stream_descriptor"]
-            if status["status"] == "COMPLETE":
-                self._batch.completed.append(self._stream((descriptor["name"], descriptor.get("namespace") or None)))
+            overdue = time.monotonic() - self._taken_at >= _BATCH_SECONDS
+            return overdue or self._bytes >= self._soft_bytes
+        elif kind == "TRACE":
+            status = message["trace"].get("stream_status") or {}
+            if status.get("status") == "COMPLETE":
+                pending = self._of(_key(status["stream_descriptor"]))
+                pending.close(b"complete")
+                pending.complete = True
+                self._completed.append(pending.stream)
                 return True
         return False
 
-    def _learn_head(self, line: bytes, key: StreamKey) -> None:
+    def _learn_head(self, line: bytes, key: StreamKey, pending: _Pending) -> None:
         """Remember what stands before the data, if that alone tells the stream."""
         head = line[: line.find(_DATA)]
         try:
@@ -119,50 +196,51 @@ class _Sorter:
             isinstance(record, dict) and record.get("type") == "RECORD" and isinstance(record.get("record"), dict)
         )
         if complete and (record["record"].get("stream"), record["record"].get("namespace") or None) == key:
-            if key[1] is None and any(name == key[0] and namespace for name, namespace in self._streams):
+            if key[1] is None and any(name == key[0] and namespace for name, namespace in self._pending):
                 return  # a namespace may follow the data
             if len(self._heads) >= _HEADS:
                 self._heads.clear()
-            self._heads[head] = key
+            self._heads[head] = pending
 
-    def _record(self, key: StreamKey, line: bytes, content: bytes) -> None:
-        chunk = self._batch.chunks.get(key)
-        if chunk is None:
-            chunk = self._batch.chunks[key] = Chunk(self._stream(key))
-        chunk.lines.append(line)
-        chunk.digest.update(content)
-        chunk.closing_state = None
-        self._since_state[key] += 1
-        self._batch.rows += 1
-        self._batch.bytes += len(line)
+    def _add(self, pending: _Pending, row: Row, content: bytes, count: int) -> None:
+        if pending.complete:
+            raise ConnectorError(f"Stream {pending.stream} sent records after its COMPLETE.", "system_error")
+        pending.add(row, content, count)
+        pending.since_state += count
+        self._bytes += len(content)
 
     def _state(self, line: bytes, state: dict[str, Any]) -> None:
-        scope = self._scope(state)
+        volatile = ("id", "additionalData", "sourceStats", "destinationStats")
+        position = {name: value for name, value in state.items() if name not in volatile}
+        text = orjson.dumps(position, option=orjson.OPT_SORT_KEYS)
         records = 0
-        for key in scope:
-            records += self._since_state[key]
-            self._since_state[key] = 0
-            if key in self._batch.chunks:
-                position = {name: value for name, value in state.items() if not name.endswith("Stats")}
-                self._batch.chunks[key].closing_state = orjson.dumps(position, option=orjson.OPT_SORT_KEYS)
-        self._batch.states.append((line.strip(), records))
+        for pending in self._scope(state):
+            records += pending.since_state
+            pending.since_state = 0
+            pending.close(text)
+        self._states.append((line.strip(), records))
 
-    def _scope(self, state: dict[str, Any]) -> list[StreamKey]:
+    def _scope(self, state: dict[str, Any]) -> list[_Pending]:
         """The streams whose records a state covers: one, or all for GLOBAL and LEGACY states."""
         if state.get("type") != "STREAM":
-            return list(self._streams)
-        descriptor = state["stream"]["stream_descriptor"]
-        key = (descriptor["name"], descriptor.get("namespace") or None)
-        self._stream(key)
-        return [key]
+            return list(self._pending.values())
+        return [self._of(_key(state["stream"]["stream_descriptor"]))]
 
-    def _stream(self, key: StreamKey) -> Stream:
+    def _of(self, key: StreamKey) -> _Pending:
         try:
-            return self._streams[key]
+            return self._pending[key]
         except KeyError:
             name = f"{key[1]}.{key[0]}" if key[1] else key[0]
             raise ConnectorError(f"Stream {name!r} came in but is not in the configured catalog.") from None
 
     def _take(self) -> Batch:
-        batch, self._batch = self._batch, Batch()
+        chunks = [chunk for pending in self._pending.values() for chunk in pending.take()]
+        batch = Batch(chunks, self._completed, self._states)
+        self._completed, self._states = [], []
+        self._bytes = 0
+        self._taken_at = time.monotonic()
         return batch
+
+
+def _key(descriptor: dict[str, Any]) -> StreamKey:
+    return descriptor["name"], descriptor.get("namespace") or None

@@ -59,6 +59,10 @@ class Stream:
         return META_COLUMNS + self.columns
 
     @property
+    def deduplicates(self) -> bool:
+        return bool(self.primary_key)
+
+    @property
     def clustering(self) -> list[str]:
         """At most four columns may cluster a table: the key's first three and the extraction time."""
         return [*self.primary_key[:3], EXTRACTED_AT]

@@ -59,9 +59,12 @@ def _run(options: argparse.Namespace, output: Output) -> None:
     config = configuration.parse(raw)
     streams = catalog.parse(_load(options.catalog, "configured catalog"), config.dataset)
     output.log("INFO", f"Writing {len(streams)} streams to project {config.project}, dataset {config.dataset}.")
+    from destination_bigquery import channel
     from destination_bigquery.writer import Writer
 
-    Writer(config, streams, output).write(sys.stdin.buffer)
+    path = channel.offered()
+    lines = sys.stdin.buffer
+    Writer(config, streams, output).write(channel.Merge(lines, path) if path else lines)
 
 
 def _load(path: Path, what: str) -> dict[str, Any]:
@@ -77,7 +80,6 @@ def _load(path: Path, what: str) -> dict[str, Any]:
 def _check(raw: dict[str, Any], output: Output) -> None:
     try:
         config = configuration.parse(raw)
-        # Importing the client library takes a second, which spec and a wrong configuration need not wait for.
         from destination_bigquery.check import check
 
         check(config)

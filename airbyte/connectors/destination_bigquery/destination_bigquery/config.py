@@ -12,6 +12,9 @@ from destination_bigquery import names
 from destination_bigquery.errors import ConnectorError
 
 DEFAULT_INTERNAL_DATASET = "airbyte_internal"
+DEFAULT_BATCH_MB = 16
+#: Batches are held in memory, up to four times as large where no state comes.
+_LARGEST_BATCH_MB = 256
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Config:
     api_endpoint: str | None
     credentials: dict[str, Any] | None = field(repr=False)
     hard_deletes: bool
+    batch_bytes: int
 
 
 def secrets(raw: dict[str, Any]) -> list[str]:
@@ -76,7 +80,17 @@ def parse(raw: dict[str, Any]) -> Config:
         api_endpoint=_endpoint(raw),
         credentials=_credentials(raw),
         hard_deletes=deletion == "Hard delete",
+        batch_bytes=_batch_bytes(raw),
     )
+
+
+def _batch_bytes(raw: dict[str, Any]) -> int:
+    value = raw.get("big_query_client_buffer_size_mb") or DEFAULT_BATCH_MB
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_BATCH_MB:
+        raise ConnectorError(
+            f"big_query_client_buffer_size_mb is {value!r}; it must be a number from 1 to {_LARGEST_BATCH_MB}."
+        )
+    return value << 20
 
 
 def _endpoint(raw: dict[str, Any]) -> str | None:

@@ -1,16 +1,14 @@
-"""RECORD lines to an Arrow table, typed as the stage table that it is loaded into.
+"""Chunks of records to Arrow tables, typed as the stage table that they are loaded into.
 
-Arrow's JSON reader parses a whole chunk at once, decimals exactly. It refuses a chunk that holds any value which is not
-plainly of its column's type; such a chunk is gone through value by value instead (:mod:`destination_bigquery.values`).
+A stage table has the stream's columns (JSON as text), when each record was extracted, the ``_airbyte_meta`` of those
+records whose values were changed, and for deduplication the order of arrival. What all rows share is added in SQL.
 """
 
 from __future__ import annotations
 
-import datetime
 import io
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -18,63 +16,98 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
+import pyarrow.parquet as pq
 
-from destination_bigquery.catalog import EXTRACTED_AT, GENERATION_ID, META, RAW_ID, Column, Stream
-from destination_bigquery.values import NUMERIC_LIMIT, coerce, json_text
+from destination_bigquery import columns
+from destination_bigquery.batch import Chunk
+from destination_bigquery.catalog import EXTRACTED_AT, META, Column, Stream
+from destination_bigquery.channel import Frame
+from destination_bigquery.columns import ARROW_TYPES, Change
+from destination_bigquery.values import coerce, json_text
 
-#: Orders the rows of one chunk; in the stage table only.
+#: Orders the rows of one process; in the stage tables of deduplicated streams only.
 SEQUENCE = "_airbyte_sequence"
+#: In a frame, the record's meta.changes.
+_FRAME_CHANGES = "_airbyte_meta_changes"
 
-_MICROSECONDS = pa.timestamp("us")
 _MICROSECONDS_UTC = pa.timestamp("us", tz="UTC")
-#: Arrow types by BigQuery type. JSON travels as text: load jobs take no JSON column from Parquet
-#: (https://github.com/googleapis/python-bigquery/issues/1966), so it is parsed on the way from the stage table.
-ARROW_TYPES: dict[str, pa.DataType] = {
-    "STRING": pa.string(),
-    "INT64": pa.int64(),
-    "NUMERIC": pa.decimal128(38, 9),
-    "BOOL": pa.bool_(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": _MICROSECONDS_UTC,
-    "DATETIME": _MICROSECONDS,
-    "TIME": pa.time64("us"),
-    "JSON": pa.string(),
-}
 _READ_AS_IS = ("STRING", "INT64", "NUMERIC", "BOOL")
 _CHANGES = pa.list_(pa.struct([("field", pa.string()), ("change", pa.string()), ("reason", pa.string())]))
-_FIRST_DAY = datetime.date(1, 1, 1)
-_LAST_DAY = datetime.date(9999, 12, 31)
-_FIRST_MOMENT = datetime.datetime(1, 1, 1)
-_LAST_MOMENT = datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)
 
-Change = dict[str, str]
-
-
-def to_arrow(lines: Sequence[bytes], stream: Stream) -> pa.Table:
-    """RECORD messages of ``stream``, one a line, as rows of its stage table, in order.
-
-    Values that BigQuery cannot hold are null (or rounded), and named in the row's ``_airbyte_meta``.
-    """
-    try:
-        columns, emitted_at, changes = _parse_chunk(lines, stream)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, orjson.JSONDecodeError):
-        columns, emitted_at, changes = _parse_each(lines, stream)
-    rows = len(lines)
-    arrays = {
-        RAW_ID: _uuids(rows),
-        EXTRACTED_AT: pc.cast(emitted_at, pa.timestamp("ms", tz="UTC")).cast(_MICROSECONDS_UTC),
-        META: _meta(changes, rows, stream),
-        GENERATION_ID: pa.repeat(pa.scalar(stream.generation_id, pa.int64()), rows),
-        **columns,
-        SEQUENCE: pa.array(range(rows), pa.int64()),
-    }
-    return pa.table(arrays)
-
-
+#: Arrays by column name, emitted_at (ms), and changes by row.
 Parsed = tuple[dict[str, pa.Array], pa.Array, dict[int, list[Change]]]
 
 
-def _parse_chunk(lines: Sequence[bytes], stream: Stream) -> Parsed:
+def to_arrow(chunk: Chunk) -> pa.Table:
+    """The chunk's records as rows of its stage table, in order.
+
+    Values that BigQuery cannot hold are null (or rounded), and named in the row's ``_airbyte_meta``.
+
+    Raises:
+        ConnectorError: system_error for a frame that is not what its header says.
+    """
+    stream = chunk.stream
+    frames = [row for row in chunk.rows if isinstance(row, Frame)]
+    lines = [row for row in chunk.rows if not isinstance(row, Frame)]
+    parts = [_table(_parse_frame(frame, stream), stream) for frame in frames]
+    if lines:
+        parts.append(_table(_parse_lines(lines, stream), stream))
+    table = pa.concat_tables(parts)
+    if stream.deduplicates:
+        order = pa.array(range(chunk.first, chunk.first + chunk.count), pa.int64())
+        table = table.append_column(SEQUENCE, order)
+    return table
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="snappy", store_decimal_as_integer=True)
+    return buffer.getvalue()
+
+
+def _table(parsed: Parsed, stream: Stream) -> pa.Table:
+    arrays, emitted_at, changes = parsed
+    extracted_at = pc.cast(emitted_at, pa.timestamp("ms", tz="UTC")).cast(_MICROSECONDS_UTC)
+    return pa.table({EXTRACTED_AT: extracted_at, META: _meta(changes, len(emitted_at), stream), **arrays})
+
+
+def _meta(changes: dict[int, list[Change]], rows: int, stream: Stream) -> pa.Array:
+    """Null where nothing was changed."""
+    if not changes:
+        return pa.nulls(rows, pa.string())
+    texts = {row: json_text({"sync_id": stream.sync_id, "changes": listed}) for row, listed in changes.items()}
+    return pa.array([texts.get(row) for row in range(rows)], pa.string())
+
+
+def _parse_frame(frame: Frame, stream: Stream) -> Parsed:
+    table = columns.read_frame(frame)
+    arrays: dict[str, pa.Array] = {}
+    changes: dict[int, list[Change]] = {}
+    if _FRAME_CHANGES in table.column_names:
+        given = table.column(_FRAME_CHANGES).combine_chunks()
+        present = pc.indices_nonzero(given.is_valid()).to_pylist()
+        changes = {row: orjson.loads(given[row].as_py()) for row in present}
+    for column in stream.columns:
+        if column.field not in table.column_names:
+            arrays[column.name] = pa.nulls(frame.rows, ARROW_TYPES[column.type])
+            continue
+        array, changed = columns.fit(table.column(column.field).combine_chunks(), column.type)
+        arrays[column.name] = array
+        for row, (change, reason) in changed.items():
+            changes.setdefault(row, []).append({"field": column.field, "change": change, "reason": reason})
+    return arrays, pa.repeat(pa.scalar(frame.emitted_at, pa.int64()), frame.rows), changes
+
+
+def _parse_lines(lines: Sequence[bytes], stream: Stream) -> Parsed:
+    """Arrow's JSON reader parses all lines at once, decimals exactly. It refuses what is not plainly of its column's
+    type; then the lines are gone through value by value."""
+    try:
+        return _parse_at_once(lines, stream)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, orjson.JSONDecodeError):
+        return _parse_each(lines, stream)
+
+
+def _parse_at_once(lines: Sequence[bytes], stream: Stream) -> Parsed:
     """All lines at once.
 
     Raises:
@@ -98,63 +131,22 @@ def _parse_chunk(lines: Sequence[bytes], stream: Stream) -> Parsed:
     if len(parsed) != len(lines):
         raise pa.ArrowInvalid("a line does not hold one message")
     data = parsed.field("data")
-    columns = {column.name: _checked(data.field(column.field), column.type) for column in plain}
+    arrays = {column.name: columns.plain(data.field(column.field), column.type) for column in plain}
     if len(plain) < len(stream.columns):
-        columns |= _json_columns(lines, stream)
+        arrays |= _json_columns(lines, stream)
     changes = {}
     incoming = parsed.field("meta").field("changes")
     if incoming.null_count < len(lines):
         changes = {row: listed for row, listed in enumerate(incoming.to_pylist()) if listed}
-    return {column.name: columns[column.name] for column in stream.columns}, parsed.field("emitted_at"), changes
-
-
-def _checked(array: pa.Array, bigquery_type: str) -> pa.Array:
-    """``array`` cast to its Arrow type, all values within BigQuery's limits, or ArrowInvalid."""
-    convert = _CHECKS.get(bigquery_type)
-    return convert(array) if convert else array
-
-
-def _numeric(array: pa.Array) -> pa.Array:
-    return _within(array, -NUMERIC_LIMIT, NUMERIC_LIMIT, exclusive=True)
-
-
-def _timestamp(array: pa.Array) -> pa.Array:
-    cast = array.cast(_MICROSECONDS_UTC)
-    _within(cast.cast(_MICROSECONDS), _FIRST_MOMENT, _LAST_MOMENT)
-    return cast
-
-
-def _within(array: pa.Array, low: Any, high: Any, exclusive: bool = False) -> pa.Array:
-    limits = pc.min_max(array)
-    try:
-        least, most = limits["min"].as_py(), limits["max"].as_py()
-    except OverflowError as error:  # beyond Python's years, which are BigQuery's
-        raise pa.ArrowInvalid("a value is out of range") from error
-    if least is not None and (least < low or most > high or (exclusive and (least == low or most == high))):
-        raise pa.ArrowInvalid("a value is out of range")
-    return array
-
-
-def _times(array: pa.Array) -> pa.Array:
-    pairs = [coerce(value, "TIME") for value in array.to_pylist()]
-    if any(change for _, change in pairs):
-        raise pa.ArrowInvalid("a time is not one")
-    return pa.array([value for value, _ in pairs], ARROW_TYPES["TIME"])
-
-
-_CHECKS: dict[str, Callable[[pa.Array], pa.Array]] = {
-    "NUMERIC": _numeric,
-    "DATE": lambda array: _within(array.cast(pa.date32()), _FIRST_DAY, _LAST_DAY),
-    "DATETIME": lambda array: _within(array.cast(_MICROSECONDS), _FIRST_MOMENT, _LAST_MOMENT),
-    "TIMESTAMP": _timestamp,
-    "TIME": _times,
-}
+    return {column.name: arrays[column.name] for column in stream.columns}, parsed.field("emitted_at"), changes
 
 
 def _json_columns(lines: Sequence[bytes], stream: Stream) -> dict[str, pa.Array]:
     records = [orjson.loads(line)["record"]["data"] for line in lines]
     return {
-        column.name: pa.array([_json_or_null(data.get(column.field)) for data in records], pa.string())
+        column.name: columns.plain(
+            pa.array([_json_or_null(data.get(column.field)) for data in records], pa.string()), "STRING"
+        )
         for column in stream.columns
         if column.type == "JSON"
     }
@@ -170,7 +162,7 @@ def _parse_each(lines: Sequence[bytes], stream: Stream) -> Parsed:
     emitted_at = []
     changes: dict[int, list[Change]] = {}
     for row, line in enumerate(lines):
-        record = json.loads(line, parse_float=Decimal, parse_constant=lambda _: None)["record"]
+        record = json.loads(line, parse_float=Decimal, parse_constant=str)["record"]
         data = record["data"]
         listed = list((record.get("meta") or {}).get("changes") or [])
         for column in stream.columns:
@@ -187,27 +179,3 @@ def _parse_each(lines: Sequence[bytes], stream: Stream) -> Parsed:
 
 def _array(values: list[Any], column: Column) -> pa.Array:
     return pa.array(values, ARROW_TYPES[column.type])
-
-
-def _meta(changes: dict[int, list[Change]], rows: int, stream: Stream) -> pa.Array:
-    unchanged = json_text({"sync_id": stream.sync_id, "changes": []})
-    if not changes:
-        return pa.repeat(pa.scalar(unchanged, pa.string()), rows)
-    texts = [
-        json_text({"sync_id": stream.sync_id, "changes": changes[row]}) if row in changes else unchanged
-        for row in range(rows)
-    ]
-    return pa.array(texts, pa.string())
-
-
-def _uuids(count: int) -> pa.Array:
-    """Random version 4 UUIDs."""
-    digits = os.urandom(16 * count).hex()
-    variants = "89ab"
-    return pa.array(
-        [
-            f"{h[:8]}-{h[8:12]}-4{h[13:16]}-{variants[int(h[16], 16) & 3]}{h[17:20]}-{h[20:]}"
-            for h in (digits[start : start + 32] for start in range(0, 32 * count, 32))
-        ],
-        pa.string(),
-    )

@@ -1,8 +1,9 @@
 """One stream's way into its table.
 
-A chunk of records is loaded into a stage table and from there inserted or merged into the target: the final table, or,
-for a stream that truncates, a replacement that takes the final table's place when the stream is complete. The job that
-writes to the target has an id made of what it writes, so that a chunk sent again after a crash is not written twice.
+Chunks of records are loaded into a stage table, whose rows are then inserted or merged into the final table. A stream
+that truncates is staged whole, in a table that outlives this process, and takes the final table's place at its end.
+
+Jobs that add rows have ids made of what they add, so that what is sent again after a crash is not written twice.
 """
 
 from __future__ import annotations
@@ -11,15 +12,32 @@ import contextlib
 import hashlib
 import uuid
 from collections import Counter
+from typing import Any
 
-from google.cloud import bigquery
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from destination_bigquery import sql, tables
 from destination_bigquery.batch import Chunk
 from destination_bigquery.catalog import GENERATION_ID, Stream
-from destination_bigquery.convert import to_arrow
 from destination_bigquery.errors import ConnectorError
-from destination_bigquery.warehouse import Warehouse
+from destination_bigquery.warehouse import Resource, Warehouse
+
+#: How long stage tables outlive the process that made them, in hours: one holds nothing a retry could use, the other
+#: what a truncating stream has loaded so far.
+_STAGE_HOURS, _REPLACEMENT_HOURS = 24, 7 * 24
+
+Bounds = dict[str, tuple[Any, Any] | None]
+
+
+def key_bounds(rows: pa.Table, stream: Stream) -> Bounds:
+    """The range of each key column, or None where it holds NULL."""
+    found: Bounds = {}
+    for name in stream.primary_key:
+        column = rows.column(name)
+        limits = pc.min_max(column).as_py()
+        found[name] = None if column.null_count else (limits["min"], limits["max"])
+    return found
 
 
 class StreamLoader:
@@ -28,109 +46,164 @@ class StreamLoader:
     def __init__(self, warehouse: Warehouse, stream: Stream) -> None:
         self._warehouse = warehouse
         self._stream = stream
-        self._process = uuid.uuid4().hex[:12]
-        digest = hashlib.sha256(f"{stream.dataset}.{stream.table}".encode()).hexdigest()[:8]
-        scratch = f"{stream.dataset}_{stream.table}"[:900]
+        self._final = (stream.dataset, stream.table)
         self._internal = warehouse.config.internal_dataset
-        self._stage = f"{scratch}_{digest}_stage_{self._process}"
-        self._replacement = f"{scratch}_{digest}_replacement"
-        self._job_prefix = f"airbyte_{stream.table[:200]}_{stream.sync_id}_{self._process}"
-        self._target: bigquery.Table | None = None
-        self._staged = False
+        process = uuid.uuid4().hex[:12]
+        digest = hashlib.sha256(".".join(self._final).encode()).hexdigest()[:8]
+        scratch = f"{stream.dataset}_{stream.table}"[:900] + f"_{digest}"
+        self._stage_name = f"{scratch}_stage_{process}"
+        self._replacement_name = f"{scratch}_generation_{stream.generation_id}"
+        self._job_prefix = f"airbyte_{stream.table[:200]}_{stream.sync_id}_{process}"
+        self._target: Resource | None = None
+        self._stage: Resource | None = None
+        self._replaces = stream.truncates
         self._jobs = 0
         self._seen: Counter[str] = Counter()
+        self._keys: list[str | None] = []
+        self._bounds: Bounds = {}
+        self.uncommitted = 0
 
-    def load(self, chunk: Chunk) -> None:
-        """Commit the chunk's records to the target."""
+    def load(self, chunk: Chunk, parquet: bytes, bounds: Bounds) -> None:
+        """Put the chunk's rows into the stage table."""
+        self._open()
+        if self._stage is None:
+            self._stage = tables.create_stage(
+                self._warehouse, self._internal, self._stage_name, self._stream, _STAGE_HOURS
+            )
+        name = self._stage["tableReference"]["tableId"]
+        if self._replaces:
+            self._warehouse.load(
+                parquet, self._internal, name, self._content_job_id([chunk.key], self._stage), append=True
+            )
+            return
+        self._warehouse.load(parquet, self._internal, name, self._job_id(), append=bool(self._keys))
+        self._bounds = bounds if not self._keys else _joined(self._bounds, bounds)
+        self._keys.append(chunk.key)
+        self.uncommitted += chunk.count
+
+    def commit(self) -> None:
+        """Bring what is staged into the final table. Rows without a state behind them stay in the stage."""
+        if not self._keys or self._keys[-1] is None:
+            return
         target = self._open()
-        rows = to_arrow(chunk.lines, self._stream)
-        if not self._staged:
-            tables.create_stage(self._warehouse, self._internal, self._stage, self._stream)
-            self._staged = True
-        self._warehouse.load(rows, tables.stage_schema(self._stream), self._internal, self._stage, self._job_id())
-        paths = (_path(target), sql.quoted(target.project, self._internal, self._stage))
-        if self._stream.primary_key:
+        stage = self._path(self._internal, self._stage_name)
+        final = self._path(*self._final)
+        if self._stream.deduplicates:
             hard_deletes = self._warehouse.config.hard_deletes
-            statement = sql.merge(*paths, self._stream, hard_deletes=hard_deletes)
+            statement = sql.merge(final, stage, self._stream, self._bounds, hard_deletes=hard_deletes)
         else:
-            statement = sql.insert(*paths, self._stream)
-        doing = f"Writing {rows.num_rows} rows of stream {self._stream} to {paths[0]}"
-        self._warehouse.query(statement, self._chunk_job_id(chunk, target), doing)
+            statement = sql.insert(final, stage, self._stream)
+        doing = f"Writing {self.uncommitted} rows of stream {self._stream} to {final}"
+        self._warehouse.query(statement, self._content_job_id(self._keys, target), doing)
+        self._keys, self._bounds, self.uncommitted = [], {}, 0
 
     def complete(self) -> None:
         """The stream has ended well: what older generations it replaces go now."""
-        target = self._open()
-        if target.dataset_id == self._internal and target.table_id == self._replacement:
-            self._warehouse.ensure_dataset(self._stream.dataset)
-            source = (self._internal, self._replacement)
-            self._warehouse.copy(source, (self._stream.dataset, self._stream.table), self._job_id())
-            self._warehouse.drop_table(*source)
-        self._target = None
+        self._open()
+        if not self._replaces:
+            return
+        final = self._path(*self._final)
+        existing = self._warehouse.get_table(*self._final)
+        in_place = existing is None or tables.laid_out(existing, self._stream)
+        target = self._final if in_place else tables.rebuilding(self._warehouse, self._final)
+        statement = sql.replace_table(
+            self._path(*target),
+            self._path(self._internal, self._replacement_name),
+            self._stream,
+            hard_deletes=self._warehouse.config.hard_deletes,
+        )
+        self._warehouse.query(statement, self._job_id(), f"Replacing the rows of {final}")
+        if not in_place:
+            tables.take_place(self._warehouse, target, self._final, self._job_id())
+        self._warehouse.drop_table(self._internal, self._replacement_name)
+        self._stage = None
 
     def close(self) -> None:
-        """Drop the stage table. It would expire anyway, so a failure to drop it is not one of the sync."""
-        if self._staged:
+        """Drop this process's stage table. It would expire anyway, so a failure to drop it is not one of the sync."""
+        if self._stage is not None and not self._replaces:
             with contextlib.suppress(ConnectorError):
-                self._warehouse.drop_table(self._internal, self._stage)
-            self._staged = False
+                self._warehouse.drop_table(self._internal, self._stage_name)
+            self._stage = None
 
-    def _open(self) -> bigquery.Table:
+    def _open(self) -> Resource:
+        """The table that this process adds to: the final one, or the one that will replace it."""
         if self._target is None:
             self._warehouse.ensure_dataset(self._internal)
-            self._target = self._open_replacement() if self._stream.truncates else self._open_final()
+            self._warehouse.ensure_dataset(self._stream.dataset)
+            self._finish_rebuilding()
+            self._target = self._open_replacement() if self._replaces else self._open_final()
         return self._target
 
-    def _open_final(self) -> bigquery.Table:
-        self._warehouse.ensure_dataset(self._stream.dataset)
-        return self._fitting(self._stream.dataset, self._stream.table)
-
-    def _open_replacement(self) -> bigquery.Table:
-        """A new table, unless this generation was begun by an earlier attempt whose source goes on where it was."""
-        if self._stream.resumable:
-            if self._is_current(self._internal, self._replacement):
-                return self._fitting(self._internal, self._replacement)
-            if self._is_current(self._stream.dataset, self._stream.table):
-                return self._open_final()
-        self._warehouse.drop_table(self._internal, self._replacement)
-        return tables.create(self._warehouse, self._internal, self._replacement, self._stream)
-
-    def _is_current(self, dataset: str, table: str) -> bool:
-        """Whether the table holds rows, all of them of this generation."""
-        found = self._warehouse.get_table(dataset, table)
-        if found is None or GENERATION_ID not in {field.name for field in found.schema}:
-            return False
-        generation = sql.quoted(GENERATION_ID)
-        statement = f"SELECT MIN({generation}), MAX({generation}) FROM {_path(found)}"
-        rows = self._warehouse.query(statement, self._job_id(), f"Looking up the generation of {_path(found)}")
-        return [tuple(row) for row in rows] == [(self._stream.generation_id,) * 2]
-
-    def _fitting(self, dataset: str, name: str) -> bigquery.Table:
-        table = self._warehouse.get_table(dataset, name)
+    def _open_final(self) -> Resource:
+        table = self._warehouse.get_table(*self._final)
         if table is None:
-            return tables.create(self._warehouse, dataset, name, self._stream)
+            return tables.create(self._warehouse, *self._final, self._stream)
         return tables.fit(self._warehouse, table, self._stream, self._job_id())
+
+    def _open_replacement(self) -> Resource:
+        """An empty one, unless this generation was begun by an earlier attempt whose source goes on where it was."""
+        if not self._stream.resumable:
+            self._warehouse.drop_table(self._internal, self._replacement_name)
+        elif self._warehouse.get_table(self._internal, self._replacement_name) is None and self._is_finished():
+            self._replaces = False
+            return self._open_final()
+        self._stage = tables.create_stage(
+            self._warehouse, self._internal, self._replacement_name, self._stream, _REPLACEMENT_HOURS
+        )
+        return self._stage
+
+    def _is_finished(self) -> bool:
+        """Whether the final table holds rows, all of them of this generation."""
+        found = self._warehouse.get_table(*self._final)
+        if found is None or GENERATION_ID not in {field["name"] for field in found["schema"].get("fields", ())}:
+            return False
+        generation, path = sql.quoted(GENERATION_ID), self._path(*self._final)
+        statement = f"SELECT MIN({generation}), MAX({generation}) FROM {path}"
+        rows = self._warehouse.rows(statement, self._job_id(), f"Looking up the generation of {path}")
+        return rows == [[str(self._stream.generation_id)] * 2]
+
+    def _finish_rebuilding(self) -> None:
+        """Where an earlier process was interrupted between dropping the final table and putting the new one there."""
+        rebuilt = tables.rebuilding(self._warehouse, self._final)
+        if self._warehouse.get_table(*rebuilt) is None:
+            return
+        if self._warehouse.get_table(*self._final) is None:
+            tables.take_place(self._warehouse, rebuilt, self._final, self._job_id())
+        else:
+            self._warehouse.drop_table(*rebuilt)
+
+    def _path(self, dataset: str, table: str) -> str:
+        return sql.quoted(self._warehouse.config.project, dataset, table)
 
     def _job_id(self) -> str:
         """An id for a job that may well run again in another process."""
         self._jobs += 1
         return f"{self._job_prefix}_{self._jobs}"
 
-    def _chunk_job_id(self, chunk: Chunk, target: bigquery.Table) -> str:
+    def _content_job_id(self, keys: list[str | None], target: Resource) -> str:
         """The same id for the same rows at the same place of the same sync into the same table, and for nothing else.
 
         A chunk's key holds its records and the state behind them, which tells apart equal records at other places;
-        equal chunks within one process are counted. A chunk that no state closes may be cut anywhere, so it gets an id
-        of this process.
+        equal ones within one process are counted. Rows that no state closes may be cut anywhere by a retry, and equal
+        ones may come again: writing those twice is better than not at all, so they get an id of this process.
         """
-        if chunk.key is None:
+        if keys[-1] is None:
             return self._job_id()
-        created = target.created.timestamp() if target.created else 0
         stream = self._stream
-        parts = (_path(target), created, stream.sync_id, stream.generation_id, chunk.key, self._seen[chunk.key])
-        self._seen[chunk.key] += 1
-        digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:40]
-        return f"airbyte_{stream.table[:200]}_{stream.sync_id}_{digest}"
+        path = tuple(target["tableReference"].values())
+        parts = (path, target.get("creationTime"), stream.sync_id, stream.generation_id, keys)
+        identity = hashlib.sha256(repr(parts).encode()).hexdigest()[:40]
+        self._seen[identity] += 1
+        return f"airbyte_{stream.table[:200]}_{stream.sync_id}_{identity}_{self._seen[identity]}"
 
 
-def _path(table: bigquery.Table) -> str:
-    return sql.quoted(table.project, table.dataset_id, table.table_id)
+def _joined(one: Bounds, other: Bounds) -> Bounds:
+    result: Bounds = {}
+    for name, bounds in one.items():
+        others = other[name]
+        result[name] = (
+            (min(bounds[0], others[0]), max(bounds[1], others[1]))
+            if bounds is not None and others is not None
+            else None
+        )
+    return result

@@ -40,11 +40,16 @@ class Output:
     def log(self, level: LogLevel, text: str) -> None:
         self.message("LOG", "log", {"level": level, "message": self.masked(text)})
 
-    def echo_state(self, line: bytes, records: int) -> None:
-        """Give back a STATE line byte for byte, with ``destinationStats`` put in: ``records`` are the ones received
-        between the previous state of its scope and this one."""
-        stats = b'"destinationStats":{"recordCount":%d.0},' % records
-        self._line(_STATE_BODY.sub(lambda match: match[0] + stats, line, count=1))
+    def echo_states(self, states: Iterable[tuple[bytes, int]]) -> None:
+        """Give back STATE lines byte for byte, with ``destinationStats`` put in: the records received between the
+        previous state of its scope and this one. All by one write: states that were committed together must not be
+        parted by a crash, or the rows between them would be sent, and written, again."""
+        lines = []
+        for line, records in states:
+            stats = b'"destinationStats":{"recordCount":%d.0},' % records
+            lines.append(_STATE_BODY.sub(lambda match, stats=stats: match[0] + stats, line, count=1))  # type: ignore[misc]
+        if lines:
+            self._line(b"\n".join(lines))
 
     def error(self, error: BaseException) -> None:
         """A TRACE ERROR for ``error``."""

@@ -1,116 +1,138 @@
-"""Tables as a stream needs them: created, or changed to fit its columns without losing a row."""
+"""Tables as a stream needs them: created, or changed to fit its columns and layout without losing a row."""
 
 from __future__ import annotations
 
-import datetime
-
-from google.cloud import bigquery
+import time
+from typing import Any
 
 from destination_bigquery import sql
-from destination_bigquery.catalog import EXTRACTED_AT, META_COLUMNS, Column, Stream
+from destination_bigquery.catalog import EXTRACTED_AT, META, META_COLUMNS, Stream
 from destination_bigquery.convert import SEQUENCE
 from destination_bigquery.errors import ConnectorError
-from destination_bigquery.warehouse import Warehouse
+from destination_bigquery.warehouse import Field, Resource, Warehouse
 
-#: A stage table that a killed process left behind goes by itself.
-_STAGE_LIFETIME = datetime.timedelta(days=1)
-_TEMPORARY_SUFFIX = "_airbyte_tmp"
 #: The names that the API gives some types.
 _TYPE_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 
-def create(warehouse: Warehouse, dataset: str, name: str, stream: Stream) -> bigquery.Table:
+def create(warehouse: Warehouse, dataset: str, name: str, stream: Stream) -> Resource:
     """A table for the stream's rows: by day of extraction, clustered by key."""
-    table = bigquery.Table(
-        f"{warehouse.config.project}.{dataset}.{name}",
-        [_field(column.name, column.type, column.required) for column in stream.all_columns],
+    fields = [_field(column.name, column.type, required=column.required) for column in stream.all_columns]
+    return warehouse.create_table(
+        dataset,
+        name,
+        fields,
+        timePartitioning={"type": "DAY", "field": EXTRACTED_AT},
+        clustering={"fields": stream.clustering},
     )
-    table.time_partitioning = bigquery.TimePartitioning(type_=bigquery.TimePartitioningType.DAY, field=EXTRACTED_AT)
-    table.clustering_fields = stream.clustering
-    return warehouse.create_table(table)
 
 
-def stage_schema(stream: Stream) -> list[bigquery.SchemaField]:
-    """The stage table's columns: the stream's with JSON as text, and the order of arrival."""
-    columns = [_field(column.name, "STRING" if column.type == "JSON" else column.type) for column in stream.all_columns]
-    return [*columns, _field(SEQUENCE, "INT64")]
+def create_stage(warehouse: Warehouse, dataset: str, name: str, stream: Stream, lifetime_hours: int) -> Resource:
+    """A stage table, which goes by itself after ``lifetime_hours`` if a killed process leaves it behind.
+
+    Raises:
+        ConnectorError: config_error if it exists with columns of other types: the stream was changed between attempts.
+    """
+    fields = [_field(EXTRACTED_AT, "TIMESTAMP"), _field(META, "STRING")]
+    fields += [
+        _field(column.name, "STRING" if column.type == "JSON" else column.type, description=column.type)
+        for column in stream.columns
+    ]
+    if stream.deduplicates:
+        fields.append(_field(SEQUENCE, "INT64"))
+    expiry = int((time.time() + lifetime_hours * 3600) * 1000)
+    table = warehouse.create_table(dataset, name, fields, expirationTime=str(expiry))
+    found = {field["name"].lower(): field for field in table["schema"]["fields"]}
+    for field in fields:
+        present = found.get(field["name"].lower())
+        if present is None or present.get("description") != field.get("description") or _type(present) != field["type"]:
+            raise ConnectorError(
+                f"Column {field['name']!r} of stream {stream} was added or changed its type while the stream was being "
+                "replaced by a sync that failed; clear the stream, so that it is read from the start."
+            )
+    return table
 
 
-def create_stage(warehouse: Warehouse, dataset: str, name: str, stream: Stream) -> None:
-    table = bigquery.Table(f"{warehouse.config.project}.{dataset}.{name}", stage_schema(stream))
-    table.expires = datetime.datetime.now(datetime.UTC) + _STAGE_LIFETIME
-    warehouse.create_table(table)
+def fit(warehouse: Warehouse, table: Resource, stream: Stream, job_prefix: str) -> Resource:
+    """Change ``table`` to the stream's columns, types, partitioning and clustering. Returns it as it is then.
 
-
-def fit(warehouse: Warehouse, table: bigquery.Table, stream: Stream, job_prefix: str) -> bigquery.Table:
-    """Change ``table`` to the stream's columns and clustering: add, drop, convert. Returns it as it is then.
+    Columns are added and dropped in place; types and layout by writing the table anew.
 
     Raises:
         ConnectorError: config_error if the table was not made by an Airbyte destination.
     """
-    present = {field.name.lower(): field for field in table.schema}
-    foreign = [column.name for column in META_COLUMNS if column.name.lower() not in present]
+    dataset, name = table["tableReference"]["datasetId"], table["tableReference"]["tableId"]
+    path = sql.quoted(warehouse.config.project, dataset, name)
+    present = {field["name"].lower(): field for field in table["schema"].get("fields", ())}
+    foreign = [column.name for column in META_COLUMNS if column.name not in present]
     if foreign:
         raise ConnectorError(
-            f"Table {table.dataset_id}.{table.table_id} exists but lacks {', '.join(foreign)}: it was not made by "
-            "Airbyte. Rename or drop it, or give the connection a prefix."
+            f"Table {dataset}.{name} exists but lacks {', '.join(foreign)}: it was not made by Airbyte. Rename or drop "
+            "it, or give the connection a prefix."
         )
     wanted = {column.name.lower(): column for column in stream.all_columns}
-    added = [column for name, column in wanted.items() if name not in present]
-    dropped = [field.name for name, field in present.items() if name not in wanted]
-    changed = [
-        (present[name], column)
-        for name, column in wanted.items()
-        if name in present and _type(present[name]) != column.type
-    ]
-    clustered = {name.lower() for name in table.clustering_fields or ()}
-    if clustered & ({name.lower() for name in dropped} | {column.name.lower() for _, column in changed}):
-        # A column that clusters the table can be neither dropped nor renamed.
-        table = warehouse.update_clustering(table, [EXTRACTED_AT])
-    path = sql.quoted(table.project, table.dataset_id, table.table_id)
-    statements = _alterations(path, added, dropped, changed)
-    for number, statement in enumerate(statements):
-        warehouse.query(statement, f"{job_prefix}_fit_{number}", f"Changing the columns of {path}")
-    table = warehouse.client.get_table(table.reference) if statements else table
-    if [name.lower() for name in table.clustering_fields or ()] != [name.lower() for name in stream.clustering]:
-        table = warehouse.update_clustering(table, stream.clustering)
-    return table
-
-
-def _alterations(
-    path: str, added: list[Column], dropped: list[str], changed: list[tuple[bigquery.SchemaField, Column]]
-) -> list[str]:
-    temporary = {column.name: f"{column.name}{_TEMPORARY_SUFFIX}" for _, column in changed}
-    new = [f"ADD COLUMN {sql.quoted(column.name)} {column.type}" for column in added]
-    # One that an interrupted change left behind is overwritten; as a column the stream does not have, it is also among
-    # those to drop, which must not happen after it was filled.
-    stale = [name for name in dropped if name in temporary.values()]
-    dropped = [name for name in dropped if name not in stale]
-    statements = []
-    if stale:
-        statements.append(f"ALTER TABLE {path} " + ", ".join(f"DROP COLUMN {sql.quoted(name)}" for name in stale))
-    new += [f"ADD COLUMN {sql.quoted(temporary[column.name])} {column.type}" for _, column in changed]
-    if new:
-        statements.append(f"ALTER TABLE {path} " + ", ".join(new))
-    if changed:
-        assignments = ", ".join(
-            f"{sql.quoted(temporary[column.name])} = {sql.converted(field.name, _type(field), column.type)}"
-            for field, column in changed
+    types_differ = any(_type(present[key]) != wanted[key].type for key in wanted.keys() & present.keys())
+    same_layout = laid_out(table, stream)
+    if types_differ or not same_layout:
+        values = [
+            f"{sql.converted(column.name, _type(present[key]), column.type)} AS {sql.quoted(column.name)}"
+            if key in present
+            else f"CAST(NULL AS {column.type}) AS {sql.quoted(column.name)}"
+            for key, column in wanted.items()
+        ]
+        rows = f"SELECT {', '.join(values)} FROM {path}"
+        if same_layout:
+            statement = sql.create_as(path, stream, rows)
+            warehouse.query(statement, f"{job_prefix}_fit", f"Changing the columns of {path}")
+        else:
+            rebuilt = rebuilding(warehouse, (dataset, name))
+            statement = sql.create_as(sql.quoted(warehouse.config.project, *rebuilt), stream, rows)
+            warehouse.query(statement, f"{job_prefix}_rebuild", f"Partitioning and clustering {path} anew")
+            take_place(warehouse, rebuilt, (dataset, name), f"{job_prefix}_place")
+    else:
+        changes = [
+            f"ADD COLUMN {sql.quoted(column.name)} {column.type}"
+            for key, column in wanted.items()
+            if key not in present
+        ]
+        changes += [f"DROP COLUMN {sql.quoted(field['name'])}" for key, field in present.items() if key not in wanted]
+        if not changes:
+            return table
+        warehouse.query(
+            f"ALTER TABLE {path} {', '.join(changes)}", f"{job_prefix}_fit", f"Changing the columns of {path}"
         )
-        statements.append(f"UPDATE {path} SET {assignments} WHERE TRUE")
-    dropped = [*dropped, *(field.name for field, _ in changed)]
-    if dropped:
-        statements.append(f"ALTER TABLE {path} " + ", ".join(f"DROP COLUMN {sql.quoted(name)}" for name in dropped))
-    statements += [
-        f"ALTER TABLE {path} RENAME COLUMN {sql.quoted(temporary[column.name])} TO {sql.quoted(column.name)}"
-        for _, column in changed
-    ]
-    return statements
+    changed = warehouse.get_table(dataset, name)
+    if changed is None:
+        raise ConnectorError(f"Table {dataset}.{name} was dropped by somebody else meanwhile.", "transient_error")
+    return changed
 
 
-def _type(field: bigquery.SchemaField) -> str:
-    return _TYPE_NAMES.get(field.field_type, field.field_type)
+def laid_out(table: Resource, stream: Stream) -> bool:
+    """Whether the table is partitioned and clustered as the stream's are."""
+    partitioning = table.get("timePartitioning") or {}
+    clustering = (table.get("clustering") or {}).get("fields") or []
+    return (partitioning.get("type"), partitioning.get("field")) == ("DAY", EXTRACTED_AT) and [
+        field.lower() for field in clustering
+    ] == [field.lower() for field in stream.clustering]
 
 
-def _field(name: str, bigquery_type: str, required: bool = False) -> bigquery.SchemaField:
-    return bigquery.SchemaField(name, bigquery_type, "REQUIRED" if required else "NULLABLE")
+def rebuilding(warehouse: Warehouse, target: tuple[str, str]) -> tuple[str, str]:
+    """Where a table of another layout is made. Found there while the target is missing, it is to become the target:
+    somebody was interrupted between dropping and copying."""
+    return warehouse.config.internal_dataset, f"{'_'.join(target)}"[:900] + "_airbyte_rebuilt"
+
+
+def take_place(warehouse: Warehouse, source: tuple[str, str], target: tuple[str, str], job_id: str) -> None:
+    """Move a table over one of another layout, which BigQuery does not replace at once."""
+    warehouse.drop_table(*target)
+    warehouse.copy(source, target, job_id)
+    warehouse.drop_table(*source)
+
+
+def _type(field: dict[str, Any]) -> str:
+    return _TYPE_NAMES.get(field["type"], field["type"])
+
+
+def _field(name: str, bigquery_type: str, *, required: bool = False, description: str | None = None) -> Field:
+    field = {"name": name, "type": bigquery_type, "mode": "REQUIRED" if required else "NULLABLE"}
+    return {**field, "description": description} if description else field

@@ -11,6 +11,8 @@ from typing import Any
 
 #: BigQuery's NUMERIC: 29 digits before the point and 9 after it.
 NUMERIC_LIMIT = Decimal(10) ** 29
+#: A row may have 100 MB (https://cloud.google.com/bigquery/quotas#load_jobs), of which one text gets no more than this.
+MAX_TEXT_BYTES = 50_000_000
 _NUMERIC_STEP = Decimal("1e-9")
 _INT64_LIMIT = 2**63
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -37,13 +39,28 @@ def json_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=float)
 
 
+def coerce_json_text(text: str | None, _type: str) -> Coerced:
+    """As :func:`coerce` for a JSON column whose values come as their JSON texts."""
+    if text is None:
+        return None, None
+    try:
+        value = json.loads(text, parse_float=Decimal, parse_constant=_refused)
+    except (json.JSONDecodeError, ValueError):
+        return None, NULLED_INVALID
+    return _string(json_text(value))
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def _string(value: Any) -> Coerced:
     text = value if isinstance(value, str) else _number_or_json_text(value)
     try:
-        text.encode()
+        size = len(text.encode())
     except UnicodeEncodeError:  # half of a surrogate pair
         return None, NULLED_INVALID
-    return text, None
+    return (text, None) if size <= MAX_TEXT_BYTES else (None, NULLED_TOO_LARGE)
 
 
 def _number_or_json_text(value: Any) -> str:

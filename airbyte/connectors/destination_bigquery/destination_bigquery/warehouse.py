@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import socket
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import requests
-from google.api_core import exceptions, retry
-from google.auth import default as default_credentials
-from google.auth import exceptions as auth_exceptions
-from google.auth.credentials import AnonymousCredentials, Credentials
-from google.cloud import bigquery
-from google.oauth2 import service_account
 
 from destination_bigquery.config import Config
-from destination_bigquery.errors import ConnectorError, FailureType
+from destination_bigquery.errors import ConnectorError
+from destination_bigquery.explain import explained
+from destination_bigquery.rest import PASSING_REASONS, Api, ApiError
 
-_SCOPES = ["https://www.googleapis.com/auth/bigquery"]
 _CONNECT_TIMEOUT_SECONDS = 10
 #: How often one job is tried under further ids after it ran and failed for a passing reason.
 _JOB_ATTEMPTS = 5
-_PASSING_REASONS = {"backendError", "internalError", "rateLimitExceeded", "jobBackendError", "jobInternalError"}
-_TRANSIENT = (
-    exceptions.InternalServerError,
-    exceptions.BadGateway,
-    exceptions.ServiceUnavailable,
-    exceptions.GatewayTimeout,
-    exceptions.TooManyRequests,
-    requests.ConnectionError,
-    requests.Timeout,
-    ConnectionError,
-)
-#: For whole calls, on top of the client's own retries of single requests.
-_RETRY = retry.Retry(retry.if_exception_type(*_TRANSIENT), initial=0.5, maximum=10, timeout=60)
-_CALL_RETRY = bigquery.DEFAULT_RETRY.with_timeout(60)
+#: Between looks at a running job, in seconds.
+_FIRST_POLL, _LONGEST_POLL = 0.01, 2.0
 
-
-class _Job(Protocol):
-    def result(self) -> Any: ...
+Field = dict[str, Any]
+Resource = dict[str, Any]
 
 
 class Warehouse:
@@ -58,12 +39,7 @@ class Warehouse:
         self._datasets: set[str] = set()
         if config.api_endpoint:
             _reach(config.api_endpoint)
-        self.client = bigquery.Client(
-            config.project,
-            credentials=_credentials(config),
-            location=config.location,
-            client_options={"api_endpoint": config.api_endpoint} if config.api_endpoint else None,
-        )
+        self._api = Api(config)
 
     def ensure_dataset(self, name: str) -> None:
         """Create the dataset in the configured location unless it exists; looks only once.
@@ -73,164 +49,152 @@ class Warehouse:
         """
         if name in self._datasets:
             return
-        dataset = bigquery.Dataset(f"{self.config.project}.{name}")
-        dataset.location = self.config.location
-        with self.explaining(f"Opening dataset {self.config.project}.{name}"):
+        reference = {"projectId": self.config.project, "datasetId": name}
+        with self._explaining(f"Opening dataset {self.config.project}.{name}"):
             try:
-                found = self.client.get_dataset(dataset.reference, retry=_CALL_RETRY)
-            except exceptions.NotFound as missing:
-                if "project" in missing.message.lower() and "dataset" not in missing.message.lower():
+                found = self._api.call("GET", f"datasets/{name}")
+            except ApiError as missing:
+                if missing.status != 404 or "not found: project" in missing.message.lower():
                     raise
-                found = self.client.create_dataset(dataset, exists_ok=True, retry=_CALL_RETRY)
-        if (found.location or self.config.location).lower() != self.config.location.lower():
+                body = {"datasetReference": reference, "location": self.config.location}
+                found = self._created("datasets", body, f"datasets/{name}")
+        location = found.get("location") or self.config.location
+        if location.lower() != self.config.location.lower():
             raise ConnectorError(
-                f"Dataset {self.config.project}.{name} is in location {found.location}, but dataset_location is "
-                f"{self.config.location}; set dataset_location to {found.location}, or choose another dataset."
+                f"Dataset {self.config.project}.{name} is in location {location}, but dataset_location is "
+                f"{self.config.location}; set dataset_location to {location}, or choose another dataset."
             )
         self._datasets.add(name)
 
-    def get_table(self, dataset: str, table: str) -> bigquery.Table | None:
-        with self.explaining(f"Looking at table {dataset}.{table}"):
+    def get_table(self, dataset: str, table: str) -> Resource | None:
+        """The table's resource, or None where there is no such table."""
+        with self._explaining(f"Looking at table {dataset}.{table}"):
             try:
-                return self.client.get_table(f"{self.config.project}.{dataset}.{table}", retry=_CALL_RETRY)
-            except exceptions.NotFound:
-                return None
+                return self._api.call("GET", f"datasets/{dataset}/tables/{table}")
+            except ApiError as error:
+                if error.status == 404:
+                    return None
+                raise
 
-    def create_table(self, table: bigquery.Table) -> bigquery.Table:
-        with self.explaining(f"Creating table {table.dataset_id}.{table.table_id}"):
-            return self.client.create_table(table, exists_ok=True, retry=_CALL_RETRY)
-
-    def update_clustering(self, table: bigquery.Table, fields: list[str]) -> bigquery.Table:
-        table.clustering_fields = fields
-        with self.explaining(f"Clustering table {table.dataset_id}.{table.table_id}"):
-            return self.client.update_table(table, ["clustering_fields"], retry=_CALL_RETRY)
+    def create_table(self, dataset: str, table: str, fields: Sequence[Field], **properties: Any) -> Resource:
+        """Create a table unless it exists; ``properties`` are of the API's table resource."""
+        reference = {"projectId": self.config.project, "datasetId": dataset, "tableId": table}
+        body = {"tableReference": reference, "schema": {"fields": list(fields)}, **properties}
+        with self._explaining(f"Creating table {dataset}.{table}"):
+            return self._created(f"datasets/{dataset}/tables", body, f"datasets/{dataset}/tables/{table}")
 
     def drop_table(self, dataset: str, table: str) -> None:
-        with self.explaining(f"Dropping table {dataset}.{table}"):
-            self.client.delete_table(f"{self.config.project}.{dataset}.{table}", not_found_ok=True, retry=_CALL_RETRY)
+        """Drop a table if it exists."""
+        with self._explaining(f"Dropping table {dataset}.{table}"):
+            try:
+                self._api.call("DELETE", f"datasets/{dataset}/tables/{table}")
+            except ApiError as error:
+                if error.status != 404:
+                    raise
 
-    def query(self, sql: str, job_id: str, doing: str) -> Any:
-        """Run ``sql`` as the job ``job_id`` and wait; if that job ran before, take its result instead."""
+    def query(self, sql: str, job_id: str, doing: str) -> None:
+        """Run the statement as the job ``job_id`` and wait for its end; a job of that id that ran before is it."""
+        self._run({"query": {"query": sql, "useLegacySql": False}}, job_id, doing)
 
-        def start(identity: str) -> _Job:
-            return self.client.query(sql, job_id=identity, job_retry=None, location=self.config.location)
+    def rows(self, sql: str, job_id: str, doing: str) -> list[list[Any]]:
+        """The result of a small query, values as the API's texts."""
+        identity = self._run({"query": {"query": sql, "useLegacySql": False}}, job_id, doing)
+        with self._explaining(doing):
+            answer = self._api.call("GET", f"queries/{identity}", location=self.config.location)
+        return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", ())]
 
-        return self._run(start, job_id, doing)
-
-    def load(
-        self, rows: pa.Table, schema: Sequence[bigquery.SchemaField], dataset: str, table: str, job_id: str
-    ) -> None:
-        """Replace the content of a table by ``rows``, uploaded as one Parquet file."""
-        buffer = io.BytesIO()
-        pq.write_table(rows, buffer, compression="snappy")
-        configuration = bigquery.LoadJobConfig(
-            schema=schema,
-            source_format=bigquery.SourceFormat.PARQUET,
-            write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE,
-        )
-
-        def start(identity: str) -> _Job:
-            return self.client.load_table_from_file(
-                buffer,
-                f"{self.config.project}.{dataset}.{table}",
-                rewind=True,
-                size=buffer.getbuffer().nbytes,
-                job_id=identity,
-                location=self.config.location,
-                job_config=configuration,
-            )
-
-        self._run(start, job_id, f"Loading {rows.num_rows} rows into {dataset}.{table}")
+    def load(self, parquet: bytes, dataset: str, table: str, job_id: str, *, append: bool = False) -> None:
+        """Put the rows of a Parquet file into an existing table, in addition to its rows or in their place."""
+        configuration = {
+            "destinationTable": {"projectId": self.config.project, "datasetId": dataset, "tableId": table},
+            "sourceFormat": "PARQUET",
+            "writeDisposition": "WRITE_APPEND" if append else "WRITE_TRUNCATE",
+            "createDisposition": "CREATE_NEVER",
+        }
+        self._run({"load": configuration}, job_id, f"Loading {dataset}.{table}", parquet)
 
     def copy(self, source: tuple[str, str], target: tuple[str, str], job_id: str) -> None:
-        """Replace table ``target`` (dataset, table) by ``source``, at once."""
-        configuration = bigquery.CopyJobConfig(write_disposition=bigquery.WriteDisposition.WRITE_TRUNCATE)
-        paths = [f"{self.config.project}.{dataset}.{table}" for dataset, table in (source, target)]
+        """Make table ``target`` (dataset, table) a copy of ``source``, at once."""
+        references = [
+            {"projectId": self.config.project, "datasetId": dataset, "tableId": table}
+            for dataset, table in (source, target)
+        ]
+        configuration = {
+            "sourceTable": references[0],
+            "destinationTable": references[1],
+            "writeDisposition": "WRITE_TRUNCATE",
+        }
+        self._run({"copy": configuration}, job_id, f"Copying table {'.'.join(source)} to {'.'.join(target)}")
 
-        def start(identity: str) -> _Job:
-            return self.client.copy_table(
-                paths[0], paths[1], job_id=identity, location=self.config.location, job_config=configuration
-            )
+    def _created(self, path: str, body: Resource, existing: str) -> Resource:
+        try:
+            return self._api.call("POST", path, body)
+        except ApiError as error:
+            if error.status != 409:
+                raise
+            return self._api.call("GET", existing)
 
-        self._run(start, job_id, f"Replacing table {'.'.join(target)}")
-
-    def _run(self, start: Callable[[str], _Job], job_id: str, doing: str) -> Any:
-        """The result of the job. An id belongs to one job for ever: where it is taken, that job's result is taken. The
-        next id in line is tried if the taken one's job had failed, or this one fails for a passing reason."""
-        with self.explaining(doing):
+    def _run(self, configuration: Resource, job_id: str, doing: str, content: bytes | None = None) -> str:
+        """Wait for the job; returns the id it ran under. An id belongs to one job for ever: where it is taken, that
+        job's result is taken. The next id in line is tried if the taken one's job had failed, or this one fails for a
+        passing reason."""
+        with self._explaining(doing):
             for attempt in itertools.count():
                 identity = f"{job_id}-{attempt}" if attempt else job_id
-                job, joined = _RETRY(self._start_or_join)(start, identity)
+                joined = False
                 try:
-                    return job.result()
-                except exceptions.GoogleAPICallError as error:
-                    reasons = {detail.get("reason") for detail in error.errors or ()}
-                    if attempt + 1 >= _JOB_ATTEMPTS or not (joined or reasons & _PASSING_REASONS):
+                    job = self._start(configuration, identity, content)
+                except ApiError as error:
+                    if error.status != 409:
                         raise
+                    joined = True
+                    job = self._job(identity)
+                failure = self._ended(job, identity).get("errorResult")
+                if failure is None:
+                    return identity
+                if attempt + 1 >= _JOB_ATTEMPTS or not (joined or failure.get("reason") in PASSING_REASONS):
+                    raise ApiError(0, failure.get("reason", ""), failure.get("message", "the job failed"))
+        raise AssertionError("unreachable")
 
-    def _start_or_join(self, start: Callable[[str], _Job], job_id: str) -> tuple[_Job, bool]:
+    def _start(self, configuration: Resource, identity: str, content: bytes | None) -> Resource:
+        reference = {"projectId": self.config.project, "jobId": identity, "location": self.config.location}
+        job = {"jobReference": reference, "configuration": configuration}
+        return self._api.call("POST", "jobs", job) if content is None else self._api.upload(job, content)
+
+    def _job(self, identity: str) -> Resource:
+        return self._api.call("GET", f"jobs/{identity}", location=self.config.location)
+
+    def _ended(self, job: Resource, identity: str) -> Resource:
+        """The status of the job at its end."""
+        delay = _FIRST_POLL
+        while job["status"]["state"] != "DONE":
+            time.sleep(delay)
+            delay = min(delay * 1.5, _LONGEST_POLL)
+            job = self._job(identity)
+        return job["status"]
+
+    @contextmanager
+    def _explaining(self, doing: str) -> Iterator[None]:
         try:
-            return start(job_id), False
-        except exceptions.Conflict:
-            return self.client.get_job(job_id, location=self.config.location, retry=_CALL_RETRY), True
-
-    def explaining(self, doing: str) -> _Explaining:
-        return _Explaining(self.config, doing)
-
-
-class _Explaining:
-    """Turns the client's exceptions into ConnectorErrors that name what was being done."""
-
-    def __init__(self, config: Config, doing: str) -> None:
-        self._config = config
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, (*_TRANSIENT, exceptions.RetryError)):
-            where = self._config.api_endpoint or "Google"
+            yield
+        except ApiError as error:
+            raise explained(self.config, doing, error) from error
+        except requests.RequestException as error:
+            where = self.config.api_endpoint or "Google"
             raise ConnectorError(
-                f"{self._doing} failed: BigQuery at {where} said {error}", "transient_error"
+                f"{doing} failed: no answer from BigQuery at {where}: {error}", "transient_error"
             ) from error
-        if isinstance(error, auth_exceptions.GoogleAuthError):
-            raise ConnectorError(f"{self._doing} failed: the credentials were refused: {error}") from error
-        if isinstance(error, exceptions.GoogleAPICallError):
-            raise _explained(self._config, self._doing, error) from error
-
-
-def _explained(config: Config, doing: str, error: exceptions.GoogleAPICallError) -> ConnectorError:
-    failure_type: FailureType = "system_error"
-    cure = ""
-    if isinstance(error, exceptions.Forbidden):
-        failure_type = "config_error"
-        cure = (
-            f" The credentials lack a permission in project {config.project!r}: they need the roles BigQuery User and "
-            "BigQuery Data Editor; or project_id is wrong."
-        )
-    elif isinstance(error, exceptions.NotFound):
-        failure_type = "config_error"
-        cure = f" Check project_id ({config.project!r}) and dataset_location ({config.location!r})."
-    return ConnectorError(f"{doing} failed: {error.message}{cure}", failure_type, internal=repr(error))
-
-
-def _credentials(config: Config) -> Credentials:
-    if config.api_endpoint:
-        return AnonymousCredentials()
-    try:
-        if config.credentials:
-            return service_account.Credentials.from_service_account_info(config.credentials, scopes=_SCOPES)
-        return default_credentials(scopes=_SCOPES)[0]
-    except (ValueError, auth_exceptions.GoogleAuthError) as error:
-        raise ConnectorError(
-            f"There are no usable Google credentials ({error}); fill credentials_json with a service account key, or "
-            "set GOOGLE_APPLICATION_CREDENTIALS."
-        ) from error
+        except ConnectorError:
+            raise
+        except Exception as error:
+            # google.auth, which is only imported where it is needed, refuses when a token is first fetched.
+            if type(error).__module__.startswith("google.auth"):
+                raise ConnectorError(f"{doing} failed: the credentials were refused: {error}") from error
+            raise
 
 
 def _reach(endpoint: str) -> None:
-    """Fail at once, in words, where the client would go on trying for minutes."""
+    """Fail at once, in words, where a call would be tried again for a minute."""
     parts = urlsplit(endpoint)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:

@@ -1,35 +1,49 @@
-"""The ``write`` command: messages from stdin, batches to BigQuery in order, states back to stdout."""
+"""The ``write`` command: messages in, batches to BigQuery in order, states back to stdout."""
 
 from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from destination_bigquery.batch import Batch, batches
+from destination_bigquery.batch import Batch, Chunk, Row, batches
 from destination_bigquery.catalog import Stream
 from destination_bigquery.config import Config
 from destination_bigquery.errors import ConnectorError
 from destination_bigquery.protocol import Output
 
 if TYPE_CHECKING:
-    from destination_bigquery.loader import StreamLoader
+    from destination_bigquery.loader import Bounds, StreamLoader
+
+#: Staged rows are committed, and states given back, after this many batches' bytes or this many seconds, and when a
+#: stream is complete: a MERGE looks at the keys of the whole table, so one for each batch would be wasteful.
+_COMMIT_BATCHES = 8
+_COMMIT_SECONDS = 60
+
+#: A batch with its chunks on their way to Parquet.
+_Prepared = tuple[Batch, "list[Future[tuple[bytes, Bounds]]]"]
 
 
 class Writer:
-    """Sorts messages in one thread and commits batches in another, one waiting at most: memory stays constant."""
+    """Three threads: one sorts messages, one makes Parquet of the batches, one loads and commits them. At most a batch
+    is at each and one waits, so memory stays constant."""
 
     def __init__(self, config: Config, streams: list[Stream], output: Output) -> None:
         self._config = config
         self._streams = streams
         self._output = output
-        self._queue: queue.Queue[Batch | None] = queue.Queue(maxsize=1)
+        self._queue: queue.Queue[_Prepared | None] = queue.Queue(maxsize=1)
         self._failure: BaseException | None = None
         self._incomplete = {id(stream): stream for stream in streams}
+        self._states: list[tuple[bytes, int]] = []
+        self._batches = 0
+        self._committed_at = time.monotonic()
 
-    def write(self, lines: Iterable[bytes]) -> None:
-        """Everything in ``lines``.
+    def write(self, messages: Iterable[Row]) -> None:
+        """Everything in ``messages``.
 
         Raises:
             ConnectorError: as the loaders and the batching do; at the end, transient_error naming the streams that did
@@ -37,36 +51,37 @@ class Writer:
         """
         committer = threading.Thread(target=self._commit_batches, name="committer")
         committer.start()
-        try:
-            for batch in batches(lines, self._streams):
-                self._queue.put(batch)
-                if self._failure:
-                    break
-        finally:
-            self._queue.put(None)
-            committer.join()
+        with ThreadPoolExecutor(1, "converter") as converter:
+            try:
+                for batch in batches(messages, self._streams, self._config.batch_bytes):
+                    self._queue.put((batch, [converter.submit(_prepare, chunk) for chunk in batch.chunks]))
+                    if self._failure:
+                        break
+            finally:
+                self._queue.put(None)
+                committer.join()
         if self._failure:
             raise self._failure
         if self._incomplete:
             names = ", ".join(map(str, self._incomplete.values()))
             raise ConnectorError(
-                f"The source ended before these streams were complete: {names}. Their committed rows are kept; tables "
-                "that were to be replaced are as they were.",
+                f"The source ended before these streams were complete: {names}. Their rows up to the last state are "
+                "kept; tables that were to be replaced are as they were.",
                 "transient_error",
             )
 
     def _commit_batches(self) -> None:
         pending = iter(self._queue.get, None)
         try:
-            # The client library takes a second to import; meanwhile the records come in.
             from destination_bigquery.loader import StreamLoader
             from destination_bigquery.warehouse import Warehouse
 
             warehouse = Warehouse(self._config)
             loaders = {id(stream): StreamLoader(warehouse, stream) for stream in self._streams}
             try:
-                for batch in pending:
-                    self._commit(batch, loaders)
+                for batch, chunks in pending:
+                    self._load(batch, chunks, loaders)
+                self._commit(loaders)
             finally:
                 for loader in loaders.values():
                     loader.close()
@@ -76,12 +91,35 @@ class Writer:
             for _ in pending:
                 pass
 
-    def _commit(self, batch: Batch, loaders: dict[int, StreamLoader]) -> None:
-        for chunk in batch.chunks.values():
-            loaders[id(chunk.stream)].load(chunk)
-            self._output.log("INFO", f"Stream {chunk.stream}: {len(chunk.lines)} records committed.")
+    def _load(self, batch: Batch, chunks: list[Future[tuple[bytes, Bounds]]], loaders: dict[int, StreamLoader]) -> None:
+        if any(chunk.key is None for chunk in batch.chunks):
+            # Rows without a state must not delay what has one.
+            self._commit(loaders)
+        for chunk, prepared in zip(batch.chunks, chunks, strict=True):
+            loaders[id(chunk.stream)].load(chunk, *prepared.result())
+        self._batches += 1
+        self._states += batch.states
+        overdue = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
+        waiting = any(loader.uncommitted for loader in loaders.values())
+        if batch.completed or self._batches >= _COMMIT_BATCHES or overdue or not waiting:
+            self._commit(loaders)
         for stream in batch.completed:
             loaders[id(stream)].complete()
+            self._output.log("INFO", f"Stream {stream} is complete.")
             self._incomplete.pop(id(stream), None)
-        for line, records in batch.states:
-            self._output.echo_state(line, records)
+
+    def _commit(self, loaders: dict[int, StreamLoader]) -> None:
+        for loader in loaders.values():
+            loader.commit()
+        self._output.echo_states(self._states)
+        self._states.clear()
+        self._batches = 0
+        self._committed_at = time.monotonic()
+
+
+def _prepare(chunk: Chunk) -> tuple[bytes, Bounds]:
+    from destination_bigquery.convert import to_arrow, to_parquet
+    from destination_bigquery.loader import key_bounds
+
+    rows = to_arrow(chunk)
+    return to_parquet(rows), key_bounds(rows, chunk.stream)
