@@ -108,13 +108,13 @@ def test_increments_keep_one_row_per_key(execute: Any, sync: Any, rows: Any) -> 
     assert rows("id, v") == [(1, "b"), (2, "a"), (3, "a")]
 
 
-def test_an_appended_stream_repeats_only_the_saved_cursors_rows(execute: Any, sync: Any, rows: Any) -> None:
+def test_an_appended_stream_repeats_no_row(execute: Any, sync: Any, rows: Any) -> None:
     execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 10)")
     state = sync(1, cursor_field=["id"])
     execute("INSERT INTO t VALUES (11), (12)")
     state = sync(2, state[-1:], cursor_field=["id"])
     sync(3, state[-1:], cursor_field=["id"])
-    assert [row[0] for row in rows("id")] == [*range(1, 11), *range(10, 13)]
+    assert [row[0] for row in rows("id")] == [*range(1, 13)]
 
 
 def test_an_overwritten_stream_follows_hard_deletes(execute: Any, sync: Any, rows: Any) -> None:

@@ -28,8 +28,6 @@ def read(config: Config, configured: dict[str, Any], raw_state: Any, output: Out
     Raises:
         ConnectorError: for what concerns no stream alone: the connection, the data channel, the states.
     """
-    if config.replication == "CDC":
-        raise ConnectorError("replication_method CDC is not supported yet by this connector version.")
     channel = open_channel(output)
     pipeline = Pipeline()
     try:
