@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -16,6 +17,9 @@ from bq_emulator.duck import DataDirLocked
 from bq_emulator.emulator import Emulator
 from bq_emulator.rest.app import create_app
 from bq_emulator.sql.frontend import GoogleSqlFrontend
+
+if TYPE_CHECKING:
+    from bq_emulator.storage_api.server import StorageServer
 
 
 @click.command(context_settings={"show_default": True})
@@ -36,8 +40,23 @@ from bq_emulator.sql.frontend import GoogleSqlFrontend
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that stands for Cloud Storage: gs://bucket/x is bucket/x in it.  [default: gcs in the data folder]",
 )
-def main(host: str, port: int, data_dir: Path, project: str, location: str, gcs_dir: Path | None) -> None:
-    """Serve BigQuery's REST API for one project from a local folder."""
+@click.option(
+    "--grpc-port",
+    envvar="BQ_EMULATOR_GRPC_PORT",
+    show_envvar=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the Storage Read API, which is not served without it.",
+)
+def main(
+    host: str, port: int, data_dir: Path, project: str, location: str, gcs_dir: Path | None, grpc_port: int | None
+) -> None:
+    """Serve BigQuery's REST API for one project from a local folder.
+
+    There is no sign-in, so listen on other addresses than loopback only where everybody may read and write.
+
+    Clients are pointed here by their api_endpoint; Python's Storage client by
+    BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel("127.0.0.1:PORT"))).
+    """
     _log_as_json()
     listener = _listen(host, port)
     frontend = GoogleSqlFrontend()
@@ -46,6 +65,7 @@ def main(host: str, port: int, data_dir: Path, project: str, location: str, gcs_
         emulator = Emulator(data_dir, project, location, frontend, gcs_dir)
     except DataDirLocked as error:
         raise click.ClickException(str(error)) from error
+    storage = _serve_storage(emulator, host, grpc_port) if grpc_port else None
     structlog.get_logger("bq_emulator").info("ready", url=f"http://{host}:{port}", project=project)
     config = uvicorn.Config(create_app(emulator), log_config=None, access_log=False, timeout_graceful_shutdown=1)
     # uvicorn raises the signal again once it has shut down; that must not end the process before the file is closed.
@@ -54,7 +74,22 @@ def main(host: str, port: int, data_dir: Path, project: str, location: str, gcs_
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
+        if storage is not None:
+            storage.close()
         emulator.close()
+
+
+def _serve_storage(emulator: Emulator, host: str, port: int) -> StorageServer:
+    # Who does not want it does not wait for gRPC to be imported.
+    from bq_emulator.storage_api.server import StorageServer
+
+    try:
+        return StorageServer(emulator, host, port)
+    except RuntimeError as error:
+        emulator.close()
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: stop what holds the port, or choose another --grpc-port"
+        ) from error
 
 
 def _listen(host: str, port: int) -> socket.socket:

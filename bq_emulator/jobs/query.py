@@ -79,11 +79,16 @@ class QueryRunner:
         Raises:
             BigQueryError: what is wrong with the query.
         """
-        catalog = SnapshotCatalog(db, self._tables)
-        statement = self._frontend.compile(query, catalog=catalog, project=self._tables.metadata.project)
-        if not isinstance(statement, Query):
+        found = self.select(db, query)
+        if found is None:
             raise BigQueryError("invalid", "A view must be made of one SELECT query.")
-        return statement.schema
+        return found.schema
+
+    def select(self, db: Session, text: str) -> Query | None:
+        """``text`` translated, if it is a SELECT. Raises BigQueryError for what is wrong with it."""
+        catalog = SnapshotCatalog(db, self._tables)
+        statement = self._frontend.compile(text, catalog=catalog, project=self._tables.metadata.project)
+        return statement if isinstance(statement, Query) else None
 
 
 def check_configuration(parameters: dict[str, Any]) -> None:
