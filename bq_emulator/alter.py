@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bq_emulator.constraints import alter_constraints
 from bq_emulator.duck import Session
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import AlterTable, BigQueryError, Field
@@ -53,11 +54,23 @@ def alter(db: Session, tables: Tables, record: TableRecord, statement: AlterTabl
                 column = _required_column(record, schema, action["name"])
                 new = action["field"]
                 schema[schema.index(column)] = replace(
-                    new, name=column.name, mode=column.mode, description=column.description
+                    new,
+                    name=column.name,
+                    mode=column.mode,
+                    description=column.description,
+                    default_expression=column.default_expression,
                 )
             case "drop_not_null":
                 column = _required_column(record, schema, action["name"])
                 schema[schema.index(column)] = replace(column, mode="NULLABLE")
+            case "set_default":
+                column = _required_column(record, schema, action["name"])
+                schema[schema.index(column)] = replace(column, default_expression=action["expression"])
+            case "drop_default":
+                column = _required_column(record, schema, action["name"])
+                schema[schema.index(column)] = replace(column, default_expression=None)
+            case "add_primary_key" | "drop_primary_key" | "add_foreign_key" | "drop_constraint":
+                alter_constraints(record, action)
             case "set_column_options":
                 column = _required_column(record, schema, action["name"])
                 if unknown := set(action["options"]) - {"description"}:

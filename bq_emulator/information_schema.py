@@ -15,10 +15,11 @@ import orjson
 import pyarrow as pa
 
 from bq_emulator.duck import Session, identifier
+from bq_emulator.grants import dataset_privileges, table_privileges
 from bq_emulator.metadata import ANONYMOUS_DATASET, DatasetRecord, TableRecord
 from bq_emulator.model import BigQueryError, Field, Table, TableRef
 from bq_emulator.schema import Schema, sql_type
-from bq_emulator.tables import Tables
+from bq_emulator.tables import STORED_KINDS, Tables
 
 _PREFIX = "INFORMATION_SCHEMA."
 Row = dict[str, Any]
@@ -101,7 +102,7 @@ def _table_key(record: TableRecord, prefix: str = "table") -> Row:
     return {f"{prefix}_catalog": ref.project, f"{prefix}_schema": ref.dataset, f"{prefix}_name": ref.table}
 
 
-_TABLE_TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW", "MATERIALIZED_VIEW": "MATERIALIZED VIEW"}
+_TABLE_TYPES = {"TABLE": "BASE TABLE", "VIEW": "VIEW", "MATERIALIZED_VIEW": "MATERIALIZED VIEW", "SNAPSHOT": "SNAPSHOT"}
 
 
 def _schemata(source: _Source) -> Iterator[Row]:
@@ -206,28 +207,15 @@ def _materialized_views(source: _Source) -> Iterator[Row]:
             }
 
 
-_PARTITION_FORMATS = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
-
-
 def _partitions(source: _Source) -> Iterator[Row]:
     for record in source.tables():
-        if record.kind != "TABLE" or record.physical is None:
+        if record.kind not in STORED_KINDS or record.physical is None:
             continue
         size, rows = source.engine.size(source.db, record), int(record.resource["numRows"])
-        partitioning = record.resource.get("timePartitioning")
-        if partitioning:
-            column, form = identifier(partitioning["field"]), _PARTITION_FORMATS[partitioning.get("type", "DAY")]
+        if record.partitioning:
             groups = source.db.rows(
-                f"SELECT coalesce(strftime({column}, '{form}'), '__NULL__') AS id, count(*) FROM {record.physical} "
+                f"SELECT {record.partitioning.id_expression()} AS id, count(*) FROM {record.physical} "
                 "GROUP BY 1 ORDER BY 1"
-            )
-        elif ranges := record.resource.get("rangePartitioning"):
-            column, (start, end, step) = identifier(ranges["field"]), _range(ranges)
-            groups = source.db.rows(
-                f"SELECT CASE WHEN {column} IS NULL THEN '__NULL__' "
-                f"WHEN {column} < {start} OR {column} >= {end} THEN '__UNPARTITIONED__' "
-                f"ELSE CAST({column} - ({column} - {start}) % {step} AS VARCHAR) END AS id, count(*) "
-                f"FROM {record.physical} GROUP BY 1 ORDER BY 1"
             )
         else:
             groups = [(None, rows)]
@@ -239,11 +227,6 @@ def _partitions(source: _Source) -> Iterator[Row]:
                 "last_modified_time": _time(record.resource["lastModifiedTime"]),
                 "storage_tier": "ACTIVE",
             }
-
-
-def _range(ranges: dict[str, Any]) -> tuple[int, int, int]:
-    bounds = ranges["range"]
-    return int(bounds["start"]), int(bounds["end"]), int(bounds["interval"])
 
 
 def _table_storage(source: _Source) -> Iterator[Row]:
@@ -284,6 +267,26 @@ def _constraints(source: _Source) -> Iterator[Row]:
             )
 
 
+def _object_privileges(source: _Source) -> Iterator[Row]:
+    def row(schema: str | None, name: str, kind: str, granted: tuple[str, str]) -> Row:
+        return {
+            "object_catalog": source.project,
+            "object_schema": schema,
+            "object_name": name,
+            "object_type": kind,
+            "privilege_type": granted[0],
+            "grantee": granted[1],
+        }
+
+    for dataset in source.datasets:
+        for granted in dataset_privileges(dataset):
+            yield row(None, dataset.dataset_id, "SCHEMA", granted)
+    for record in source.tables():
+        for granted in table_privileges(record.resource):
+            kind = "TABLE" if record.kind in STORED_KINDS else "VIEW"
+            yield row(record.ref.dataset, record.ref.table, kind, granted)
+
+
 def _dunder_tables(source: _Source) -> Iterator[Row]:
     for record in source.tables():
         yield {
@@ -294,7 +297,7 @@ def _dunder_tables(source: _Source) -> Iterator[Row]:
             "last_modified_time": int(record.resource["lastModifiedTime"]),
             "row_count": int(record.resource.get("numRows", 0)),
             "size_bytes": source.engine.size(source.db, record),
-            "type": {"TABLE": 1, "VIEW": 2, "MATERIALIZED_VIEW": 4}[record.kind],
+            "type": {"TABLE": 1, "VIEW": 2, "MATERIALIZED_VIEW": 4, "SNAPSHOT": 5}[record.kind],
         }
 
 
@@ -352,6 +355,13 @@ _VIEWS: dict[str, tuple[Schema, Callable[[_Source], Iterable[Row]]]] = {
             f"{_KEY}, constraint_type STRING, is_deferrable STRING, initially_deferred STRING, enforced STRING"
         ),
         _constraints,
+    ),
+    "OBJECT_PRIVILEGES": (
+        _columns(
+            "object_catalog STRING, object_schema STRING, object_name STRING, object_type STRING, "
+            "privilege_type STRING, grantee STRING"
+        ),
+        _object_privileges,
     ),
     "__TABLES__": (
         _columns(

@@ -175,6 +175,50 @@ class CreateView(Statement):
     if_not_exists: bool
     is_materialized: bool
     options: dict[str, Any]
+    time_partitioning: dict[str, Any] | None = None  # as REST; of materialized views only
+    range_partitioning: dict[str, Any] | None = None
+    clustering: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CopyTable(Statement):
+    """CREATE TABLE … CLONE, COPY or LIKE, and CREATE SNAPSHOT TABLE; ``mode`` is CLONE, COPY, LIKE or SNAPSHOT."""
+
+    target: TableRef
+    source: TableRef
+    mode: str
+    or_replace: bool
+    if_not_exists: bool
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Grant(Statement):
+    """GRANT or REVOKE (``revoke``) of ``roles`` for ``members`` (``user:a@b.c``, ``group:…``, …) on a table or view, or
+    on a dataset (``target.table`` is empty)."""
+
+    target: TableRef
+    object_type: str  # SCHEMA, TABLE, VIEW, MATERIALIZED VIEW
+    roles: tuple[str, ...]
+    members: tuple[str, ...]
+    revoke: bool
+
+
+@dataclass(frozen=True)
+class AlterSchema(Statement):
+    """ALTER SCHEMA … SET OPTIONS."""
+
+    project: str
+    dataset: str
+    if_exists: bool
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RefreshMaterializedView(Statement):
+    """CALL BQ.REFRESH_MATERIALIZED_VIEW."""
+
+    target: TableRef
 
 
 @dataclass(frozen=True)
@@ -215,6 +259,12 @@ class AlterTable(Statement):
     {"action": "set_column_options", "name": str, "options": dict}
     {"action": "set_options", "options": dict}
     {"action": "rename_to", "name": str}
+    {"action": "set_default", "name": str, "expression": str}  # GoogleSQL
+    {"action": "drop_default", "name": str}
+    {"action": "add_primary_key", "columns": tuple[str, ...], "if_not_exists": bool}
+    {"action": "drop_primary_key", "if_exists": bool}
+    {"action": "add_foreign_key", "key": dict}  # as REST's tableConstraints.foreignKeys
+    {"action": "drop_constraint", "name": str, "if_exists": bool}
     """
 
     target: TableRef

@@ -9,6 +9,17 @@ from typing import Any
 from bq_emulator.model import BigQueryError
 
 
+def _days(value: Any) -> str:
+    return str(int(value * 86_400_000))
+
+
+def _interval(value: Any) -> str:
+    """An INTERVAL as REST's maxStaleness writes it: ``0-0 0 4:0:0``."""
+    months, days, micros = value
+    seconds = micros // 1_000_000
+    return f"{months // 12}-{months % 12} {days} {seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}"
+
+
 def _milliseconds(value: Any) -> str | None:
     if value is None:
         return None
@@ -24,11 +35,14 @@ def apply_table_options(resource: dict[str, Any], options: dict[str, Any]) -> No
         BigQueryError: notImplemented for an option this emulator would have to ignore.
     """
     for name, value in options.items():
-        if name in ("partition_expiration_days", "require_partition_filter") and "timePartitioning" in resource:
-            if name == "partition_expiration_days":
-                resource["timePartitioning"]["expirationMs"] = None if value is None else str(int(value * 86_400_000))
-            else:
-                resource["requirePartitionFilter"] = bool(value)
+        if name == "require_partition_filter" and ("timePartitioning" in resource or "rangePartitioning" in resource):
+            resource["requirePartitionFilter"] = bool(value)
+            continue
+        if name == "partition_expiration_days" and "timePartitioning" in resource:
+            _set(resource["timePartitioning"], ("expirationMs", _days), value)
+            continue
+        if name in _VIEW_OPTIONS and "materializedView" in resource:
+            _set(resource["materializedView"], _VIEW_OPTIONS[name], value)
             continue
         setter = _TABLE_OPTIONS.get(name)
         if setter is None:
@@ -58,10 +72,19 @@ _TABLE_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "labels": ("labels", dict),
     "expiration_timestamp": ("expirationTime", _milliseconds),
 }
+_VIEW_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "enable_refresh": ("enableRefresh", bool),
+    "refresh_interval_minutes": ("refreshIntervalMs", lambda minutes: str(int(minutes * 60_000))),
+    "max_staleness": ("maxStaleness", _interval),
+    "allow_non_incremental_definition": ("allowNonIncrementalDefinition", bool),
+}
 _DATASET_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "description": ("description", str),
     "friendly_name": ("friendlyName", str),
     "labels": ("labels", dict),
     "location": ("location", str),
-    "default_table_expiration_days": ("defaultTableExpirationMs", lambda days: str(int(days * 86_400_000))),
+    "default_table_expiration_days": ("defaultTableExpirationMs", _days),
+    "default_partition_expiration_days": ("defaultPartitionExpirationMs", _days),
+    "max_time_travel_hours": ("maxTimeTravelHours", lambda hours: str(int(hours))),
+    "storage_billing_model": ("storageBillingModel", str),
 }

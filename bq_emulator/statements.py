@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bq_emulator import copies, grants
 from bq_emulator import destination as destinations
 from bq_emulator.alter import alter
 from bq_emulator.destination import Destination
@@ -14,16 +15,20 @@ from bq_emulator.duck import Session
 from bq_emulator.locks import TableKey
 from bq_emulator.metadata import ANONYMOUS_DATASET, ANONYMOUS_LIFETIME_MS, DatasetRecord, TableRecord, display, now_ms
 from bq_emulator.model import (
+    AlterSchema,
     AlterTable,
     Assertion,
     BigQueryError,
+    CopyTable,
     CreateSchema,
     CreateTable,
     CreateView,
     Dml,
     DropSchema,
     DropTable,
+    Grant,
     Query,
+    RefreshMaterializedView,
     Statement,
     TableRef,
 )
@@ -44,7 +49,9 @@ class Outcome:
 def table_keys(statement: Statement, destination: Destination | None) -> set[TableKey]:
     """The tables a statement changes."""
     keys = set()
-    if isinstance(statement, CreateTable | CreateView | DropTable | AlterTable | Dml):
+    if isinstance(
+        statement, CreateTable | CopyTable | CreateView | DropTable | AlterTable | Dml | RefreshMaterializedView
+    ) or (isinstance(statement, Grant) and statement.target.table):
         keys.add((statement.target.dataset, statement.target.table))
     if isinstance(statement, AlterTable):
         keys |= {(statement.target.dataset, a["name"]) for a in statement.actions if a["action"] == "rename_to"}
@@ -55,7 +62,9 @@ def table_keys(statement: Statement, destination: Destination | None) -> set[Tab
 
 def dataset_key(statement: Statement) -> str | None:
     """The dataset a statement creates, replaces or drops."""
-    return statement.dataset if isinstance(statement, CreateSchema | DropSchema) else None
+    if isinstance(statement, Grant):
+        return statement.target.dataset if not statement.target.table else None
+    return statement.dataset if isinstance(statement, CreateSchema | DropSchema | AlterSchema) else None
 
 
 def execute(db: Session, tables: Tables, statement: Statement, destination: Destination | None = None) -> Outcome:
@@ -151,10 +160,50 @@ def _create_view(db: Session, tables: Tables, statement: CreateView) -> Outcome:
     else:
         kind = "VIEW"
         resource = {"view": {"query": statement.view_query, "useLegacySql": False}}
+    if statement.time_partitioning:
+        resource["timePartitioning"] = dict(statement.time_partitioning)
+    if statement.range_partitioning:
+        resource["rangePartitioning"] = statement.range_partitioning
+    if statement.clustering:
+        resource["clustering"] = {"fields": list(statement.clustering)}
     apply_table_options(resource, statement.options)
     make = tables.replace if statement.or_replace else tables.create
     make(db, ref, statement.schema, resource, kind)
     return _ddl(ref, "REPLACE" if exists else "CREATE")
+
+
+def _copy_table(db: Session, tables: Tables, statement: CopyTable) -> Outcome:
+    exists = _existing(db, tables, statement.target) is not None
+    if exists and statement.if_not_exists:
+        return _ddl(statement.target, "SKIP")
+    copies.copy(db, tables, statement)
+    return _ddl(statement.target, "REPLACE" if exists else "CREATE")
+
+
+def _grant(db: Session, tables: Tables, statement: Grant) -> Outcome:
+    grants.carry_out(db, tables, statement)
+    return Outcome()
+
+
+def _alter_schema(db: Session, tables: Tables, statement: AlterSchema) -> Outcome:
+    record = tables.metadata.find_dataset(db, statement.dataset)
+    if record is None:
+        if statement.if_exists:
+            return Outcome({"ddlOperationPerformed": "SKIP"})
+        raise BigQueryError("notFound", f"Not found: Dataset {statement.project}:{statement.dataset}")
+    apply_dataset_options(record.resource, statement.options)
+    tables.metadata.save_dataset(db, record)
+    return Outcome({"ddlOperationPerformed": "ALTER"})
+
+
+def _refresh(db: Session, tables: Tables, statement: RefreshMaterializedView) -> Outcome:
+    """Materialized views are evaluated when they are read, so there is nothing to compute."""
+    record = tables.metadata.table(db, statement.target.dataset, statement.target.table)
+    if record.kind != "MATERIALIZED_VIEW":
+        raise BigQueryError("invalidQuery", f"{record} is not a materialized view: it is a {record.kind}.", "query")
+    record.resource["materializedView"]["lastRefreshTime"] = str(now_ms())
+    tables.metadata.save_table(db, record)
+    return Outcome(target=record.ref)
 
 
 def _drop_table(db: Session, tables: Tables, statement: DropTable) -> Outcome:
@@ -246,6 +295,10 @@ def _assert(db: Session, tables: Tables, statement: Assertion) -> Outcome:
 
 _HANDLERS: dict[type[Statement], Callable[..., Outcome]] = {
     CreateTable: _create_table,
+    CopyTable: _copy_table,
+    Grant: _grant,
+    AlterSchema: _alter_schema,
+    RefreshMaterializedView: _refresh,
     CreateView: _create_view,
     DropTable: _drop_table,
     AlterTable: _alter,

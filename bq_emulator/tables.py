@@ -20,6 +20,9 @@ from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, sc
 #: Kinds of tables that hold rows of their own.
 STORED_KINDS = ("TABLE", "SNAPSHOT")
 
+#: Key of a table's record under which :mod:`grants` keeps its policy.
+POLICY = "iamPolicy"
+
 _FIXED_BYTES = {
     "INT64": 8,
     "FLOAT64": 8,
@@ -99,7 +102,7 @@ class Tables:
             if expired.ref == ref:
                 self.drop(db, expired)
         self._check_columns(ref, schema, resource)
-        return self._write_new(db, ref, schema, self._with_defaults(db, ref, resource), kind)
+        return self._write_new(db, ref, schema, self._with_defaults(db, ref, resource, kind), kind)
 
     def replace(
         self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any], kind: str = "TABLE"
@@ -112,14 +115,50 @@ class Tables:
                     f"{display(ref)} is not allowed for this operation because it is currently a {old.kind}.",
                     "query",
                 )
+            self._check_same_layout(old, resource)
             self.drop(db, old)
+            # What was granted on a table stays granted on the one that takes its place.
+            if POLICY in old.resource:
+                resource = {POLICY: old.resource[POLICY], **resource}
         return self.create(db, ref, schema, resource, kind)
 
-    def _with_defaults(self, db: Session, ref: TableRef, resource: dict[str, Any]) -> dict[str, Any]:
+    def _check_same_layout(self, old: TableRecord, resource: dict[str, Any]) -> None:
+        """https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language: a table is not
+        replaced by one that is partitioned or clustered otherwise."""
+
+        def essence(layout: dict[str, Any]) -> list[Any]:
+            return [
+                {**(layout.get("timePartitioning") or {}), "expirationMs": None, "requirePartitionFilter": None},
+                layout.get("rangePartitioning"),
+            ]
+
+        if old.kind == "TABLE" and essence(old.resource) != essence(resource):
+            raise BigQueryError(
+                "invalidQuery",
+                "Cannot replace a table with a different partitioning spec. Instead, DROP the table, and then recreate "
+                "it. New partitioning spec is "
+                f"{_spec(resource)} and existing spec is {_spec(old.resource)}",
+                "query",
+            )
+        before, after = ((r.get("clustering") or {}).get("fields") for r in (old.resource, resource))
+        if old.kind == "TABLE" and before != after:
+            raise BigQueryError(
+                "invalidQuery",
+                "Cannot replace a table with a different clustering spec. Instead, DROP the table, and then recreate "
+                f"it. New clustering spec is {_clustering(after)} and existing spec is {_clustering(before)}",
+                "query",
+            )
+
+    def _with_defaults(self, db: Session, ref: TableRef, resource: dict[str, Any], kind: str) -> dict[str, Any]:
         resource = {"creationTime": str(now_ms()), **resource}
         if ref.dataset.startswith("_"):
             return resource
         dataset = self.metadata.dataset(db, ref.dataset).resource
+        partitions = dataset.get("defaultPartitionExpirationMs")
+        if partitions and "timePartitioning" in resource and kind == "TABLE":
+            # It goes before the tables' expiration.
+            resource["timePartitioning"] = {"expirationMs": partitions, **resource["timePartitioning"]}
+            return resource
         lifetime = dataset.get("defaultTableExpirationMs")
         if lifetime and "expirationTime" not in resource:
             resource["expirationTime"] = str(now_ms() + int(lifetime))
@@ -347,6 +386,20 @@ def _total_bytes(schema: Schema) -> str:
         else:
             terms.append(f"coalesce(sum({bytes_expression(field, name)}), 0)")
     return " + ".join(terms)
+
+
+def _spec(resource: dict[str, Any]) -> str:
+    """A partitioning as Google's messages show it."""
+    if time := resource.get("timePartitioning"):
+        kind = time.get("type") or "DAY"
+        return f"interval(type:{kind.lower()},field:{time.get('field') or '_PARTITIONTIME'})"
+    if ranges := resource.get("rangePartitioning"):
+        return f"range(field:{ranges['field']})"
+    return "none"
+
+
+def _clustering(fields: list[str] | None) -> str:
+    return f"clustering({','.join(fields)})" if fields else "none"
 
 
 def _stored(field: Field) -> tuple[Any, ...]:

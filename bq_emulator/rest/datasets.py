@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bq_emulator.grants import DEFAULT_ACCESS
 from bq_emulator.metadata import ANONYMOUS_DATASET, DatasetRecord, now_ms
 from bq_emulator.model import BigQueryError
 from bq_emulator.rest.call import Call, page
@@ -12,20 +13,14 @@ from bq_emulator.rest.patching import merge_patch
 from bq_emulator.statements import drop_dataset
 
 _NAME = re.compile(r"\w{1,1024}", re.ASCII)
-_STORED = ("access", "description", "friendlyName", "labels", "defaultTableExpirationMs", "location")
+_STORED = ("access", "description", "friendlyName", "labels", "defaultTableExpirationMs", "location",
+           "defaultPartitionExpirationMs", "maxTimeTravelHours", "storageBillingModel")  # fmt: skip
 _REFUSED = (
-    "defaultPartitionExpirationMs",
     "defaultEncryptionConfiguration",
     "defaultCollation",
     "externalDatasetReference",
     "isCaseInsensitive",
     "linkedDatasetSource",
-)
-_DEFAULT_ACCESS = (
-    {"role": "WRITER", "specialGroup": "projectWriters"},
-    {"role": "OWNER", "specialGroup": "projectOwners"},
-    {"role": "OWNER", "userByEmail": "emulator@localhost"},
-    {"role": "READER", "specialGroup": "projectReaders"},
 )
 
 
@@ -35,7 +30,7 @@ def _present(record: DatasetRecord) -> dict[str, Any]:
         "id": f"{record.project}:{record.dataset_id}",
         "selfLink": f"/bigquery/v2/projects/{record.project}/datasets/{record.dataset_id}",
         "datasetReference": {"projectId": record.project, "datasetId": record.dataset_id},
-        "access": list(_DEFAULT_ACCESS),
+        "access": list(DEFAULT_ACCESS),
         "type": "DEFAULT",
         **record.resource,
     }

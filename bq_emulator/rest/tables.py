@@ -16,6 +16,7 @@ from bq_emulator.rest.call import Call, page
 from bq_emulator.rest.patching import merge_patch
 from bq_emulator.schema import Schema, schema_from_rest
 from bq_emulator.schema import patch as patch_schema
+from bq_emulator.tables import POLICY, STORED_KINDS
 
 _NAME = re.compile(r"[^\x00-\x1f$@*`.:/\\\"'?#\[\]]{1,1024}")
 _STORED = (
@@ -32,7 +33,6 @@ _STORED = (
 _FIXED = ("timePartitioning", "rangePartitioning")
 _REFUSED = (
     "externalDataConfiguration",
-    "materializedView",
     "encryptionConfiguration",
     "defaultCollation",
     "cloneDefinition",
@@ -55,9 +55,16 @@ def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, A
         "tableReference": {"projectId": ref.project, "datasetId": ref.dataset, "tableId": ref.table},
         "type": record.kind,
         "location": emulator.location,
-        **record.resource,
+        **{key: value for key, value in record.resource.items() if key != POLICY},
     }
-    if record.kind == "TABLE":
+    if record.kind == "MATERIALIZED_VIEW":
+        resource["materializedView"] = {
+            "enableRefresh": True,
+            "refreshIntervalMs": "1800000",
+            "lastRefreshTime": record.resource["lastModifiedTime"],
+            **record.resource["materializedView"],
+        }
+    if record.kind in STORED_KINDS:
         size = str(emulator.tables.size(db, record))
         resource |= {"numBytes": size, "numTotalLogicalBytes": size, "numLongTermBytes": "0"}
     return resource
@@ -74,8 +81,8 @@ def _stored(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def _view_query(resource: dict[str, Any]) -> str | None:
-    view = resource.get("view")
-    if not view:
+    view = resource.get("view") or resource.get("materializedView")
+    if not view or "query" not in view:
         return None
     if view.get("useLegacySql"):
         raise BigQueryError(
@@ -84,6 +91,13 @@ def _view_query(resource: dict[str, Any]) -> str | None:
     if view.get("userDefinedFunctionResources"):
         raise BigQueryError("notImplemented", "view.userDefinedFunctionResources is not supported by this emulator.")
     return view["query"]
+
+
+def _materialized(resource: dict[str, Any]) -> dict[str, Any]:
+    """The materialized view's definition and how fresh it shall be; here it is always fresh."""
+    keys = ("query", "enableRefresh", "refreshIntervalMs", "allowNonIncrementalDefinition", "maxStaleness")
+    given = resource.get("materializedView") or {}
+    return {key: given[key] for key in keys if given.get(key) is not None}
 
 
 def _view_schema(emulator: Emulator, query: str) -> Schema:
@@ -142,8 +156,13 @@ def insert(call: Call) -> dict[str, Any]:
     if query is None:
         kind, schema = "TABLE", schema_from_rest(call.body.get("schema"))
     else:
-        kind, schema = "VIEW", _described(_view_schema(emulator, query), call.body)
-        resource["view"] = {"query": query, "useLegacySql": False}
+        schema = _described(_view_schema(emulator, query), call.body)
+        if call.body.get("materializedView"):
+            kind = "MATERIALIZED_VIEW"
+            resource["materializedView"] = _materialized(call.body)
+        else:
+            kind = "VIEW"
+            resource["view"] = {"query": query, "useLegacySql": False}
     with emulator.locks.tables([(dataset, name)]), emulator.database.transaction() as db:
         emulator.metadata.dataset(db, dataset)
         record = emulator.tables.create(db, TableRef(emulator.project, dataset, name), schema, resource, kind)
@@ -181,10 +200,16 @@ def _change(call: Call, change: Any) -> dict[str, Any]:
         _check_layout(record, old)
         schema = record.schema
         if view_schema is not None:
-            if record.kind != "VIEW":
+            if record.kind == "MATERIALIZED_VIEW":
+                if query != record.resource["materializedView"]["query"]:
+                    raise BigQueryError("invalid", f"Cannot change the query of the materialized view {record}.")
+            elif record.kind != "VIEW":
                 raise BigQueryError("invalid", f"Cannot give {record} a view query: it is a {record.kind}.")
-            record.resource["view"] = {"query": query, "useLegacySql": False}
-            schema = view_schema
+            else:
+                record.resource["view"] = {"query": query, "useLegacySql": False}
+                schema = view_schema
+        if record.kind == "MATERIALIZED_VIEW":
+            record.resource["materializedView"] = {**record.resource["materializedView"], **_materialized(call.body)}
         if given := schema_from_rest(call.body.get("schema")):
             schema = patch_schema(str(record), schema, given)
         # set_schema compares with the stored schema, so this comes last.

@@ -50,13 +50,13 @@ class Normalized:
 
 def split_dotted_names(sql: str) -> Normalized:
     """`` `p.d.t` `` → `` `p`.`d`.`t` ``. BigQuery reads both alike; the analyzer takes the first as one name. A dot
-    occurs in no other identifier of BigQuery, so all back-ticked names are treated the same."""
+    occurs in no other identifier of BigQuery but the role of a GRANT, so all back-ticked names are treated the same."""
     parts: list[str] = []
     inserted: list[int] = []
     length = last = 0
     for found in _TOKENS.finditer(sql):
         name = found.group("name")
-        if not name or "." not in name:
+        if not name or "." not in name or "/" in name:  # the role of a GRANT
             continue
         parts.append(sql[last : found.start()])
         length += len(parts[-1])

@@ -20,7 +20,7 @@ from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.scope import SYSTEM_VARIABLES, Scope
 from bq_emulator.sql.script import Leaf, Part, Script, may_be_script, read
-from bq_emulator.sql.translate import statements
+from bq_emulator.sql.translate import procedures, statements
 from bq_emulator.sql.translate.context import Context
 from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.types import quote
@@ -206,6 +206,9 @@ class _Compilation:
     def _statement(self, sql: str) -> Statement:
         if not sql.strip(" \t\r\n;"):
             raise BigQueryError("invalidQuery", "Syntax error: Unexpected end of statement", "query")
+        refresh = procedures.refresh(sql, Names(self._project, self._default_dataset, ()))
+        if refresh is not None:
+            return refresh
         mount = Mount(self._analyzer.catalog(), self._project, self._default_dataset, self._scope)
         mount.add_variables()
         paths = self._analyzer.table_names(sql)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from bq_emulator.model import (
+    AlterSchema,
     AlterTable,
     BigQueryError,
+    CopyTable,
     CreateSchema,
     CreateTable,
     CreateView,
@@ -20,7 +22,7 @@ from bq_emulator.model import (
 from bq_emulator.sql import types
 from bq_emulator.sql.catalog import table_ref
 from bq_emulator.sql.resolved import Node
-from bq_emulator.sql.translate import options
+from bq_emulator.sql.translate import copies, options
 from bq_emulator.sql.translate.context import Context, unsupported
 from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.translate.query import query
@@ -73,11 +75,9 @@ def limits(field: Field, parameters: Any) -> Field:
     return field
 
 
-def create_table(context: Context, names: Names, node: Node) -> CreateTable:
-    if node.like_table is not None and node.like_table.name:
-        raise unsupported("CREATE TABLE LIKE")
-    if node.kind == "CreateTableStmt" and (node.clone_from or node.copy_from):
-        raise unsupported("CREATE TABLE CLONE or COPY")
+def create_table(context: Context, names: Names, node: Node) -> CreateTable | CopyTable:
+    if copies.is_copy(node):
+        return copies.copy_table(context, names, node)
     if node.collation_name is not None:
         raise unsupported("COLLATE")
     if node.check_constraint_list:
@@ -242,7 +242,18 @@ def create_view(context: Context, names: Names, node: Node) -> CreateView:
         if_not_exists=node.create_mode == "CREATE_IF_NOT_EXISTS",
         is_materialized=materialized,
         options=options.evaluate(context, node.option_list),
+        **(_layout(context, node) if materialized else {}),
     )
+
+
+def _layout(context: Context, node: Node) -> dict[str, Any]:
+    """PARTITION BY and CLUSTER BY of a materialized view."""
+    partitioning = _partitioning(context, node.partition_by_list) or {}
+    return {
+        "time_partitioning": partitioning if "type" in partitioning else None,
+        "range_partitioning": partitioning if "range" in partitioning else None,
+        "clustering": tuple(_column_name(each, "CLUSTER BY") for each in node.cluster_by_list),
+    }
 
 
 def create_schema(context: Context, names: Names, node: Node) -> CreateSchema:
@@ -258,6 +269,8 @@ def create_schema(context: Context, names: Names, node: Node) -> CreateSchema:
 
 
 def drop(context: Context, names: Names, node: Node) -> DropSchema | DropTable:
+    if node.kind == "DropSnapshotTableStmt":
+        return DropTable("DROP_SNAPSHOT_TABLE", names.table(node.name_path), "SNAPSHOT", node.is_if_exists)
     kind = "MATERIALIZED VIEW" if node.kind == "DropMaterializedViewStmt" else node.object_type.upper()
     if kind == "SCHEMA":
         project, dataset = names.dataset(node.name_path)
@@ -266,6 +279,16 @@ def drop(context: Context, names: Names, node: Node) -> DropSchema | DropTable:
         raise unsupported(f"DROP {kind}")
     name = kind.replace(" ", "_")
     return DropTable(f"DROP_{name}", names.table(node.name_path), name, node.is_if_exists)
+
+
+def alter_schema(context: Context, names: Names, node: Node) -> AlterSchema:
+    project, dataset = names.dataset(node.name_path)
+    given: dict[str, Any] = {}
+    for action in node.alter_action_list:
+        if action.kind != "SetOptionsAction":
+            raise unsupported(f"ALTER SCHEMA with {action.kind}")
+        given |= options.evaluate(context, action.option_list)
+    return AlterSchema("ALTER_SCHEMA", project, dataset, node.is_if_exists, given)
 
 
 def alter(context: Context, names: Names, node: Node) -> AlterTable:
@@ -302,4 +325,17 @@ def _action(context: Context, node: Node) -> dict[str, Any]:
         return {"action": "set_options", "options": options.evaluate(context, node.option_list)}
     if node.kind == "RenameToAction":
         return {"action": "rename_to", "name": node.new_path[-1]}
+    if node.kind == "AlterColumnSetDefaultAction":
+        return {"action": "set_default", "name": node.column, "expression": node.default_value.sql}
+    if node.kind == "AlterColumnDropDefaultAction":
+        return {"action": "drop_default", "name": node.column}
+    if node.kind == "AddConstraintAction" and node.constraint.kind == "PrimaryKey":
+        columns = tuple(node.constraint.column_name_list)
+        return {"action": "add_primary_key", "columns": columns, "if_not_exists": node.is_if_not_exists}
+    if node.kind == "AddConstraintAction" and node.constraint.kind == "ForeignKey":
+        return {"action": "add_foreign_key", "key": _foreign_key(context, node.constraint)}
+    if node.kind == "DropPrimaryKeyAction":
+        return {"action": "drop_primary_key", "if_exists": node.is_if_exists}
+    if node.kind == "DropConstraintAction":
+        return {"action": "drop_constraint", "name": node.name, "if_exists": node.is_if_exists}
     raise unsupported(f"ALTER with {node.kind}")

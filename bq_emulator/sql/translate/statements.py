@@ -8,7 +8,7 @@ from collections.abc import Callable
 from bq_emulator.model import Assertion, Expression, Statement
 from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.resolved import Node
-from bq_emulator.sql.translate import ddl, dml
+from bq_emulator.sql.translate import copies, ddl, dml, grants
 from bq_emulator.sql.translate.context import Context, unsupported
 from bq_emulator.sql.translate.expr import expression
 from bq_emulator.sql.translate.names import Names
@@ -66,6 +66,11 @@ STATEMENTS: dict[str, Callable[[Context, Names, Node], Statement]] = {
     "CreateSchemaStmt": ddl.create_schema,
     "DropStmt": ddl.drop,
     "DropMaterializedViewStmt": ddl.drop,
+    "CreateSnapshotTableStmt": copies.copy_table,
+    "DropSnapshotTableStmt": ddl.drop,
+    "AlterSchemaStmt": ddl.alter_schema,
+    "GrantStmt": grants.grant,
+    "RevokeStmt": grants.grant,
     "AlterTableStmt": ddl.alter,
     "AlterTableSetOptionsStmt": ddl.alter,
     "AlterViewStmt": ddl.alter,
