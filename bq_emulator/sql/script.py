@@ -3,7 +3,7 @@
 Scripts are the one thing the analyzer does not resolve: only its parser knows them. So DECLARE, SET, IF, CASE, BEGIN …
 EXCEPTION … END, RAISE, RETURN, EXECUTE IMMEDIATE and transactions are read here from the parse tree and carried out by
 :mod:`bq_emulator.jobs.script`; every expression and every other statement in them is analyzed by itself, when its turn
-comes. Loops, labels and CALL are refused by name.
+comes. Loops and labels are refused by name.
 https://cloud.google.com/bigquery/docs/reference/standard-sql/procedural-language
 """
 
@@ -146,7 +146,7 @@ def read(text: Normalized, tree: Node) -> Script:
     """The script of the parse tree ``tree``, whose places are bytes of ``text``.
 
     Raises:
-        BigQueryError: notImplemented, for loops, labels and CALL; invalidQuery, for a DECLARE out of place.
+        BigQueryError: notImplemented, for loops and labels; invalidQuery, for a DECLARE out of place.
     """
     return Script(text, _Reader(text).body(tree.statement_list_node))
 
@@ -195,7 +195,6 @@ _REFUSED = {
     "ASTForInStatement": "FOR … IN",
     "ASTBreakStatement": "BREAK",
     "ASTContinueStatement": "CONTINUE",
-    "ASTCallStatement": "CALL",
 }
 
 

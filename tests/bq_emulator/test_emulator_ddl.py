@@ -97,7 +97,7 @@ def test_a_materialized_view_is_as_fresh_as_its_base(run: Run, bigquery_client: 
         "MATERIALIZED_VIEW", True, 3600)  # fmt: skip
     assert (view.time_partitioning.field, view.clustering_fields) == ("day", ["day"])
     run("ALTER MATERIALIZED VIEW mv SET OPTIONS (enable_refresh = false)")
-    run(f"CALL BQ.REFRESH_MATERIALIZED_VIEW('{PROJECT}.{dataset}.mv')")
+    run(f"/* dbt */ CALL bq.REFRESH_MATERIALIZED_VIEW('{PROJECT}.{dataset}.mv')")
     assert not bigquery_client.get_table(f"{PROJECT}.{dataset}.mv").mview_enable_refresh
     by_rest = bigquery.Table(f"{PROJECT}.{dataset}.mv2")
     by_rest.mview_query = f"SELECT COUNT(*) AS n FROM `{PROJECT}.{dataset}.t`"
