@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from bq_emulator.model import BigQueryError
+from bq_emulator.sql import python_functions
 from bq_emulator.sql.errors import from_duckdb
 
 
@@ -151,6 +152,7 @@ class Database:
                     f"{path.parent} is in use by another bq-emulator; stop it, or choose another --data-dir"
                 ) from error
             raise
+        python_functions.register(self._connection)
         for statement in (
             # Nothing may be fetched from the network, whatever a query asks for.
             "SET GLOBAL autoinstall_known_extensions = false",

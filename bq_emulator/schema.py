@@ -23,6 +23,7 @@ _DUCKDB = {
     "INT64": "BIGINT",
     "FLOAT64": "DOUBLE",
     "NUMERIC": "DECIMAL(38,9)",
+    "BIGNUMERIC": "BLOB",  # see bq_emulator.sql.bignumeric
     "STRING": "VARCHAR",
     "BYTES": "BLOB",
     "BOOL": "BOOLEAN",
@@ -53,8 +54,8 @@ def field_from_rest(resource: dict[str, Any], path: str = "") -> Field:
     """One TableFieldSchema.
 
     Raises:
-        BigQueryError: invalid for a missing name, an unknown type or mode; notImplemented for BIGNUMERIC, GEOGRAPHY,
-            RANGE and attributes the engine would otherwise drop.
+        BigQueryError: invalid for a missing name, an unknown type or mode; notImplemented for GEOGRAPHY, RANGE and
+            attributes the engine would otherwise drop.
     """
     name = resource.get("name")
     if not name:
@@ -63,7 +64,7 @@ def field_from_rest(resource: dict[str, Any], path: str = "") -> Field:
     kind = str(resource.get("type", "")).upper()
     kind = _FROM_LEGACY.get(kind, kind)
     mode = (resource.get("mode") or "NULLABLE").upper()
-    if kind in ("BIGNUMERIC", "GEOGRAPHY", "RANGE"):
+    if kind in ("GEOGRAPHY", "RANGE"):
         raise BigQueryError("notImplemented", f"Field {path} has type {kind}, which this emulator does not store.")
     if kind != "STRUCT" and kind not in _DUCKDB:
         raise BigQueryError("invalid", f"Invalid value for type of field {path}: {resource.get('type')!r}.")

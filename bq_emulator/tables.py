@@ -27,6 +27,7 @@ _FIXED_BYTES = {
     "INT64": 8,
     "FLOAT64": 8,
     "NUMERIC": 16,
+    "BIGNUMERIC": 32,
     "BOOL": 1,
     "DATE": 8,
     "DATETIME": 8,
@@ -53,6 +54,8 @@ def stored_value(field: Field, expression: str, path: str = "") -> str:
         return f"CASE WHEN {expression} IS NULL THEN NULL ELSE struct_pack({packed}) END"
     if field.precision:
         scale = field.scale or 0
+        if field.type == "BIGNUMERIC":
+            return f"bq_big_within({expression}, {field.precision}, {scale})"
         return f"CAST(CAST({expression} AS DECIMAL({field.precision},{scale})) AS DECIMAL(38,9))"
     if field.max_length:
         length = "octet_length" if field.type == "BYTES" else "length"

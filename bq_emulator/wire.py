@@ -52,6 +52,8 @@ def text_expression(field: Field, value: str, int64_timestamps: bool) -> str:
             return value
         case "NUMERIC":
             return f"rtrim(rtrim(CAST(CAST({value} AS DECIMAL(38,9)) AS VARCHAR), '0'), '.')"
+        case "BIGNUMERIC":
+            return f"bq_big_text({value})"
         case "BYTES":
             return f"base64({value})"
         case "FLOAT64":

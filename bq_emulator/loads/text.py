@@ -103,6 +103,8 @@ def _scalar(field: Field, value: str, reading: Reading) -> str | None:
             return f"TRY(from_base64({value}))"
         case "JSON":
             return f"TRY_CAST({value} AS JSON)"
+        case "BIGNUMERIC":
+            return f"TRY(bq_big_parse({value}))"
         case "BOOL":
             word = f"lower(trim({value}))"
             return f"CASE WHEN {word} IN {_TRUE} THEN true WHEN {word} IN {_FALSE} THEN false END"

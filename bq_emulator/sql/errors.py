@@ -11,6 +11,8 @@ from bq_emulator.model import BigQueryError
 CHECK_MARK = "GoogleSQL: "
 
 _CHECK = re.compile(rf"Could not convert string '{CHECK_MARK}(.*)' to BOOL", re.DOTALL)
+#: Raised by one of ``python_functions``.
+_PYTHON = re.compile(r"Python exception occurred while executing the UDF: \w+: (.*)", re.DOTALL)
 _WORDING = (
     (re.compile(r"Overflow in \w+ of INT64 \((.*?)\)"), "int64 overflow: {0}"),
     (re.compile(r"Overflow on abs\((.*?)\)"), "int64 overflow: ABS({0})"),
@@ -51,6 +53,8 @@ def from_duckdb(error: Exception) -> BigQueryError:
     text = str(error)
     if check := _CHECK.search(text):
         return BigQueryError("invalidQuery", check.group(1), "query")
+    if raised := _PYTHON.search(text):
+        return BigQueryError("invalidQuery", raised.group(1), "query")
     for pattern, wording in _WORDING:
         if found := pattern.search(text):
             return BigQueryError("invalidQuery", wording.format(*found.groups()), "query")

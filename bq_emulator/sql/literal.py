@@ -10,6 +10,7 @@ from typing import Any
 from zetasql.wasi._pb2.zetasql.public import value_pb2
 
 from bq_emulator.model import BigQueryError
+from bq_emulator.sql import bignumeric
 from bq_emulator.sql.types import Type, quote
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -37,11 +38,14 @@ def sql(value: Any, kind: Type) -> str:
     if name == "BYTES":
         return f"unhex('{value.hex()}')"
     if name == "FLOAT64":
-        return f"'{value!r}'::DOUBLE" if not math.isfinite(value) else f"({value!r})::DOUBLE"
+        quoted = not math.isfinite(value) or repr(value) == "-0.0"  # DuckDB's -0.0 is 0
+        return f"'{value!r}'::DOUBLE" if quoted else f"({value!r})::DOUBLE"
     if name == "INT64":
         return f"{value}::BIGINT" if value >= 0 else f"({value})::BIGINT"
     if name == "NUMERIC":
         return f"({value:f})::DECIMAL(38,9)"
+    if name == "BIGNUMERIC":
+        return "'" + "".join(f"\\x{byte:02X}" for byte in bignumeric.encode(bignumeric.units(value))) + "'::BLOB"
     if name == "TIMESTAMP":
         return f"'{value.replace(tzinfo=None).isoformat(' ')}+00'::TIMESTAMPTZ"
     if name == "DATETIME":
@@ -65,7 +69,9 @@ def from_proto(value: value_pb2.ValueProto, kind: Type) -> Any:
     if name == "STRUCT":
         return tuple(from_proto(item, member) for item, (_, member) in zip(raw.field, kind.fields, strict=True))
     if name == "NUMERIC":
-        return _numeric(int.from_bytes(raw, "little", signed=True))
+        return _decimal(int.from_bytes(raw, "little", signed=True), 9)
+    if name == "BIGNUMERIC":
+        return _decimal(int.from_bytes(raw, "little", signed=True), bignumeric.SCALE)
     if name == "DATE":
         return dt.date(1970, 1, 1) + dt.timedelta(days=raw)
     if name == "TIMESTAMP":
@@ -87,9 +93,9 @@ def from_proto(value: value_pb2.ValueProto, kind: Type) -> Any:
     return raw
 
 
-def _numeric(units: int) -> Decimal:
-    """10^-9 units as Decimal; arithmetic on Decimal would round to the context's 28 digits."""
-    return Decimal((int(units < 0), tuple(int(digit) for digit in str(abs(units))), -9))
+def _decimal(units: int, scale: int) -> Decimal:
+    """10^-scale units as Decimal; arithmetic on Decimal would round to the context's 28 digits."""
+    return Decimal((int(units < 0), tuple(int(digit) for digit in str(abs(units))), -scale))
 
 
 def struct_of(kind: Type, items: list[str]) -> str:

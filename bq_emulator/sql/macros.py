@@ -1,5 +1,5 @@
 """DuckDB settings and macros that the translated SQL relies on. Run :data:`SETUP_SQL` on every connection or cursor
-(macros are temporary; everything is idempotent).
+(macros are temporary; everything is idempotent), after ``python_functions.register`` once per database.
 
 A macro's argument is expanded as often as the body names it, so the translator binds arguments that are more than a
 column or constant before it calls one (see ``translate.context.bind``).
@@ -79,7 +79,34 @@ MACROS: dict[str, tuple[str, str]] = {
         WHEN (x) = 0 THEN '0' WHEN CAST(format('{:.15g}', x) AS DOUBLE) = (x) THEN format('{:.15g}', x)
         ELSE format('{:.17g}', x) END""",
     ),
-    "bq_float_div": ("a, b", "bq_check((b) <> 0, 'division by zero: ' || bq_float_to_string(a) || ' / 0', (a) / (b))"),
+    "bq_float_div": (
+        "a, b",
+        """bq_check((b) <> 0 AND (isfinite((a) / (b)) OR NOT (isfinite(a) AND isfinite(b))),
+        CASE WHEN (b) = 0 THEN 'division by zero: ' ELSE 'double overflow: ' END
+        || bq_float_to_string(a) || ' / ' || bq_float_to_string(b), (a) / (b))""",
+    ),
+    "bq_float_safe_div": (
+        "a, b",
+        "CASE WHEN (b) <> 0 AND (isfinite((a) / (b)) OR NOT (isfinite(a) AND isfinite(b))) THEN (a) / (b) END",
+    ),
+    "bq_floor_div": ("n, unit", "(((n) - (((n) % (unit)) + (unit)) % (unit)) // (unit))"),
+    # Nothing before the year 1 or after 9999
+    "bq_date": (
+        "d",
+        """bq_check((d) BETWEEN DATE '0001-01-01' AND DATE '9999-12-31', 'Date overflow: out of the range of DATE',
+        CAST(d AS DATE))""",
+    ),
+    "bq_datetime": (
+        "d",
+        """bq_check((d) BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999',
+        'Datetime overflow: out of the range of DATETIME', CAST(d AS TIMESTAMP))""",
+    ),
+    "bq_timestamp": (
+        "t",
+        """bq_check(epoch_us(t) BETWEEN -62135596800000000 AND 253402300799999999,
+        'Timestamp overflow: ' || epoch_us(t) || ' is out of the range -62135596800000000 to 253402300799999999 '
+        '(microseconds)', CAST(t AS TIMESTAMPTZ))""",
+    ),
     # Strings to other types: Google's accepted forms are narrower than DuckDB's.
     "bq_string_to_int64": (
         "s",
@@ -171,8 +198,9 @@ MACROS: dict[str, tuple[str, str]] = {
     ),
     "bq_initcap": (
         "s, delimiters",
-        """list_reduce(list_prepend('', string_split(s, '')), lambda text, letter: text || CASE
-        WHEN text = '' OR contains(delimiters, right(text, 1)) THEN upper(letter) ELSE lower(letter) END)""",
+        """CASE WHEN (s) IS NOT NULL THEN list_reduce(list_prepend('', string_split(s, '')),
+        lambda text, letter: text || CASE WHEN text = '' OR contains(delimiters, right(text, 1))
+        THEN upper(letter) ELSE lower(letter) END) END""",
     ),
     "bq_array_at": (
         "a, position, shown",
@@ -189,7 +217,15 @@ MACROS: dict[str, tuple[str, str]] = {
     ),
     "bq_json_scalar": (
         "js, path",
-        """CASE WHEN json_type(js, path) NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN json_extract_string(js, path) END""",
+        """CASE json_type(js, path) WHEN 'OBJECT' THEN NULL WHEN 'ARRAY' THEN NULL WHEN 'NULL' THEN NULL
+        WHEN 'DOUBLE' THEN bq_json_number(CAST(json_extract_string(js, path) AS DOUBLE))
+        ELSE json_extract_string(js, path) END""",
+    ),
+    # DuckDB prints some doubles in another way than Google: what holds one is put into the normal form again.
+    "bq_json_get": (
+        "js, path",
+        """list_transform([json_extract(js, path)], lambda j: CASE WHEN regexp_matches(CAST(j AS VARCHAR), '[0-9][.eE]')
+        THEN CAST(bq_json_normal(CAST(j AS VARCHAR), 'round') AS JSON) ELSE j END)[1]""",
     ),
     "bq_json_or_null": (
         "s",
@@ -197,8 +233,29 @@ MACROS: dict[str, tuple[str, str]] = {
     ),
     "bq_parse_json": (
         "s",
-        """bq_check(json_valid(s), 'syntax error while parsing value - invalid JSON: ' || (s),
-        CASE WHEN json_valid(s) THEN CAST(json(s) AS JSON) END)""",
+        "CAST(bq_json_normal(s, 'exact') AS JSON)",
+    ),
+    "bq_interval_from_parts": (
+        "s",
+        """list_transform([string_split(s, ',')], lambda p: CASE WHEN (s) IS NOT NULL THEN
+        to_months(CAST(p[1] AS INTEGER)) + to_days(CAST(p[2] AS INTEGER)) + to_microseconds(CAST(p[3] AS BIGINT))
+        END)[1]""",
+    ),
+    # Y-M D H:M:S[.F], each of the three parts with its own sign
+    "bq_interval_months": ("x", "(datepart('year', x) * 12 + datepart('month', x))"),
+    "bq_interval_micros": (
+        "x",
+        "(datepart('hour', x) * 3600000000 + datepart('minute', x) * 60000000 + datepart('microsecond', x))",
+    ),
+    "bq_interval_to_string": (
+        "x",
+        """CASE WHEN bq_interval_months(x) < 0 THEN '-' ELSE '' END || abs(bq_interval_months(x)) // 12 || '-'
+        || abs(bq_interval_months(x)) % 12 || ' ' || datepart('day', x) || ' '
+        || CASE WHEN bq_interval_micros(x) < 0 THEN '-' ELSE '' END || abs(bq_interval_micros(x)) // 3600000000 || ':'
+        || abs(bq_interval_micros(x)) // 60000000 % 60 || ':' || abs(bq_interval_micros(x)) // 1000000 % 60
+        || CASE WHEN bq_interval_micros(x) % 1000000 = 0 THEN ''
+           ELSE regexp_replace('.' || lpad(CAST(abs(bq_interval_micros(x)) % 1000000 AS VARCHAR), 6, '0'), '000$', '')
+           END""",
     ),
     "bq_sunday": ("d, first", "CAST(d AS DATE) - CAST((dayofweek(d) - (first) + 7) % 7 AS INTEGER)"),
 }

@@ -13,7 +13,14 @@ from bq_emulator.sql import types
 from bq_emulator.sql.types import Type
 
 #: REST's legacy spellings of types.
-ALIASES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT", "DECIMAL": "NUMERIC"}
+ALIASES = {
+    "INTEGER": "INT64",
+    "FLOAT": "FLOAT64",
+    "BOOLEAN": "BOOL",
+    "RECORD": "STRUCT",
+    "DECIMAL": "NUMERIC",
+    "BIGDECIMAL": "BIGNUMERIC",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def _scalar(raw: str, name: str) -> Any:
         return int(raw)
     if name == "FLOAT64":
         return float(raw)
-    if name == "NUMERIC":
+    if name in ("NUMERIC", "BIGNUMERIC"):
         return Decimal(raw)
     if name == "BOOL":
         if raw.lower() not in ("true", "false"):

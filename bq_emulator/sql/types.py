@@ -13,6 +13,8 @@ SCALARS = {
     "INT64": (type_pb2.TYPE_INT64, "BIGINT"),
     "FLOAT64": (type_pb2.TYPE_DOUBLE, "DOUBLE"),
     "NUMERIC": (type_pb2.TYPE_NUMERIC, "DECIMAL(38,9)"),
+    # see sql.bignumeric
+    "BIGNUMERIC": (type_pb2.TYPE_BIGNUMERIC, "BLOB"),
     "STRING": (type_pb2.TYPE_STRING, "VARCHAR"),
     "BYTES": (type_pb2.TYPE_BYTES, "BLOB"),
     "BOOL": (type_pb2.TYPE_BOOL, "BOOLEAN"),
@@ -82,7 +84,7 @@ def from_proto(proto: type_pb2.TypeProto) -> Type:
     """The analyzer's type.
 
     Raises:
-        BigQueryError: notImplemented, for a type this emulator does not have (BIGNUMERIC, GEOGRAPHY, RANGE, …).
+        BigQueryError: notImplemented, for a type this emulator does not have (GEOGRAPHY, RANGE, …).
     """
     kind = proto.type_kind
     if kind in _NAME_OF_KIND:

@@ -228,8 +228,8 @@ def test_copy_jobs_keep_the_layout_and_append(bigquery_client: bigquery.Client, 
 
 
 def test_what_cannot_be_done_is_refused_by_name(bigquery_client: bigquery.Client, dataset: str) -> None:
-    with pytest.raises(MethodNotImplemented, match="BIGNUMERIC"):
-        make(bigquery_client, dataset, "t", Column("n", "BIGNUMERIC"))
+    with pytest.raises(MethodNotImplemented, match="GEOGRAPHY"):
+        make(bigquery_client, dataset, "t", Column("n", "GEOGRAPHY"))
 
 
 def test_another_project_and_an_unknown_path_are_told_clearly(bigquery_endpoint: str) -> None:
@@ -240,3 +240,19 @@ def test_another_project_and_an_unknown_path_are_told_clearly(bigquery_endpoint:
     assert error["errors"][0]["reason"] == "notFound"
     models = httpx.get(f"{bigquery_endpoint}/bigquery/v2/projects/{PROJECT}/datasets/d/models")
     assert (models.status_code, models.json()["error"]["errors"][0]["reason"]) == (501, "notImplemented")
+
+
+def test_bignumeric_columns_keep_every_digit(bigquery_client: bigquery.Client, dataset: str) -> None:
+    wide, small = "578960446186580977117854925043439539266.34992332820282019728792003956564819967", "-0.1"
+    table = make(
+        bigquery_client, dataset, "wide", Column("n", "BIGNUMERIC"), Column("p", "BIGNUMERIC", precision=5, scale=2)
+    )
+    rows = [{"n": wide, "p": "1.005"}, {"n": small, "p": "-999.999"}, {"n": None, "p": None}]
+    with pytest.raises(BadRequest, match=r"BIGNUMERIC\(5, 2\)"):
+        bigquery_client.load_table_from_json(rows, table).result()
+    rows[1]["p"] = "2"
+    bigquery_client.load_table_from_json(rows, table).result()
+    sql = f"SELECT n, p, SUM(n) OVER () AS total FROM {dataset}.wide ORDER BY n DESC"
+    found = [tuple(row) for row in bigquery_client.query(sql).result()]
+    total = Decimal("578960446186580977117854925043439539266.24992332820282019728792003956564819967")
+    assert found == [(Decimal(wide), Decimal("1.01"), total), (Decimal(small), Decimal(2), total), (None, None, total)]

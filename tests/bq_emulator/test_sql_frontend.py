@@ -13,7 +13,7 @@ import pytest
 from zetasql.wasi._pb2.zetasql.public.builtin_function_pb2 import FunctionSignatureId
 
 from bq_emulator.model import BigQueryError, Field, Query, Table, TableRef
-from bq_emulator.sql import wasm
+from bq_emulator.sql import python_functions, wasm
 from bq_emulator.sql.catalog import split_dotted_names
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.functions import registry
@@ -38,6 +38,7 @@ def run(frontend: GoogleSqlFrontend, sql: str, parameters: dict[str, Any] | None
     query = frontend.compile(sql, catalog=Tables(), project="p", parameters=Parameters.of(parameters))
     assert isinstance(query, Query)
     with duckdb.connect() as connection:
+        python_functions.register(connection)
         for statement in SETUP_SQL:
             connection.execute(statement)
         return connection.execute(query.sql).fetchall()

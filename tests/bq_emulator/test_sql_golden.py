@@ -21,7 +21,7 @@ from bq_emulator.model import (
     Table,
     TableRef,
 )
-from bq_emulator.sql import types
+from bq_emulator.sql import python_functions, types
 from bq_emulator.sql.errors import from_duckdb
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.macros import SETUP_SQL
@@ -52,6 +52,7 @@ class Shop:
     def __init__(self) -> None:
         self.by_ref = {each.ref: each for each in self.TABLES}
         self.database = duckdb.connect()
+        python_functions.register(self.database)
         for statement in SETUP_SQL:
             self.database.execute(statement)
         for each in (self.TABLES[0], self.TABLES[1]):

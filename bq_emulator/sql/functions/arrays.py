@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bq_emulator.sql import types
-from bq_emulator.sql.functions.spec import Call, Template, by_count
+from bq_emulator.sql.functions.spec import Call, Template
 
 
 def _make_array(call: Call) -> str:
@@ -15,6 +15,21 @@ def _concat(call: Call) -> str:
     holes = [f"{{{place}}}" for place in range(len(call.args))]
     missing = " OR ".join(f"{hole} IS NULL" for hole in holes)
     return call.context.apply(f"CASE WHEN {missing} THEN NULL ELSE list_concat({', '.join(holes)}) END", call.args)
+
+
+def _to_string(call: Call) -> str:
+    """DuckDB joins only with a constant."""
+    items = "list_filter({0}, lambda e: e IS NOT NULL)"
+    if len(call.args) > 2:
+        items = "list_filter(list_transform({0}, lambda e: coalesce(e, {2})), lambda e: e IS NOT NULL)"
+    if call.nodes[1].kind == "Literal":
+        return call.context.apply(f"array_to_string({items}, {{1}})", call.args)
+    joined = f"list_reduce({items}, lambda text, e: text || {{1}} || e)"
+    return call.context.apply(
+        f"CASE WHEN len({{0}}) >= 0 AND {{1}} IS NOT NULL "
+        f"THEN CASE WHEN len({items}) = 0 THEN '' ELSE {joined} END END",
+        call.args,
+    )
 
 
 def _range(call: Call) -> str:
@@ -35,10 +50,7 @@ SCALAR: dict[str, Template] = {
     "FN_ARRAY_CONCAT": _concat,
     "FN_ARRAY_CONCAT_OP": _concat,
     "FN_ARRAY_REVERSE": "list_reverse({0})",
-    "FN_ARRAY_TO_STRING": by_count(
-        (2, "array_to_string(list_filter({0}, lambda e: e IS NOT NULL), {1})"),
-        (3, "array_to_string(list_transform({0}, lambda e: coalesce(e, {2})), {1})"),
-    ),
+    "FN_ARRAY_TO_STRING": _to_string,
     "FN_ARRAY_AT_OFFSET": "bq_array_at({0}, {1} + 1, {1})",
     "FN_ARRAY_AT_ORDINAL": "bq_array_at({0}, {1}, {1})",
     "FN_SAFE_ARRAY_AT_OFFSET": "bq_array_safe_at({0}, {1} + 1)",

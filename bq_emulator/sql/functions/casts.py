@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from zetasql.wasi._pb2.zetasql.public.type_parameters_pb2 import TypeParametersProto
 
 from bq_emulator.model import BigQueryError
+from bq_emulator.sql import literal
+from bq_emulator.sql.functions import evaluated
 from bq_emulator.sql.types import Type, quote
 
 if TYPE_CHECKING:
     from bq_emulator.sql.translate.context import Context
 
+_TO_INTERVAL = literal.text(evaluated.PRINTED["INTERVAL"].replace("{0}", "CAST(a0 AS INTERVAL)"))
 #: (from, to) → DuckDB; {0} is the operand, {1} the time zone.
 CASTS: dict[tuple[str, str], str] = {
     ("INT64", "FLOAT64"): "CAST({0} AS DOUBLE)",
@@ -25,6 +28,16 @@ CASTS: dict[tuple[str, str], str] = {
     ("NUMERIC", "INT64"): "CAST({0} AS BIGINT)",
     ("NUMERIC", "FLOAT64"): "CAST({0} AS DOUBLE)",
     ("NUMERIC", "STRING"): "rtrim(rtrim(CAST({0} AS VARCHAR), '0'), '.')",
+    ("INT64", "BIGNUMERIC"): "bq_big_parse(CAST({0} AS VARCHAR))",
+    ("FLOAT64", "BIGNUMERIC"): "bq_big_from_double({0})",
+    ("NUMERIC", "BIGNUMERIC"): "bq_big_parse(CAST({0} AS VARCHAR))",
+    ("STRING", "BIGNUMERIC"): "bq_big_parse({0})",
+    ("BIGNUMERIC", "INT64"): "bq_big_to_int64({0})",
+    ("BIGNUMERIC", "FLOAT64"): "bq_big_to_double({0})",
+    ("BIGNUMERIC", "NUMERIC"): "CAST(bq_big_to_numeric({0}) AS DECIMAL(38,9))",
+    ("BIGNUMERIC", "STRING"): "bq_big_text({0})",
+    ("STRING", "INTERVAL"): f"bq_interval_from_parts(bq_google({_TO_INTERVAL}, [{{0}}]))",
+    ("INTERVAL", "STRING"): "bq_interval_to_string({0})",
     ("BOOL", "INT64"): "CAST({0} AS BIGINT)",
     ("BOOL", "STRING"): "CAST({0} AS VARCHAR)",
     ("STRING", "INT64"): "bq_string_to_int64({0})",
@@ -102,6 +115,10 @@ def limited(context: Context, operand: str, kind: Type, limits: TypeParametersPr
         return context.apply(f"bq_check({measure}({{0}}) <= {length}, {message}, {{0}})", [operand])
     if limits.HasField("numeric_type_parameters"):
         scale = limits.numeric_type_parameters.scale
+        if kind.name == "BIGNUMERIC":
+            given = limits.numeric_type_parameters
+            precision = 77 if given.is_max_precision else given.precision
+            return f"bq_big_within({operand}, {precision}, {scale})"
         whole = limits.numeric_type_parameters.precision - scale
         rounded = f"CAST(round({operand}, {scale}) AS DECIMAL(38,9))" if scale < 9 else operand
         largest = f"{'9' * whole or '0'}{f'.{chr(57) * scale}' if scale else ''}"

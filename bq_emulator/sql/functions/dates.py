@@ -5,8 +5,6 @@ TIMESTAMP_DIFF counts whole units elapsed; DATE_DIFF and DATETIME_DIFF count the
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from zetasql.wasi._pb2.zetasql.public.functions import datetime_pb2
 
 from bq_emulator.model import BigQueryError
@@ -32,6 +30,8 @@ MICROSECONDS = {
     "HOUR": 3_600_000_000,
     "DAY": 86_400_000_000,
 }
+#: DuckDB type → macro that keeps a value within the years 1 to 9999.
+RANGED = {"DATE": "bq_date", "TIMESTAMP": "bq_datetime", "TIMESTAMPTZ": "bq_timestamp"}
 MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
@@ -58,8 +58,10 @@ def _shift(sign: str, result: str) -> Template:
     """DATE_ADD(x, INTERVAL n part) and its kin."""
 
     def shift(call: Call) -> str:
-        value, amount = call.args[:2]
-        return f"CAST({value} {sign} {_interval(call, amount, part(call, 2))} AS {result})"
+        def body(bound: list[str]) -> str:
+            return f"{RANGED[result]}({bound[0]} {sign} {_interval(call, bound[1], part(call, 2))})"
+
+        return call.context.bind(call.args[:2], body)
 
     return shift
 
@@ -86,8 +88,9 @@ def _trunc(result: str) -> Template:
             if cut is None:
                 raise _unsupported(call, name)
             if result == "TIMESTAMPTZ":
-                return f"(CAST({cut} AS TIMESTAMP) AT TIME ZONE {bound[1]})"
-            return f"CAST({cut} AS {result})"
+                cut = f"(CAST({cut} AS TIMESTAMP) AT TIME ZONE {bound[1]})"
+            # Only the start of a week or of an ISO year lies in another year than the day.
+            return f"{RANGED[result]}({cut})" if name in WEEKS or name == "ISOYEAR" else f"CAST({cut} AS {result})"
 
         return call.context.bind([call.args[0], zone], body)
 
@@ -193,7 +196,11 @@ def _timestamp_array(call: Call) -> str:
 
 def _time_shift(sign: str) -> Template:
     def shift(call: Call) -> str:
-        return f"({call.args[0]} {sign} {_interval(call, call.args[1], part(call, 2))})"
+        unit = MICROSECONDS.get(part(call, 2))
+        if unit is None:
+            raise _unsupported(call, part(call, 2))
+        # The clock goes round; whole days are left out, which might overflow.
+        return f"({call.args[0]} {sign} to_microseconds({call.args[1]} % {MICROSECONDS['DAY'] // unit} * {unit}))"
 
     return shift
 
@@ -221,8 +228,17 @@ def _interval_constructor(call: Call) -> str:
     return _interval(call, call.args[0], part(call, 1))
 
 
-def _plus(first: int, second: int, sign: str, result: str) -> Callable[[Call], str]:
-    return lambda call: f"CAST({call.args[first]} {sign} {call.args[second]} AS {result})"
+def _plus(first: int, second: int, sign: str, result: str) -> Template:
+    def shifted(call: Call) -> str:
+        return call.context.apply(f"{RANGED[result]}({{{first}}} {sign} {{{second}}})", call.args)
+
+    return shifted
+
+
+def _shifted_timestamp(timestamp: int, sign: str, interval: int) -> str:
+    message = "'TIMESTAMP +/- INTERVAL is not supported for intervals with non-zero MONTH or YEAR part.'"
+    moved = f"bq_timestamp({{{timestamp}}} {sign} {{{interval}}})"
+    return f"bq_check(bq_interval_months({{{interval}}}) = 0, {message}, {moved})"
 
 
 SCALAR: dict[str, Template] = {
@@ -281,17 +297,26 @@ SCALAR: dict[str, Template] = {
     "FN_TIMESTAMP_SUB": _shift("-", "TIMESTAMPTZ"),
     "FN_TIME_ADD": _time_shift("+"),
     "FN_TIME_SUB": _time_shift("-"),
-    "FN_ADD_DATE_INT64": "({0} + CAST({1} AS INTEGER))",
-    "FN_ADD_INT64_DATE": "({1} + CAST({0} AS INTEGER))",
-    "FN_SUBTRACT_DATE_INT64": "({0} - CAST({1} AS INTEGER))",
-    "FN_ADD_TIMESTAMP_INTERVAL": "({0} + {1})",
-    "FN_ADD_INTERVAL_TIMESTAMP": "({1} + {0})",
-    "FN_ADD_DATETIME_INTERVAL": "({0} + {1})",
-    "FN_ADD_INTERVAL_DATETIME": "({1} + {0})",
+    "FN_ADD_DATE_INT64": "bq_date({0} + CAST({1} AS INTEGER))",
+    "FN_ADD_INT64_DATE": "bq_date({1} + CAST({0} AS INTEGER))",
+    "FN_SUBTRACT_DATE_INT64": "bq_date({0} - CAST({1} AS INTEGER))",
+    "FN_ADD_TIMESTAMP_INTERVAL": _shifted_timestamp(0, "+", 1),
+    "FN_ADD_INTERVAL_TIMESTAMP": _shifted_timestamp(1, "+", 0),
+    "FN_ADD_DATETIME_INTERVAL": "bq_datetime({0} + {1})",
+    "FN_ADD_INTERVAL_DATETIME": "bq_datetime({1} + {0})",
     "FN_ADD_DATE_INTERVAL": _plus(0, 1, "+", "TIMESTAMP"),
     "FN_ADD_INTERVAL_DATE": _plus(1, 0, "+", "TIMESTAMP"),
-    "FN_SUBTRACT_TIMESTAMP_INTERVAL": "({0} - {1})",
-    "FN_SUBTRACT_DATETIME_INTERVAL": "({0} - {1})",
+    "FN_SUBTRACT_TIMESTAMP_INTERVAL": _shifted_timestamp(0, "-", 1),
+    "FN_ADD_INTERVAL_INTERVAL": "({0} + {1})",
+    "FN_SUBTRACT_INTERVAL_INTERVAL": "({0} - {1})",
+    "FN_UNARY_MINUS_INTERVAL": "(to_days(0) - {0})",
+    "FN_SUBTRACT_DATE": "to_days(CAST(datediff('day', {1}, {0}) AS INTEGER))",
+    "FN_SUBTRACT_TIMESTAMP": "to_microseconds(epoch_us({0}) - epoch_us({1}))",
+    "FN_SUBTRACT_TIME": "to_microseconds(datediff('microsecond', {1}, {0}))",
+    "FN_TIMESTAMP_FROM_UNIX_SECONDS_TIMESTAMP": "{0}",
+    "FN_TIMESTAMP_FROM_UNIX_MILLIS_TIMESTAMP": "{0}",
+    "FN_TIMESTAMP_FROM_UNIX_MICROS_TIMESTAMP": "{0}",
+    "FN_SUBTRACT_DATETIME_INTERVAL": "bq_datetime({0} - {1})",
     "FN_SUBTRACT_DATE_INTERVAL": _plus(0, 1, "-", "TIMESTAMP"),
     "FN_INTERVAL_CONSTRUCTOR": _interval_constructor,
     "FN_DATE_DIFF_DATE": _boundaries,
@@ -317,17 +342,17 @@ SCALAR: dict[str, Template] = {
     "FN_EXTRACT_DATETIME_FROM_TIMESTAMP": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "({0} AT TIME ZONE {1})")),
     "FN_LAST_DAY_DATE": _last_day,
     "FN_LAST_DAY_DATETIME": _last_day,
-    "FN_UNIX_SECONDS_FROM_TIMESTAMP": "CAST(floor(epoch_us({0}) / 1000000) AS BIGINT)",
-    "FN_UNIX_MILLIS_FROM_TIMESTAMP": "CAST(floor(epoch_us({0}) / 1000) AS BIGINT)",
+    "FN_UNIX_SECONDS_FROM_TIMESTAMP": "bq_floor_div(epoch_us({0}), 1000000)",
+    "FN_UNIX_MILLIS_FROM_TIMESTAMP": "bq_floor_div(epoch_us({0}), 1000)",
     "FN_UNIX_MICROS_FROM_TIMESTAMP": "epoch_us({0})",
     "FN_UNIX_DATE": "datediff('day', DATE '1970-01-01', {0})",
-    "FN_DATE_FROM_UNIX_DATE": "(DATE '1970-01-01' + CAST({0} AS INTEGER))",
-    "FN_TIMESTAMP_FROM_INT64_SECONDS": "make_timestamptz({0} * 1000000)",
-    "FN_TIMESTAMP_FROM_INT64_MILLIS": "make_timestamptz({0} * 1000)",
-    "FN_TIMESTAMP_FROM_INT64_MICROS": "make_timestamptz({0})",
-    "FN_TIMESTAMP_FROM_UNIX_SECONDS_INT64": "make_timestamptz({0} * 1000000)",
-    "FN_TIMESTAMP_FROM_UNIX_MILLIS_INT64": "make_timestamptz({0} * 1000)",
-    "FN_TIMESTAMP_FROM_UNIX_MICROS_INT64": "make_timestamptz({0})",
+    "FN_DATE_FROM_UNIX_DATE": "bq_date(DATE '1970-01-01' + CAST({0} AS INTEGER))",
+    "FN_TIMESTAMP_FROM_INT64_SECONDS": "bq_timestamp(make_timestamptz({0} * 1000000))",
+    "FN_TIMESTAMP_FROM_INT64_MILLIS": "bq_timestamp(make_timestamptz({0} * 1000))",
+    "FN_TIMESTAMP_FROM_INT64_MICROS": "bq_timestamp(make_timestamptz({0}))",
+    "FN_TIMESTAMP_FROM_UNIX_SECONDS_INT64": "bq_timestamp(make_timestamptz({0} * 1000000))",
+    "FN_TIMESTAMP_FROM_UNIX_MILLIS_INT64": "bq_timestamp(make_timestamptz({0} * 1000))",
+    "FN_TIMESTAMP_FROM_UNIX_MICROS_INT64": "bq_timestamp(make_timestamptz({0}))",
     "FN_GENERATE_DATE_ARRAY": _date_array,
     "FN_GENERATE_TIMESTAMP_ARRAY": _timestamp_array,
     "FN_FORMAT_DATE": _formatted(False),

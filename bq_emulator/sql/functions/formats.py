@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bq_emulator.model import BigQueryError
 from bq_emulator.sql import literal
+from bq_emulator.sql.functions.evaluated import program
 from bq_emulator.sql.functions.spec import Call
 
 #: Elements that are formatted by DuckDB's strftime; those of several parts are written out.
@@ -51,16 +51,30 @@ def _elements(pattern: str) -> list[tuple[str, str]]:
     return pieces
 
 
-def _refuse(call: Call, element: str) -> BigQueryError:
-    message = f"{call.name.removeprefix('FN_')} with %{element} is not supported by this emulator"
-    return BigQueryError("notImplemented", message, "query")
+#: What the evaluator's WebAssembly build would leave out silently when formatting.
+_NOT_FORMATTED = "%[klPf+]"
+
+
+def _by_google(call: Call) -> str:
+    """FORMAT_… or PARSE_… with a computed pattern, or with elements that DuckDB has not."""
+    name = call.name.removeprefix("FN_")
+    if name.startswith("FORMAT"):
+        message = literal.text(f"{name} is not supported by this emulator with the pattern ") + " || {0}"
+        pattern = f"bq_check(NOT regexp_matches({{0}}, '{_NOT_FORMATTED}'), {message}, {{0}})"
+    else:
+        # The evaluator's build does not parse %F and %k.
+        pattern = "replace(replace({0}, '%F', '%Y-%m-%d'), '%k', '%H')"
+    call.args = [call.context.apply(pattern, call.args[:1]), *call.args[1:]]
+    return program(call, f"{name}({{*}})", computed=(0,))
 
 
 def format_text(call: Call, value: str, zone: str | None) -> str:
     """FORMAT_…(pattern, value); ``zone`` (DuckDB text) for TIMESTAMP."""
-    pattern = call.constant(0)
-    if pattern is None:
-        return "NULL::VARCHAR"
+    pattern = call.constant(0) if call.nodes[0].kind == "Literal" else None
+    zoned = (*(("z", "Ez") if zone else ()), *(("Z",) if zone == "'UTC'" else ()))
+    known = {*STRFTIME, *EXPRESSIONS, *zoned, "%", "n", "t", ""}
+    if pattern is None or not {element for element, _ in _elements(pattern)} <= known:
+        return _by_google(call)
 
     def body(bound: list[str]) -> str:
         # strftime takes no TIME; the day is not printed.
@@ -87,10 +101,8 @@ def format_text(call: Call, value: str, zone: str | None) -> str:
                 parts.append(_offset(clock, f"({bound[0]} AT TIME ZONE 'UTC')", ":" if element == "Ez" else ""))
             elif element == "Z" and zone == "'UTC'":
                 parts.append("'UTC'")
-            elif element in EXPRESSIONS:
-                parts.append(EXPRESSIONS[element].replace("{0}", clock))
             else:
-                raise _refuse(call, element)
+                parts.append(EXPRESSIONS[element].replace("{0}", clock))
         return f"({' || '.join(parts) or literal.text('')})"
 
     return call.context.bind([value, zone] if zone else [value], body)
@@ -132,9 +144,9 @@ HAVE_YEAR = {"Y", "y", "E4Y", "F", "D", "x"}
 
 def parse_text(call: Call, result: str) -> str:
     """PARSE_…(pattern, value [, zone]) as DuckDB type ``result``."""
-    pattern = call.constant(0)
-    if pattern is None:
-        return f"NULL::{result}"
+    pattern = call.constant(0) if call.nodes[0].kind == "Literal" else None
+    if pattern is None or not {element for element, _ in _elements(pattern)} <= {*STRPTIME, "E*S", "s", ""}:
+        return _by_google(call)
     if pattern == "%s" and result == "TIMESTAMPTZ":
         return call.context.apply("make_timestamptz(bq_string_to_int64({0}) * 1000000)", [call.args[1]])
     elements = _elements(pattern)
@@ -154,17 +166,16 @@ def parse_text(call: Call, result: str) -> str:
         elif element in STRPTIME:
             forms = [STRPTIME[element]]
         else:
-            raise _refuse(call, element)
+            return _by_google(call)
         alternatives = [before + form for before in alternatives for form in forms]
     formats = f"[{', '.join(literal.text(each) for each in alternatives)}]"
     zone = call.args[2] if len(call.args) > 2 else "'UTC'"
-    name = call.name.removeprefix("FN_").lower()
     message = "'Failed to parse input string \"' || {0} || '\"'"
     attempt = f"try_strptime(trim({{0}}), {formats})"
     parsed = f"bq_check({{0}} IS NULL OR {attempt} IS NOT NULL, {message}, {attempt})"
     if zoned and result == "TIMESTAMPTZ":
         return call.context.apply(f"CAST({parsed} AS TIMESTAMPTZ)", [given])
     if zoned:
-        raise _refuse(call, f"z in {name}")
+        return _by_google(call)
     text = call.context.apply(f"CAST({parsed} AS TIMESTAMP)", [given])
     return f"({text} AT TIME ZONE {zone})" if result == "TIMESTAMPTZ" else f"CAST({text} AS {result})"

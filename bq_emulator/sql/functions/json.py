@@ -7,6 +7,7 @@ import re
 
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import literal
+from bq_emulator.sql.functions.evaluated import Evaluated, program
 from bq_emulator.sql.functions.spec import Call, Template
 from bq_emulator.sql.types import Type
 
@@ -19,46 +20,67 @@ def _path(call: Call) -> str:
     return "NULL" if path is None else literal.text(re.sub(r"\['((?:[^'\\]|\\.)*)'\]", r'."\1"', path))
 
 
+#: Text that DuckDB and Google read alike: JSON without fractions, exponents and integers beyond INT64.
+_PLAIN_JSON = "json_valid({0}) AND NOT regexp_matches({0}, '[0-9][.eE]|[0-9]{19}')"
+
+
+def _from_text(call: Call, native: str) -> str:
+    """``native`` for a text {0} where that is Google's answer. Else Google is asked: its STRING forms keep numbers as
+    they are written, and find a path in text that is no JSON further on."""
+    others = Evaluated(f"{call.name.removeprefix('FN_')}({{*}})")
+
+    def choose(bound: list[str]) -> str:
+        call.args[0] = bound[0]
+        plain = _PLAIN_JSON.replace("{0}", bound[0])
+        # DuckDB folds a branch of constants whether or not it is taken, so no branch may fail.
+        text = native.replace("{0}", f"(CASE WHEN json_valid({bound[0]}) THEN {bound[0]} END)")
+        return f"CASE WHEN {bound[0]} IS NULL THEN NULL WHEN {plain} THEN {text} ELSE {others(call)} END"
+
+    return call.context.bind(call.args[:1], choose)
+
+
 def _value(call: Call) -> str:
     """JSON_VALUE, JSON_EXTRACT_SCALAR: a scalar as STRING, else NULL."""
-    document = (
-        call.args[0] if call.type(0).name == "JSON" else call.context.apply("bq_json_or_null({0})", call.args[:1])
-    )
-    return call.context.apply("bq_json_scalar({0}, {1})", [document, _path(call)])
+    if call.type(0).name == "JSON":
+        return call.context.apply("bq_json_scalar({0}, {1})", [call.args[0], _path(call)])
+    return _from_text(call, f"bq_json_scalar({{0}}, {_path(call)})")
 
 
 def _query(call: Call) -> str:
     if call.type(0).name == "JSON":
-        return f"json_extract({call.args[0]}, {_path(call)})"
-    document = call.context.apply("bq_json_or_null({0})", call.args[:1])
-    found = f"json_extract({document}, {_path(call)})"
+        return call.context.apply("bq_json_get({0}, {1})", [call.args[0], _path(call)])
     # JSON null is SQL NULL in the STRING form.
-    return f"nullif(CAST({found} AS VARCHAR), 'null')"
+    return _from_text(call, f"nullif(CAST(json_extract({{0}}, {_path(call)}) AS VARCHAR), 'null')")
 
 
 def _array(element: str) -> Template:
     def array(call: Call) -> str:
         is_json = call.type(0).name == "JSON"
-        document = call.args[0] if is_json else call.context.apply("bq_json_or_null({0})", call.args[:1])
 
         def body(bound: list[str]) -> str:
-            inside = f"json_extract({bound[0]}, {bound[1]})"
+            inside = f"bq_json_get({bound[0]}, {bound[1]})" if is_json else f"json_extract({bound[0]}, {bound[1]})"
             items = f"CAST({inside} AS JSON[])"
             if element == "value":
                 items = f"list_transform({items}, lambda e: bq_json_scalar(e, '$'))"
-            elif not is_json:
+            elif is_json:  # JSON null is a value, and no SQL NULL
+                items = f"list_transform({items}, lambda e: coalesce(e, 'null'::JSON))"
+            else:
                 items = f"list_transform({items}, lambda e: CAST(e AS VARCHAR))"
             return f"CASE WHEN json_type({inside}) = 'ARRAY' THEN {items} END"
 
-        return call.context.bind([document, _path(call)], body)
+        if is_json:
+            return call.context.bind([call.args[0], _path(call)], body)
+        return _from_text(call, body(["{0}", _path(call)]))
 
     return array
 
 
 def _subscript(call: Call) -> str:
     if call.type(1).name == "INT64":
-        return f"json_extract({call.args[0]}, '$[' || {call.args[1]} || ']')"
-    return f"json_extract({call.args[0]}, '$.\"' || {call.args[1]} || '\"')"
+        template = "CASE WHEN {1} >= 0 THEN bq_json_get({0}, '$[' || {1} || ']') END"
+    else:
+        template = "bq_json_get({0}, '/' || replace(replace({1}, '~', '~0'), '/', '~1'))"
+    return call.context.apply(template, call.args)
 
 
 def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
@@ -75,7 +97,10 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
         return f"coalesce(CAST({operand} AS VARCHAR), 'null')"
     if name == "BOOL":
         return f"coalesce(CAST({operand} AS VARCHAR), 'null')"
-    if name in ("INT64", "NUMERIC") and wide:
+    if name in ("NUMERIC", "BIGNUMERIC") and wide:
+        printed = cast_to_string(context, operand, kind)
+        return f"coalesce(bq_json_normal({printed}, 'exact'), 'null')"
+    if name == "INT64" and wide:
         return f"coalesce({cast_to_string(context, operand, kind)}, 'null')"
     if name == "INT64":
         return context.apply(
@@ -86,8 +111,14 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
     if name == "FLOAT64":
         return context.apply(
             "CASE WHEN {0} IS NULL THEN 'null' WHEN isnan({0}) THEN '\"NaN\"' WHEN isinf({0}) THEN CASE WHEN {0} > 0 "
-            "THEN '\"Infinity\"' ELSE '\"-Infinity\"' END ELSE bq_float_to_string({0}) END",
+            "THEN '\"Infinity\"' ELSE '\"-Infinity\"' END ELSE "
+            f"{'bq_json_number' if wide else 'bq_float_to_string'}({{0}}) END",
             [operand],
+        )
+    if name == "BIGNUMERIC":
+        return context.apply(
+            "coalesce(CASE WHEN contains({0}, '.') OR length({0}) > 16 THEN '\"' || {0} || '\"' ELSE {0} END, 'null')",
+            [cast_to_string(context, operand, kind)],
         )
     if name == "NUMERIC":
         printed = cast_to_string(context, "{0}", kind)
@@ -112,31 +143,45 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
         return f"coalesce('[' || array_to_string({items}, ',') || ']', 'null')"
     if name == "STRUCT":
         return context.bind([operand], lambda bound: _struct_text(context_call, bound[0], kind, wide))
+    if name == "INTERVAL":
+        one = Call(context, "TO_JSON_STRING", [operand], [], Type("STRING"))
+        return f"coalesce({program(one, 'TO_JSON_STRING({0})', [kind])}, 'null')"
     raise BigQueryError("notImplemented", f"TO_JSON of {kind} is not supported by this emulator", "query")
 
 
 def _struct_text(call: Call, operand: str, kind: Type, wide: bool) -> str:
     parts = []
-    for place, (name, member) in enumerate(kind.fields, 1):
+    members = [(place, name, member) for place, (name, member) in enumerate(kind.fields, 1)]
+    if wide:  # a JSON value has its keys in order, and the first of those that repeat
+        first = {name: (place, name, member) for place, name, member in reversed(members)}
+        members = [first[name] for name in sorted(first)]
+    for place, name, member in members:
         key = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '":'
         parts.append(f"{literal.text(key)} || {text(call, f'struct_extract_at({operand}, {place})', member, wide)}")
     inside = " || ',' || ".join(parts)
     return f"CASE WHEN {operand} IS NULL THEN 'null' ELSE '{{' || {inside} || '}}' END" if parts else "'{}'"
 
 
-def _only_default(call: Call, place: int, what: str) -> None:
-    if len(call.args) > place and call.constant(place):
-        raise BigQueryError("notImplemented", f"{what} is not supported by this emulator", "query")
+def _is_default(call: Call, place: int) -> bool:
+    """True if an optional argument is left out, or as it would be then."""
+    return len(call.args) <= place or (call.nodes[place].kind == "Literal" and not call.constant(place))
 
 
 def _to_json_string(call: Call) -> str:
-    _only_default(call, 1, "TO_JSON_STRING with pretty_print")
+    if not _is_default(call, 1):
+        return Evaluated("TO_JSON_STRING({*})")(call)
     return text(call, call.args[0], call.type(0), wide=False)
 
 
 def _to_json(call: Call) -> str:
-    _only_default(call, 1, "TO_JSON with stringify_wide_numbers")
+    if not _is_default(call, 1):
+        return Evaluated("TO_JSON({0}, stringify_wide_numbers => {1})")(call)
     return f"CAST({text(call, call.args[0], call.type(0), wide=True)} AS JSON)"
+
+
+def _parse_json(call: Call) -> str:
+    mode = call.args[1] if len(call.args) > 1 else "'exact'"
+    return f"CAST(bq_json_normal({call.args[0]}, {mode}) AS JSON)"
 
 
 def _scalar_of(kind: str, target: str, what: str) -> Template:
@@ -169,7 +214,7 @@ SCALAR: dict[str, Template] = {
     "FN_JSON_TYPE": "CASE json_type({0}) WHEN 'OBJECT' THEN 'object' WHEN 'ARRAY' THEN 'array' WHEN 'VARCHAR' "
     "THEN 'string' WHEN 'BOOLEAN' THEN 'boolean' WHEN 'NULL' THEN 'null' "
     "ELSE CASE WHEN {0} IS NOT NULL THEN 'number' END END",
-    "FN_PARSE_JSON": lambda call: call.context.apply("bq_parse_json({0})", call.args[:1]),
+    "FN_PARSE_JSON": _parse_json,
     "FN_TO_JSON_STRING": _to_json_string,
     "FN_TO_JSON": _to_json,
     "FN_JSON_TO_INT64": _scalar_of("'BIGINT', 'UBIGINT'", "BIGINT", "an integer"),

@@ -74,7 +74,10 @@ def _divide_double(call: Call) -> str:
     return call.context.apply("bq_float_div({0}, {1})", call.args)
 
 
-_LOG_CHECK = "bq_check({0} > 0, 'Floating point error in function: LN(' || bq_float_to_string({0}) || ')', ln({0}))"
+_LOG_CHECK = (
+    "CASE WHEN {0} = '-inf'::DOUBLE THEN 'nan'::DOUBLE ELSE "
+    "bq_check({0} > 0, 'Floating point error in function: LN(' || bq_float_to_string({0}) || ')', ln({0})) END"
+)
 
 SCALAR: dict[str, Template] = {
     "FN_ADD_INT64": "({0} + {1})",
@@ -104,13 +107,14 @@ SCALAR: dict[str, Template] = {
     "FN_SAFE_UNARY_MINUS_INT64": "TRY(0::BIGINT - {0})",
     "FN_SAFE_UNARY_MINUS_DOUBLE": "(- {0})",
     "FN_SAFE_UNARY_MINUS_NUMERIC": "TRY(- {0})",
-    "FN_SAFE_DIVIDE_DOUBLE": "({0} / nullif({1}, 0))",
+    "FN_SAFE_DIVIDE_DOUBLE": "bq_float_safe_div({0}, {1})",
     "FN_SAFE_DIVIDE_NUMERIC": "TRY(bq_numeric_div({0}, nullif({1}, 0)))",
     "FN_IEEE_DIVIDE_DOUBLE": "CASE WHEN {1} = 0 THEN CASE WHEN {0} = 0 OR isnan({0}) THEN 'nan'::DOUBLE "
     "WHEN {0} > 0 THEN 'inf'::DOUBLE ELSE '-inf'::DOUBLE END ELSE {0} / {1} END",
     "FN_DIV_INT64": "bq_check({1} <> 0, 'division by zero: ' || {0} || ' / ' || {1}, {0} // {1})",
     "FN_DIV_NUMERIC": "bq_numeric_trunc(bq_numeric_div({0}, {1}), 0)",
-    "FN_MOD_INT64": "bq_check({1} <> 0, 'division by zero: MOD(' || {0} || ', ' || {1} || ')', {0} % {1})",
+    "FN_MOD_INT64": "bq_check({1} <> 0, 'division by zero: MOD(' || {0} || ', ' || {1} || ')', "
+    "CASE WHEN {1} = -1 THEN {0} - {0} ELSE {0} % {1} END)",
     "FN_MOD_NUMERIC": "bq_check({1} <> 0, 'division by zero', {0} % {1})",
     "FN_BITWISE_AND_INT64": "({0} & {1})",
     "FN_BITWISE_OR_INT64": "({0} | {1})",
@@ -135,7 +139,9 @@ SCALAR: dict[str, Template] = {
     "FN_CEIL_NUMERIC": "CAST(ceil({0}) AS DECIMAL(38,9))",
     "FN_FLOOR_DOUBLE": "floor({0})",
     "FN_FLOOR_NUMERIC": "CAST(floor({0}) AS DECIMAL(38,9))",
-    "FN_POW_DOUBLE": "pow({0}, {1})",
+    "FN_POW_DOUBLE": "bq_check((isfinite(pow({0}, {1})) OR NOT isfinite({0}) OR NOT isfinite({1})) "
+    "AND NOT ({0} = 0 AND {1} < 0), 'Floating point error in function: POW(' || bq_float_to_string({0}) || ', ' "
+    "|| bq_float_to_string({1}) || ')', pow({0}, {1}))",
     "FN_SQRT_DOUBLE": "bq_check({0} >= 0 OR isnan({0}), "
     "'Argument to SQRT cannot be negative: ' || bq_float_to_string({0}), sqrt({0}))",
     "FN_EXP_DOUBLE": "bq_check(isfinite(exp({0})) OR NOT isfinite({0}), "
@@ -145,12 +151,29 @@ SCALAR: dict[str, Template] = {
     "FN_LOGARITHM_DOUBLE": by_count((1, _LOG_CHECK), (2, "(ln({0}) / ln({1}))")),
     "FN_CBRT_DOUBLE": "cbrt({0})",
     "FN_PI_DOUBLE": "pi()",
+    "FN_IS_NAN": "isnan({0})",
+    "FN_IS_INF": "isinf({0})",
+    "FN_RANGE_BUCKET": "CASE WHEN len({1}) >= 0 AND {0} IS NOT NULL THEN "
+    "bq_check(list_sort({1}) = {1}, 'Elements in input array to RANGE_BUCKET must be in ascending order.', "
+    "CAST(len(list_filter({1}, lambda e: e <= {0})) AS BIGINT)) END",
     "FN_RAND": "random()",
     "FN_ATAN2_DOUBLE": "atan2({0}, {1})",
     **{
         entry: template
-        for name in ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh")
+        for name in ("sin", "cos", "tan", "atan", "tanh", "asinh")
         for entry, template in _unary(name).items()
+    },
+    **{
+        f"FN_{name.upper()}_DOUBLE": f"bq_check({allowed} OR NOT isfinite({{0}}), 'Floating point error in function: "
+        f"{name.upper()}(' || bq_float_to_string({{0}}) || ')', {name}({{0}}))"
+        for name, allowed in (
+            ("acos", "abs({0}) <= 1"),
+            ("asin", "abs({0}) <= 1"),
+            ("acosh", "{0} >= 1"),
+            ("atanh", "abs({0}) < 1"),
+            ("sinh", "isfinite(sinh({0})) OR NOT isfinite({0})"),
+            ("cosh", "isfinite(cosh({0})) OR NOT isfinite({0})"),
+        )
     },
     **{
         f"FN_{name}_{kind}": template

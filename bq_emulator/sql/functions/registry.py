@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from bq_emulator.sql.functions.aggregates import AGGREGATE, AggregateCall
+from bq_emulator.sql.functions import bignumerics, evaluated
+from bq_emulator.sql.functions.aggregates import AGGREGATE as AGGREGATES
+from bq_emulator.sql.functions.aggregates import AggregateCall
+from bq_emulator.sql.functions.aggregates import Template as AggregateTemplate
 from bq_emulator.sql.functions.arrays import SCALAR as ARRAYS
 from bq_emulator.sql.functions.dates import SCALAR as DATES
 from bq_emulator.sql.functions.json import SCALAR as JSON
@@ -15,4 +18,7 @@ from bq_emulator.sql.functions.windows import ANALYTIC
 __all__ = ["AGGREGATE", "ANALYTIC", "SCALAR", "AggregateCall"]
 
 #: Signature → DuckDB.
-SCALAR: dict[str, Template] = {**OPERATORS, **MATHS, **STRINGS, **DATES, **JSON, **ARRAYS}
+SCALAR: dict[str, Template] = {
+    **evaluated.SCALAR, **OPERATORS, **MATHS, **STRINGS, **DATES, **JSON, **ARRAYS, **bignumerics.SCALAR,
+}  # fmt: skip
+AGGREGATE: dict[str, AggregateTemplate] = {**AGGREGATES, **bignumerics.AGGREGATE}

@@ -6,6 +6,7 @@ import re
 
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import literal
+from bq_emulator.sql.functions.evaluated import Evaluated
 from bq_emulator.sql.functions.spec import Call, Template, by_count, render
 
 
@@ -24,17 +25,19 @@ def _groups(call: Call, position: int = 1) -> int:
 
 
 def _regexp_extract(call: Call) -> str:
+    if call.nodes[1].kind != "Literal" or len(call.args) > 2:
+        return Evaluated("REGEXP_EXTRACT({*})")(call)
     groups = _groups(call)
     if groups > 1:
         message = "Regular expressions passed into extraction functions must not have more than 1 capturing group"
         raise BigQueryError("invalidQuery", message, "query")
-    if len(call.args) > 2:
-        raise BigQueryError("notImplemented", "REGEXP_EXTRACT with position is not supported by this emulator", "query")
     # The list form tells "no match" from "matched nothing", which regexp_extract gives the same ''.
     return render(f"list_extract(regexp_extract_all({{0}}, {{1}}, {groups}), 1)", call.args)
 
 
 def _regexp_extract_all(call: Call) -> str:
+    if call.nodes[1].kind != "Literal":
+        return Evaluated("REGEXP_EXTRACT_ALL({*})")(call)
     return render(f"regexp_extract_all({{0}}, {{1}}, {_groups(call)})", call.args)
 
 
@@ -52,10 +55,10 @@ _INITCAP_DELIMITERS = literal.text(" \t\n\r\v\f[](){}/|<>!?@\"^#$&~_,.:;*%+-'`=\
 
 
 def _format(call: Call) -> str:
-    """FORMAT with %s, %d, %t, %i and %%, the text between them as it stands."""
-    pattern = call.constant(0)
+    """FORMAT: a constant pattern of %s, %d, %t, %i and %% piece by piece, any other by Google."""
+    pattern = call.constant(0) if call.nodes[0].kind == "Literal" else None
     if pattern is None:
-        return "NULL::VARCHAR"
+        return Evaluated("FORMAT({*})")(call)
     from bq_emulator.sql.functions.casts import cast_to_string
 
     parts: list[str] = []
@@ -82,14 +85,18 @@ def _format(call: Call) -> str:
             elif (found := re.fullmatch(r"%\.(\d+)f", piece)) and kind.name == "FLOAT64":
                 parts.append(f"printf('%.{found[1]}f', {value})")
             else:
-                message = f"FORMAT with {piece} for {kind} is not supported by this emulator"
-                raise BigQueryError("notImplemented", message, "query")
+                return Evaluated("FORMAT({*})")(call)
             place += 1
         else:
             parts.append(literal.text(piece))
     if place != len(call.args):
         raise BigQueryError("invalidQuery", f"Too many arguments to FORMAT for pattern {pattern!r}", "query")
     return f"({' || '.join(parts) or literal.text('')})"
+
+
+def _padded(call: str) -> str:
+    message = "'Second argument (output size) for LPAD/RPAD cannot be negative'"
+    return f"bq_check({{1}} >= 0 OR {{0}} IS NULL, {message}, {call})"
 
 
 SCALAR: dict[str, Template] = {
@@ -116,22 +123,23 @@ SCALAR: dict[str, Template] = {
     "FN_RIGHT_STRING": "bq_check({1} >= 0, 'Second argument in RIGHT() cannot be negative', right({0}, {1}))",
     "FN_REPLACE_STRING": "CASE WHEN {1} = '' THEN {0} ELSE replace({0}, {1}, {2}) END",
     "FN_REVERSE_STRING": "reverse({0})",
-    "FN_REPEAT_STRING": "bq_check({1} >= 0, 'Second argument (repeat count) for REPEAT cannot be negative', "
-    "repeat({0}, {1}))",
+    "FN_REPEAT_STRING": "bq_check({1} >= 0 OR {0} IS NULL, "
+    "'Second argument (repeat count) for REPEAT cannot be negative', repeat({0}, {1}))",
     "FN_STARTS_WITH_STRING": "starts_with({0}, {1})",
     "FN_ENDS_WITH_STRING": "ends_with({0}, {1})",
     "FN_STRPOS_STRING": "CAST(strpos({0}, {1}) AS BIGINT)",
-    "FN_INSTR_STRING": by_count((2, "CAST(strpos({0}, {1}) AS BIGINT)")),
+    "FN_INSTR_STRING": Evaluated("INSTR({*})"),
     "FN_SPLIT_STRING": by_count((1, "string_split({0}, ',')"), (2, "string_split({0}, {1})")),
     "FN_LPAD_STRING": by_count(
-        (2, "lpad({0}, CAST({1} AS INTEGER), ' ')"), (3, "lpad({0}, CAST({1} AS INTEGER), {2})")
+        (2, _padded("lpad({0}, CAST({1} AS INTEGER), ' ')")), (3, _padded("lpad({0}, CAST({1} AS INTEGER), {2})"))
     ),
     "FN_RPAD_STRING": by_count(
-        (2, "rpad({0}, CAST({1} AS INTEGER), ' ')"), (3, "rpad({0}, CAST({1} AS INTEGER), {2})")
+        (2, _padded("rpad({0}, CAST({1} AS INTEGER), ' ')")), (3, _padded("rpad({0}, CAST({1} AS INTEGER), {2})"))
     ),
     "FN_INITCAP_STRING": by_count((1, f"bq_initcap({{0}}, {_INITCAP_DELIMITERS})"), (2, "bq_initcap({0}, {1})")),
     "FN_TRANSLATE_STRING": "translate({0}, {1}, {2})",
-    "FN_ASCII_STRING": "CAST(CASE WHEN {0} = '' THEN 0 ELSE ascii({0}) END AS BIGINT)",
+    "FN_ASCII_STRING": "bq_check({0} = '' OR ascii({0}) < 128, 'Argument to ASCII is not a structurally valid ASCII "
+    "string: ''' || {0} || '''', CAST(CASE WHEN {0} = '' THEN 0 ELSE ascii({0}) END AS BIGINT))",
     "FN_UNICODE_STRING": "CAST(CASE WHEN {0} = '' THEN 0 ELSE unicode({0}) END AS BIGINT)",
     "FN_CHR_STRING": "chr(CAST({0} AS INTEGER))",
     "FN_REGEXP_CONTAINS_STRING": "regexp_matches({0}, {1})",
@@ -151,5 +159,4 @@ SCALAR: dict[str, Template] = {
     "FN_SHA256_BYTES": "unhex(sha256({0}))",
     "FN_TO_CODE_POINTS_STRING": "list_transform(string_split({0}, ''), lambda c: CAST(unicode(c) AS BIGINT))",
     "FN_CODE_POINTS_TO_STRING": "array_to_string(list_transform({0}, lambda c: chr(CAST(c AS INTEGER))), '')",
-    "FN_NORMALIZE_STRING": by_count((1, "nfc_normalize({0})")),
 }

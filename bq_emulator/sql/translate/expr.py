@@ -7,7 +7,7 @@ from collections.abc import Callable
 from zetasql.wasi._pb2.zetasql.public import builtin_function_pb2
 
 from bq_emulator.sql import literal, types
-from bq_emulator.sql.functions import casts, registry
+from bq_emulator.sql.functions import casts, evaluated, registry
 from bq_emulator.sql.functions.spec import Call, render
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.scope import Variable
@@ -31,6 +31,8 @@ def expression(context: Context, node: Node) -> str:
 
 def signature(node: Node) -> str:
     """The analyzer's name for the signature of a call, for example FN_ADD_INT64."""
+    if not node.function.name.startswith("ZetaSQL:"):
+        return str(node.function.name)  # one of ours, see ``functions.additional``
     return str(_SIGNATURES.Name(node.signature.context_id))
 
 
@@ -114,9 +116,9 @@ def _lambda(context: Context, node: Node) -> str:
 
 
 def _cast(context: Context, node: Node) -> str:
-    if node.format is not None:
-        raise unsupported("CAST with FORMAT")
     source, target = types.from_proto(node.expr.type), types.from_proto(node.type)
+    if node.format is not None:
+        return _cast_with_format(context, node, target)
     zone = expression(context, node.time_zone) if node.time_zone is not None else "'UTC'"
     operand = expression(context, node.expr)
     limits = node.type_modifiers.type_parameters if node.type_modifiers is not None else None
@@ -127,6 +129,15 @@ def _cast(context: Context, node: Node) -> str:
     if not node.return_null_on_error:
         return converted(operand)
     return context.bind([operand], lambda bound: f"TRY({converted(bound[0])})", opaque=True)
+
+
+def _cast_with_format(context: Context, node: Node, target: types.Type) -> str:
+    nodes = [each for each in (node.expr, node.format, node.time_zone) if each is not None]
+    pattern = f"CAST({{0}} AS {target} FORMAT {{1}}{' AT TIME ZONE {2}' if node.time_zone is not None else ''})"
+    if node.return_null_on_error:
+        pattern = f"SAFE_{pattern}"
+    call = Call(context, "CAST with FORMAT", [expression(context, each) for each in nodes], nodes, target)
+    return evaluated.program(call, pattern)
 
 
 def _make_struct(context: Context, node: Node) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from bq_emulator.model import BigQueryError
-from bq_emulator.sql import errors, literal, macros, types
+from bq_emulator.sql import errors, literal, macros, python_functions, types
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate.context import Context, unsupported
 from bq_emulator.sql.translate.expr import expression
@@ -50,7 +50,9 @@ def constant(context: Context, node: Node) -> Any:
 
 @cache
 def _connection() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    connection = duckdb.connect()
+    python_functions.register(connection)
+    return connection
 
 
 def _evaluator() -> duckdb.DuckDBPyConnection:
