@@ -10,6 +10,7 @@ import structlog
 
 from bq_emulator import metadata
 from bq_emulator.duck import Database
+from bq_emulator.insert_ids import InsertIds
 from bq_emulator.jobs.copy import CopyRunner
 from bq_emulator.jobs.extract import ExtractRunner
 from bq_emulator.jobs.load import LoadRunner
@@ -45,6 +46,7 @@ class Emulator:
         self.metadata = Metadata(project, location)
         self.tables = Tables(self.metadata, frontend.default_value)
         self.locks = Locks()
+        self.insert_ids = InsertIds()
         objects = Objects(gcs_dir or data_dir / "gcs")
         self.query_runner = QueryRunner(frontend, self.tables, self.locks)
         self.jobs = JobManager(

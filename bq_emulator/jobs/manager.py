@@ -233,19 +233,23 @@ class JobManager:
 
     def list(
         self, states: set[str], since_ms: int, until_ms: int, offset: int, limit: int, parent: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Jobs, newest first: the children of ``parent``, or those without a parent."""
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Jobs, newest first: the children of ``parent``, or those without a parent; and whether more may follow."""
+        wanted = ["state = 'DONE'"] if "DONE" in states or not states else []
+        wanted += ["state <> 'DONE'"] if states != {"DONE"} else []
         with self.database.session() as db:
             rows = db.rows(
                 "SELECT job_id, resource FROM __bq.jobs WHERE created_ms BETWEEN ? AND ? "
-                "AND parent_job_id IS NOT DISTINCT FROM ? ORDER BY created_ms DESC, rowid DESC LIMIT ? OFFSET ?",
+                f"AND ({' OR '.join(wanted)}) AND parent_job_id IS NOT DISTINCT FROM ? "
+                "ORDER BY created_ms DESC, rowid DESC LIMIT ? OFFSET ?",
                 [since_ms, until_ms, parent, limit, offset],
             )
         resources = []
         for job_id, text in rows:
             job = self._running.get(job_id)
             resources.append(job.resource() if job else orjson.loads(text))
-        return [resource for resource in resources if not states or resource["status"]["state"] in states]
+        shown = [resource for resource in resources if not states or resource["status"]["state"] in states]
+        return shown, len(rows) == limit
 
     def cancel(self, job_id: str) -> None:
         if (job := self._running.get(job_id)) is not None:

@@ -71,7 +71,7 @@ def list_jobs(call: Call) -> dict[str, Any]:
     since = call.integer("minCreationTime", 0)
     until = call.integer("maxCreationTime", now_ms())
     states = {state.upper() for state in call.query.get("stateFilter", "").split(",") if state}
-    found = call.emulator.jobs.list(states, since, until, offset, limit, call.query.get("parentJobId") or None)
+    found, more = call.emulator.jobs.list(states, since, until, offset, limit, call.query.get("parentJobId") or None)
     entries = []
     for resource in found:
         status = resource["status"]
@@ -80,7 +80,7 @@ def list_jobs(call: Call) -> dict[str, Any]:
         if "errorResult" in status:
             entry["errorResult"] = status["errorResult"]
         entries.append(entry)
-    rest = {"nextPageToken": str(offset + limit)} if len(found) == limit else {}
+    rest = {"nextPageToken": str(offset + limit)} if more else {}
     return {"kind": "bigquery#jobList", "jobs": entries, **rest}
 
 

@@ -76,19 +76,26 @@ def insert_all(call: Call) -> dict[str, Any]:
     insertion = _Insertion(call, record, partition)
     with emulator.locks.tables([(dataset, table)]):
         rows = [entry.get("json") or {} for entry in entries]
-        problem = insertion.insert(rows)
+        ids = [entry.get("insertId") for entry in entries]
+        # The same name may stand for another table by now, whose creation makes it another one.
+        key = f"{record} {record.resource['creationTime']}"
+        again = {index for index, insert_id in enumerate(ids) if emulator.insert_ids.seen(key, insert_id)}
+        fresh = [row for index, row in enumerate(rows) if index not in again]
+        problem = insertion.insert(fresh) if fresh else None
         if problem is None:
+            emulator.insert_ids.remember(key, ids)
             return {"kind": "bigquery#tableDataInsertAllResponse"}
         errors = {}
         for index, row in enumerate(rows):
-            if found := insertion.insert([row], commit=False):
+            if index not in again and (found := insertion.insert([row], commit=False)):
                 errors[index] = found
         if not errors:
             raise problem
-        good = [row for index, row in enumerate(rows) if index not in errors]
+        good = [index for index in range(len(rows)) if index not in errors and index not in again]
         if call.body.get("skipInvalidRows"):
-            if good and (problem := insertion.insert(good)):
+            if good and (problem := insertion.insert([rows[index] for index in good])):
                 raise problem
+            emulator.insert_ids.remember(key, [ids[index] for index in good])
         else:
             stopped = BigQueryError("stopped", "")
             errors |= {index: stopped for index in range(len(rows)) if index not in errors}

@@ -107,6 +107,13 @@ def test_statistics_tell_what_a_job_did(bigquery_client: bigquery.Client, datase
     assert selected.job_id in [job.job_id for job in bigquery_client.list_jobs(max_results=20)]
 
 
+def test_jobs_are_listed_by_state_over_pages(bigquery_client: bigquery.Client, dataset: str) -> None:
+    wanted = [run(bigquery_client, f"SELECT {n}").job_id for n in range(5)][::-1]
+    listed = [job.job_id for job in bigquery_client.list_jobs(state_filter="done", page_size=2, max_results=5)]
+    assert listed == wanted
+    assert list(bigquery_client.list_jobs(state_filter="pending")) == []
+
+
 def test_a_dry_run_tells_schema_and_bytes_and_runs_nothing(bigquery_client: bigquery.Client, dataset: str) -> None:
     run(bigquery_client, f"CREATE TABLE {dataset}.t AS SELECT 'abc' AS s")
     dry = bigquery_client.query(f"SELECT s, 1.5 AS f FROM {dataset}.t", bigquery.QueryJobConfig(dry_run=True))

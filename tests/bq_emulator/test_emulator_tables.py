@@ -211,6 +211,18 @@ def test_insert_errors_come_per_row_and_keep_the_batch_out(bigquery_client: bigq
     assert [row.id for row in bigquery_client.list_rows(table)] == [1]
 
 
+def test_a_row_sent_again_with_its_insert_id_is_inserted_once(bigquery_client: bigquery.Client, dataset: str) -> None:
+    table = make(bigquery_client, dataset, "t", Column("id", "INT64", mode="REQUIRED"))
+    for _ in range(2):
+        assert bigquery_client.insert_rows_json(table, [{"id": 1}, {"id": 2}], row_ids=["a", "b"]) == []
+    assert bigquery_client.insert_rows_json(table, [{"id": 3}, {"id": 1}], row_ids=[None, "a"]) == []
+    assert sorted(row.id for row in bigquery_client.list_rows(table)) == [1, 2, 3]
+    rejected = bigquery_client.insert_rows_json(table, [{"id": 4}, {}], row_ids=["c", "d"])
+    assert [error["index"] for error in rejected] == [0, 1]
+    assert bigquery_client.insert_rows_json(table, [{"id": 4}], row_ids=["c"]) == []
+    assert sorted(row.id for row in bigquery_client.list_rows(table)) == [1, 2, 3, 4]
+
+
 def test_copy_jobs_keep_the_layout_and_append(bigquery_client: bigquery.Client, dataset: str) -> None:
     table = bigquery.Table(f"{PROJECT}.{dataset}.t", schema=[Column("d", "DATE"), Column("i", "INT64")])
     table.time_partitioning = bigquery.TimePartitioning(field="d", type_="MONTH")
