@@ -267,6 +267,30 @@ def _constraints(source: _Source) -> Iterator[Row]:
             )
 
 
+def _key_columns(source: _Source) -> Iterator[Row]:
+    """Columns that are part of a key, as the constraints name them."""
+    for record in source.tables():
+        constraints = record.resource.get("tableConstraints") or {}
+        keys = []
+        if primary := constraints.get("primaryKey"):
+            keys.append(("pk$", primary["columns"], False))
+        for number, key in enumerate(constraints.get("foreignKeys", ()), 1):
+            columns = [each["referencingColumn"] for each in key["columnReferences"]]
+            keys.append((key.get("name") or f"fk${number}", columns, True))
+        for name, columns, foreign in keys:
+            for position, column in enumerate(columns, 1):
+                yield (
+                    _table_key(record, "constraint")
+                    | _table_key(record)
+                    | {
+                        "constraint_name": f"{record.ref.table}.{name}",
+                        "column_name": column,
+                        "ordinal_position": position,
+                        "position_in_unique_constraint": position if foreign else None,
+                    }
+                )
+
+
 def _object_privileges(source: _Source) -> Iterator[Row]:
     def row(schema: str | None, name: str, kind: str, granted: tuple[str, str]) -> Row:
         return {
@@ -355,6 +379,13 @@ _VIEWS: dict[str, tuple[Schema, Callable[[_Source], Iterable[Row]]]] = {
             f"{_KEY}, constraint_type STRING, is_deferrable STRING, initially_deferred STRING, enforced STRING"
         ),
         _constraints,
+    ),
+    "KEY_COLUMN_USAGE": (
+        _columns(
+            "constraint_catalog STRING, constraint_schema STRING, constraint_name STRING, "
+            f"{_KEY}, column_name STRING, ordinal_position INT64, position_in_unique_constraint INT64"
+        ),
+        _key_columns,
     ),
     "OBJECT_PRIVILEGES": (
         _columns(

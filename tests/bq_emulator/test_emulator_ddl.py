@@ -77,6 +77,10 @@ def test_keys_are_added_and_dropped(run: Run, bigquery_client: bigquery.Client, 
     constraints = bigquery_client.get_table(f"{PROJECT}.{dataset}.t").table_constraints
     assert constraints.primary_key.columns == ["id"]
     assert [(key.name, key.referenced_table.table_id) for key in constraints.foreign_keys] == [("fk", "parent")]
+    usage = (
+        "SELECT constraint_name, column_name, position_in_unique_constraint FROM INFORMATION_SCHEMA.KEY_COLUMN_USAGE"
+    )
+    assert run(f"{usage} WHERE table_name = 't' ORDER BY 1") == [("t.fk", "parent_id", 1), ("t.pk$", "id", None)]
     with pytest.raises(BadRequest, match="Already Exists: primary key"):
         run("ALTER TABLE t ADD PRIMARY KEY (id) NOT ENFORCED")
     run("ALTER TABLE t DROP PRIMARY KEY, DROP CONSTRAINT fk, DROP CONSTRAINT IF EXISTS gone")
