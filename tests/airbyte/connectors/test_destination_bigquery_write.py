@@ -331,3 +331,27 @@ def test_a_key_column_may_change_its_type(destination: Any, query: Query) -> Non
     run = destination("write", messages(record(id="1"), record(id="b"), COMPLETE), catalog=second)
     assert run.status == 0, run.errors
     assert query("SELECT id FROM {t} ORDER BY id") == [("1",), ("b",)]
+
+
+@pytest.mark.parametrize("truncate", [False, True], ids=["append", "overwrite"])
+def test_a_table_of_another_layout_is_written_anew(
+    destination: Any, query: Query, bigquery_client: bigquery.Client, dataset: str, table_names: Any, truncate: bool
+) -> None:
+    columns = "GENERATE_UUID() AS _airbyte_raw_id, TIMESTAMP '2024-01-01' AS _airbyte_extracted_at, "
+    columns += "JSON '{{}}' AS _airbyte_meta, 0 AS _airbyte_generation_id, 1 AS id"
+    query(f"CREATE TABLE {{t}} PARTITION BY TIMESTAMP_TRUNC(_airbyte_extracted_at, MONTH) AS SELECT {columns}")
+    cat = catalog({"id": INTEGER}, "overwrite" if truncate else "append", truncate=truncate)
+    run = destination("write", messages(record(id=2), COMPLETE), catalog=cat)
+    assert run.status == 0, run.errors
+    assert query("SELECT id FROM {t} ORDER BY id") == ([(2,)] if truncate else [(1,), (2,)])
+    table = bigquery_client.get_table(f"{dataset}.things")
+    assert (table.time_partitioning.type_, table.clustering_fields) == ("DAY", ["_airbyte_extracted_at"])
+    assert table_names() == ["things"]
+
+
+def test_a_stream_may_begin_and_cease_to_be_deduplicated(destination: Any, query: Query) -> None:
+    for number, (mode, count) in enumerate([("append", 1), ("append_dedup", 1), ("append", 2)], 1):
+        cat = catalog({"id": INTEGER}, mode, sync=number, key="id" if mode == "append_dedup" else None)
+        run = destination("write", messages(record(id=1), state(number), COMPLETE), catalog=cat)
+        assert run.status == 0, run.errors
+        assert query("SELECT COUNT(*) FROM {t}") == [(count,)]
