@@ -7,7 +7,7 @@ first, ``errors`` puts DuckDB's words into Google's, ``reference`` asks Google's
 
 Known differences from BigQuery:
 
-- JSON numbers are read as INT64 or double, so JSON_VALUE of ``1.50`` is ``1.5``; keys of PARSE_JSON keep their order.
+- FLOAT64 sums, differences and products beyond the largest double are infinite; Google fails.
 - Products and quotients of NUMERIC are exact; a division by a NUMERIC of 1.7e20 or more fails with an overflow.
 - NULLIFERROR and its kin do not catch a failing constant inside an argument that holds a subquery.
 - SAFE_CAST to NUMERIC(p, s) or STRING(n) gives NULL where the limit is exceeded (Google's evaluator fails).
