@@ -149,6 +149,16 @@ class Assertion(Statement):
 
 
 @dataclass(frozen=True)
+class CreateFunction(Statement):
+    """CREATE TEMP FUNCTION of an SQL expression. ``signature`` is the analyzer's, serialized; ``body`` GoogleSQL."""
+
+    name: str
+    arguments: tuple[str, ...]
+    signature: bytes
+    body: str
+
+
+@dataclass(frozen=True)
 class CreateTable(Statement):
     """CREATE TABLE, with ``query`` for AS SELECT (column order = ``schema``)."""
 

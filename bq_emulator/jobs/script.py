@@ -26,6 +26,7 @@ from bq_emulator.metadata import ANONYMOUS_DATASET, now_ms
 from bq_emulator.model import (
     Assertion,
     BigQueryError,
+    CreateFunction,
     CreateTable,
     Dml,
     DropTable,
@@ -99,6 +100,7 @@ class ScriptRun:
         self._variables = Variables(db)
         self._transaction = ScriptTransaction(db, statements.locks)
         self._temp_tables: dict[str, TableRef] = {}
+        self._functions: dict[str, CreateFunction] = {}
         self._errors: list[ScriptError] = []
         self._default = dict(job.parameters.get("defaultDataset") or {})
         self._totals = _Totals()
@@ -334,7 +336,8 @@ class ScriptRun:
         variables = self._variables.visible()
         if extra is not None:
             variables[extra.name] = extra
-        return Scope(variables, self._system(), self._temp_tables, self._new_temp_table, self._variables.value)
+        value, new_table = self._variables.value, self._new_temp_table
+        return Scope(variables, self._system(), self._temp_tables, new_table, value, self._functions)
 
     def _new_temp_table(self, name: str) -> TableRef:
         return TableRef(self._statements.tables.metadata.project, ANONYMOUS_DATASET, f"script{self._id}_{name}")
@@ -421,7 +424,7 @@ class ScriptRun:
             # Rows that were read stay readable whatever becomes of the transaction.
             return statement, self._keep_rows(child, statement, rows)
         temporary = getattr(getattr(statement, "target", None), "dataset", None) == ANONYMOUS_DATASET
-        if not temporary and not isinstance(statement, Dml | Assertion):
+        if not temporary and not isinstance(statement, Dml | Assertion | CreateFunction):
             message = f"{statement.statement_type} of a permanent entity is not supported inside a transaction"
             raise BigQueryError("invalidQuery", message, "query")
         keys = table_keys(statement, None)
@@ -457,6 +460,8 @@ class ScriptRun:
         self._totals.last = outcome
         if isinstance(statement, CreateTable) and statement.is_temporary:
             self._temp_tables[statement.target.table.split("_", 1)[1]] = statement.target
+        elif isinstance(statement, CreateFunction):
+            self._functions[statement.name.lower()] = statement
         elif isinstance(statement, DropTable):
             self._temp_tables = {name: ref for name, ref in self._temp_tables.items() if ref != statement.target}
 

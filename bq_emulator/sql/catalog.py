@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
+from zetasql.wasi._pb2.zetasql.public import function_pb2 as function_enums_pb2
 
 from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
 from bq_emulator.sql import types
@@ -144,6 +145,15 @@ class Mount:
             constant = self.proto.constant.add(name_path=[variable.name])
             constant.type.CopyFrom(variable.type)
             constant.value.SetInParent()
+
+    def add_functions(self) -> None:
+        """Mount the scope's functions; the analyzer puts their bodies in the place of calls."""
+        for function in self.scope.functions.values():
+            mounted = self.proto.custom_function.add(name_path=[function.name], group="Templated_SQL_Function")
+            mounted.mode = function_enums_pb2.FunctionEnums.SCALAR
+            mounted.signature.add().ParseFromString(function.signature)
+            mounted.parse_resume_location.input = function.body
+            mounted.templated_sql_function_argument_name.extend(function.arguments)
 
     def _mount(self, path: tuple[str, ...], table: Table) -> None:
         home = self.proto

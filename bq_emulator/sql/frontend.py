@@ -211,6 +211,10 @@ class _Compilation:
             return refresh
         mount = Mount(self._analyzer.catalog(), self._project, self._default_dataset, self._scope)
         mount.add_variables()
+        mount.add_functions()
+        for function in self._scope.functions.values():
+            for path in self._analyzer.table_names(f"SELECT ({function.body})"):
+                mount.add(path, self.catalog)
         paths = self._analyzer.table_names(sql)
         for path in paths:
             mount.add(path, self.catalog)
@@ -235,12 +239,15 @@ class _Compilation:
         return self._frontend.view(self, table)
 
     def _options(self, sql: str) -> Any:
-        if not self._parameters.named and not self._parameters.positional and "@@" not in sql:
+        parameters = self._parameters.named or self._parameters.positional
+        if not parameters and not self._scope.functions and "@@" not in sql:
             return self._analyzer.options
         options = type(self._analyzer.options)()
         options.CopyFrom(self._analyzer.options)
         for path, kind in SYSTEM_VARIABLES.items():
             options.system_variables.add(name_path=path).type.CopyFrom(types.to_proto(kind.field("")))
+        if self._scope.functions:
+            options.enabled_rewrites.append(public_options.REWRITE_INLINE_SQL_FUNCTIONS)
         if self._expected is not None:
             options.system_variables.add(name_path=["script_value"]).type.CopyFrom(self._expected)
         if self._parameters.positional:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zetasql.wasi._pb2.zetasql.public import type_pb2
 
-from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.model import BigQueryError, CreateFunction, TableRef
 from bq_emulator.sql.types import Type
 
 _FRAME = Type(
@@ -63,6 +63,8 @@ class Scope:
     #: Where a new temporary table goes; None outside a script.
     new_temp_table: Callable[[str], TableRef] | None = None
     value: Callable[[Variable], Any] | None = None
+    #: Temporary functions by name in lower case.
+    functions: dict[str, CreateFunction] = field(default_factory=dict)
 
     def temp_table(self, path: tuple[str, ...]) -> TableRef | None:
         """The temporary table that ``path`` names, if it does; such a table hides one of the default dataset."""

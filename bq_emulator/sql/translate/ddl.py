@@ -220,6 +220,10 @@ def create_view(context: Context, names: Names, node: Node) -> CreateView:
         if len(path) == 1 and table_ref(path, names.project, names.default_dataset).dataset != target.dataset:
             message = f'Table "{path[0]}" must be qualified with a dataset (e.g. dataset.table).'
             raise BigQueryError("invalid", message, path[0])
+    for name in names.scope.functions:
+        if re.search(rf"\b{re.escape(name)}\b", node.sql, re.IGNORECASE):
+            message = f"A view cannot refer to the temporary function {name}"
+            raise BigQueryError("invalidQuery", message, "query")
     compiled = query(context, node)
     if context.variables_read:
         message = f"A view cannot refer to the variable {context.variables_read[0]}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bq_emulator.model import Assertion, Expression, Statement
+from bq_emulator.model import Assertion, CreateFunction, Expression, Statement
+from bq_emulator.sql import types
 from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate import copies, ddl, dml, grants
@@ -45,6 +46,21 @@ def _assignment(context: Context, names: Names, node: Node) -> Statement:
     return Expression("SELECT", expression(context, node.expr))
 
 
+def _create_function(context: Context, names: Names, node: Node) -> Statement:
+    if node.create_scope != "CREATE_TEMP":
+        raise unsupported("CREATE FUNCTION without TEMP")
+    if node.language.upper() != "SQL" or node.is_remote:
+        raise unsupported(f"A function in {node.language}")
+    if node.is_aggregate:
+        raise unsupported("CREATE AGGREGATE FUNCTION")
+    body = node.code
+    if node.has_explicit_return_type:
+        body = f"CAST(({body}\n) AS {types.from_proto(node.return_type)})"
+    return CreateFunction(
+        "CREATE_FUNCTION", node.name_path[-1], tuple(node.argument_name_list), node.signature.SerializeToString(), body
+    )
+
+
 def _assertion(context: Context, names: Names, node: Node) -> Statement:
     return Assertion("ASSERT", expression(context, node.expression), node.description)
 
@@ -59,6 +75,7 @@ STATEMENTS: dict[str, Callable[[Context, Names, Node], Statement]] = {
     "TruncateStmt": lambda context, names, node: dml.truncate(context, node),
     "AssignmentStmt": _assignment,
     "AssertStmt": _assertion,
+    "CreateFunctionStmt": _create_function,
     "CreateTableStmt": ddl.create_table,
     "CreateTableAsSelectStmt": ddl.create_table,
     "CreateViewStmt": ddl.create_view,
