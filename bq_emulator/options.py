@@ -44,6 +44,8 @@ def apply_table_options(resource: dict[str, Any], options: dict[str, Any]) -> No
         if name in _VIEW_OPTIONS and "materializedView" in resource:
             _set(resource["materializedView"], _VIEW_OPTIONS[name], value)
             continue
+        if name == "tags" and not value:
+            continue  # No table here has tags to be removed.
         setter = _TABLE_OPTIONS.get(name)
         if setter is None:
             raise BigQueryError("notImplemented", f"The table option {name} is not supported by this emulator.")

@@ -139,7 +139,10 @@ def _create_table(db: Session, tables: Tables, statement: CreateTable) -> Outcom
     if statement.primary_key:
         constraints["primaryKey"] = {"columns": list(statement.primary_key)}
     if statement.foreign_keys:
-        constraints["foreignKeys"] = list(statement.foreign_keys)
+        # The client library takes it for granted that each has a name.
+        constraints["foreignKeys"] = [
+            {"name": f"fk${number}", **key} for number, key in enumerate(statement.foreign_keys, 1)
+        ]
     if constraints:
         resource["tableConstraints"] = constraints
     apply_table_options(resource, statement.options)

@@ -127,6 +127,9 @@ class Mount:
                 raise BigQueryError("notImplemented", message, "query")
             return
         ref = self.scope.temp_table(path) or table_ref(path, self.project, self.default_dataset)
+        if ref.table.endswith("*"):
+            message = f"Wildcard tables are not supported by this emulator: {'.'.join(path)}"
+            raise BigQueryError("notImplemented", message, "query")
         table = catalog.get_table(ref)
         if table is None and optional:
             return
