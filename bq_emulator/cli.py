@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 import sys
@@ -13,13 +14,19 @@ import click
 import structlog
 import uvicorn
 
-from bq_emulator.duck import DataDirLocked
+from bq_emulator.duck import MEMORY_LIMIT, DataDirLocked
 from bq_emulator.emulator import Emulator
 from bq_emulator.rest.app import create_app
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 
 if TYPE_CHECKING:
     from bq_emulator.storage_api.server import StorageServer
+
+
+def _check_memory(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?(%|[KMGT]i?B)", value):
+        raise click.BadParameter(f"{value!r} is neither a share such as 25% nor a size such as 4GB.")
+    return value
 
 
 @click.command(context_settings={"show_default": True})
@@ -47,8 +54,21 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 65535),
     help="Port of the Storage Read API, which is not served without it.",
 )
+@click.option(
+    "--memory-limit",
+    default=MEMORY_LIMIT,
+    callback=_check_memory,
+    help="What DuckDB may use of the memory before it goes to disk: a share (25%) or a size (4GB).",
+)
 def main(
-    host: str, port: int, data_dir: Path, project: str, location: str, gcs_dir: Path | None, grpc_port: int | None
+    host: str,
+    port: int,
+    data_dir: Path,
+    project: str,
+    location: str,
+    gcs_dir: Path | None,
+    grpc_port: int | None,
+    memory_limit: str,
 ) -> None:
     """Serve BigQuery's REST API for one project from a local folder.
 
@@ -62,7 +82,7 @@ def main(
     frontend = GoogleSqlFrontend()
     frontend.warm_up()
     try:
-        emulator = Emulator(data_dir, project, location, frontend, gcs_dir)
+        emulator = Emulator(data_dir, project, location, frontend, gcs_dir, memory_limit)
     except DataDirLocked as error:
         raise click.ClickException(str(error)) from error
     storage = _serve_storage(emulator, host, grpc_port) if grpc_port else None
