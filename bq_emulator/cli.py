@@ -78,6 +78,8 @@ def main(
     BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel("127.0.0.1:PORT"))).
     """
     _log_as_json()
+    # The event loop waits this long for the interpreter behind every thread that is at work in Python.
+    sys.setswitchinterval(0.001)
     listener = _listen(host, port)
     frontend = GoogleSqlFrontend()
     frontend.warm_up()

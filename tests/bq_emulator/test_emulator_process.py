@@ -146,7 +146,7 @@ def test_sigterm_stops_cleanly_in_the_middle_of_a_job_and_keeps_the_data(server:
     )
     started = time.monotonic()
     assert server.kill(signal.SIGTERM) == 0
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 6
     server.start()
     client = server.client()
     assert [row.id for row in client.list_rows("d.t")] == [1]
