@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -18,6 +19,11 @@ from google.cloud import bigquery
 from real_services import BIN, PROJECT, Database, free_port, wait_for_http
 
 from local_stack.postgres import EmbeddedPostgres
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C: a suite in the background of a shell ignores it, and so would the commands that tests interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

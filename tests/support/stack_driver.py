@@ -48,8 +48,6 @@ class Stack:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            # A suite that runs in the background of a shell ignores Ctrl-C, and so would all its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         assert wait_until(lambda: (self.home / sign).exists(), 120), f"{sign} did not appear"
         os.killpg(process.pid, signal.SIGINT)
