@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bq_emulator import information_schema
 from bq_emulator.duck import Session
-from bq_emulator.model import BigQueryError, Table, TableRef
+from bq_emulator.model import BigQueryError, RoutineRef, Table, TableRef
 from bq_emulator.partitions import PSEUDO_COLUMNS, by_ingestion_time
 from bq_emulator.tables import Tables
 
@@ -27,6 +28,7 @@ class SnapshotCatalog:
         self._db = db
         self._tables = tables
         self._seen: dict[TableRef, Seen] = {}
+        self._seen_routines: dict[RoutineRef, dict[str, Any] | None] = {}
 
     def get_table(self, ref: TableRef) -> Table | None:
         if "$" in ref.table or "@" in ref.table:
@@ -57,9 +59,16 @@ class SnapshotCatalog:
             return False
         return self._tables.metadata.find_dataset(self._db, dataset) is not None
 
+    def get_routine(self, ref: RoutineRef) -> dict[str, Any] | None:
+        routine = self._tables.metadata.find_routine(self._db, ref)
+        self._seen_routines[ref] = routine
+        return routine
+
     def is_current(self) -> bool:
         """Whether every name still stands for what it stood for, seen from the session's present transaction."""
-        told = dict(self._seen)
+        told, told_routines = dict(self._seen), dict(self._seen_routines)
         for ref in told:
             self.get_table(ref)
-        return told == self._seen
+        for routine in told_routines:
+            self.get_routine(routine)
+        return told == self._seen and told_routines == self._seen_routines

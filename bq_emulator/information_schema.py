@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from bq_emulator import information_schema_routines
 from bq_emulator.duck import Session, identifier
 from bq_emulator.grants import dataset_privileges, table_privileges
 from bq_emulator.metadata import ANONYMOUS_DATASET, DatasetRecord, TableRecord
@@ -69,6 +70,10 @@ class _Source:
     def tables(self) -> Iterator[TableRecord]:
         for dataset in self.datasets:
             yield from self.engine.metadata.tables(self.db, dataset.dataset_id)
+
+    def routines(self) -> list[Row]:
+        metadata = self.engine.metadata
+        return [each for dataset in self.datasets for each in metadata.routines(self.db, dataset.dataset_id)]
 
 
 _ARROW = {
@@ -401,4 +406,13 @@ _VIEWS: dict[str, tuple[Schema, Callable[[_Source], Iterable[Row]]]] = {
         ),
         _dunder_tables,
     ),
+}
+
+
+def _of_routines(make: Callable[[Iterable[Row]], Iterator[Row]]) -> Callable[[_Source], Iterable[Row]]:
+    return lambda source: make(source.routines())
+
+
+_VIEWS |= {
+    name: (_columns(text), _of_routines(make)) for name, (text, make) in information_schema_routines.VIEWS.items()
 }

@@ -42,6 +42,18 @@ class TableRef:
 
 
 @dataclass(frozen=True)
+class RoutineRef:
+    """The full name of a function."""
+
+    project: str
+    dataset: str
+    routine: str
+
+    def __str__(self) -> str:
+        return f"{self.project}:{self.dataset}.{self.routine}"
+
+
+@dataclass(frozen=True)
 class Table:
     """A table, a view or a virtual (INFORMATION_SCHEMA) table as the front end sees it."""
 
@@ -73,6 +85,9 @@ class Catalog(Protocol):
     def get_table(self, ref: TableRef) -> Table | None: ...
 
     def has_dataset(self, project: str, dataset: str) -> bool: ...
+
+    def get_routine(self, ref: RoutineRef) -> dict[str, Any] | None:
+        """REST's Routine."""
 
 
 class BigQueryError(Exception):
@@ -123,6 +138,7 @@ class Statement:
 
     statement_type: str
     referenced_tables: tuple[TableRef, ...] = field(default=(), kw_only=True)
+    referenced_routines: tuple[RoutineRef, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -150,12 +166,24 @@ class Assertion(Statement):
 
 @dataclass(frozen=True)
 class CreateFunction(Statement):
-    """CREATE TEMP FUNCTION of an SQL expression. ``signature`` is the analyzer's, serialized; ``body`` GoogleSQL."""
+    """CREATE FUNCTION, AGGREGATE FUNCTION or TABLE FUNCTION in SQL. ``target`` is None for a temporary one;
+    ``routine`` is REST's Routine without what tells where and when it was made."""
 
     name: str
-    arguments: tuple[str, ...]
-    signature: bytes
-    body: str
+    target: RoutineRef | None
+    routine: dict[str, Any]
+    or_replace: bool = False
+    if_not_exists: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DropFunction(Statement):
+    """DROP FUNCTION or DROP TABLE FUNCTION."""
+
+    target: RoutineRef
+    is_table_function: bool
+    if_exists: bool
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,8 @@ class ChildJobs:
             # Rows that were read stay readable whatever becomes of the transaction.
             return statement, self._keep_rows(child, statement, rows)
         temporary = getattr(getattr(statement, "target", None), "dataset", None) == ANONYMOUS_DATASET
-        if not temporary and not isinstance(statement, Dml | Assertion | CreateFunction):
+        temporary |= isinstance(statement, CreateFunction) and statement.target is None
+        if not temporary and not isinstance(statement, Dml | Assertion):
             message = f"{statement.statement_type} of a permanent entity is not supported inside a transaction"
             raise BigQueryError("invalidQuery", message, "query")
         keys = table_keys(statement, None)

@@ -108,7 +108,7 @@ class ScriptState:
         self.totals.last = outcome
         if isinstance(statement, CreateTable) and statement.is_temporary:
             self._temp_tables[statement.target.table.split("_", 1)[1]] = statement.target
-        elif isinstance(statement, CreateFunction):
+        elif isinstance(statement, CreateFunction) and statement.target is None:
             self._functions[statement.name.lower()] = statement
         elif isinstance(statement, DropTable):
             self._temp_tables = {name: ref for name, ref in self._temp_tables.items() if ref != statement.target}

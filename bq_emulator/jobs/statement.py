@@ -16,6 +16,7 @@ from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError, Statement, TableRef
+from bq_emulator.routines import reference as routine_reference
 from bq_emulator.schema import schema_to_rest
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.parameters import Parameters
@@ -86,11 +87,13 @@ class StatementRunner:
         """Write what is known of a statement before it runs into its job's statistics."""
         refs = statement.referenced_tables
         records = [self._find(db, ref) for ref in refs]
+        called = sorted(statement.referenced_routines, key=str)
         size = str(sum(self.tables.size(db, record) for record in records if record is not None))
         job.statistics["totalBytesProcessed"] = size
         job.statistics.setdefault("query", {}).update(
             statementType=statement.statement_type,
             referencedTables=[reference(ref) for ref in sorted(refs, key=str)],
+            **({"referencedRoutines": [routine_reference(ref) for ref in called]} if called else {}),
             totalBytesProcessed=size,
             totalBytesBilled=size,
             cacheHit=False,

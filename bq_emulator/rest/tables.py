@@ -1,4 +1,4 @@
-"""tables (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables), and the empty list of routines."""
+"""tables (https://cloud.google.com/bigquery/docs/reference/rest/v2/tables)."""
 
 from __future__ import annotations
 
@@ -239,13 +239,6 @@ def delete(call: Call) -> None:
             emulator.tables.empty_partition(db, record, partition)
 
 
-def list_routines(call: Call) -> dict[str, Any]:
-    """Always empty: statements that create routines are refused."""
-    with call.emulator.database.session() as db:
-        call.emulator.metadata.dataset(db, call.path["dataset"])
-    return {"routines": []}
-
-
 _TABLES = "/projects/{project}/datasets/{dataset}/tables"
 ROUTES = (
     ("GET", _TABLES, list_tables),
@@ -254,5 +247,4 @@ ROUTES = (
     ("PATCH", _TABLES + "/{table}", patch),
     ("PUT", _TABLES + "/{table}", update),
     ("DELETE", _TABLES + "/{table}", delete),
-    ("GET", "/projects/{project}/datasets/{dataset}/routines", list_routines),
 )

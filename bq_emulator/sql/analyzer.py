@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TypeVar
 
 from google.protobuf.empty_pb2 import Empty
@@ -92,6 +93,9 @@ class Analyzer:
         options.default_timezone = "UTC"
         options.error_message_mode = public_options.ERROR_MESSAGE_ONE_LINE
         options.prune_unused_columns = True
+        # Bodies of SQL functions take the place of their calls.
+        for kind in ("FUNCTIONS", "TVFS", "UDAS"):
+            options.enabled_rewrites.append(public_options.ResolvedASTRewrite.Value(f"REWRITE_INLINE_SQL_{kind}"))
         # For PARTITION BY of tables partitioned by ingestion time.
         options.ddl_pseudo_columns.add(name="_PARTITIONTIME").type.type_kind = type_pb2.TYPE_TIMESTAMP
         options.ddl_pseudo_columns.add(name="_PARTITIONDATE").type.type_kind = type_pb2.TYPE_DATE
@@ -104,6 +108,15 @@ class Analyzer:
         )
         response = self.call("ExtractTableNamesFromStatement", request, service.ExtractTableNamesFromStatementResponse)
         return [tuple(name.table_name_segment) for name in response.table_name]
+
+    @cached_property
+    def builtin_names(self) -> frozenset[str]:
+        """The functions that need no dataset, in lower case."""
+        request = options_pb2.ZetaSQLBuiltinFunctionOptionsProto()
+        request.language_options.CopyFrom(self.options.language_options)
+        answer = self.call("GetBuiltinFunctions", request, service.GetBuiltinFunctionsResponse)
+        own = self.catalog().custom_function
+        return frozenset(".".join(each.name_path).lower() for each in (*answer.function, *own))
 
     def parse(self, sql: str) -> service.ParseResponse:
         """The parse tree of a statement."""

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 from zetasql.wasi._pb2.zetasql.public.builtin_function_pb2 import FunctionSignatureId
 
-from bq_emulator.model import BigQueryError, Field, Query, Table, TableRef
+from bq_emulator.model import BigQueryError, Field, Query, RoutineRef, Table, TableRef
 from bq_emulator.sql import python_functions, wasm
 from bq_emulator.sql.catalog import split_dotted_names
 from bq_emulator.sql.frontend import GoogleSqlFrontend
@@ -27,6 +27,9 @@ class Tables(dict[TableRef, Table]):
 
     def has_dataset(self, project: str, dataset: str) -> bool:
         return True
+
+    def get_routine(self, ref: RoutineRef) -> None:
+        return None
 
 
 @pytest.fixture(scope="module")

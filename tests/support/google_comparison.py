@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from bq_emulator.model import BigQueryError, Query, Table, TableRef
+from bq_emulator.model import BigQueryError, Query, RoutineRef, Table, TableRef
 from bq_emulator.sql import bignumeric, python_functions, reference, types
 from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.errors import from_duckdb
@@ -38,6 +38,9 @@ class NoTables:
 
     def has_dataset(self, project: str, dataset: str) -> bool:
         return False
+
+    def get_routine(self, ref: RoutineRef) -> None:
+        return None
 
 
 class Comparison:
