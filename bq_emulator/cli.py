@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 import re
 import signal
 import socket
@@ -78,6 +80,9 @@ def main(
     BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel("127.0.0.1:PORT"))).
     """
     _log_as_json()
+    # What every thread is at is told on request, and when the interpreter crashes.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
     # The event loop waits this long for the interpreter behind every thread that is at work in Python.
     sys.setswitchinterval(0.001)
     listener = _listen(host, port)
@@ -98,7 +103,9 @@ def main(
     finally:
         if storage is not None:
             storage.close()
-        emulator.close()
+        if not emulator.close():
+            faulthandler.dump_traceback()
+            os._exit(1)
 
 
 def _serve_storage(emulator: Emulator, host: str, port: int) -> StorageServer:

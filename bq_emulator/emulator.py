@@ -93,9 +93,13 @@ class Emulator:
                     self.tables.drop(db, record)
         return len(expired)
 
-    def close(self) -> None:
-        """Stop the jobs and close the file."""
+    def close(self) -> bool:
+        """Stop the jobs and close the file. False if a job does not stop: then the file stays open, and only the end
+        of the process frees it, which is safe at any moment."""
         self._closing.set()
-        self._sweeper.join()
-        self.jobs.shut_down()
+        if stuck := self.jobs.shut_down():
+            log.error("jobs do not stop; the emulator ends without them", jobs=stuck)
+            return False
+        self._sweeper.join(_SWEEP_SECONDS)
         self.database.close()
+        return True

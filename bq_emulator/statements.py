@@ -50,26 +50,21 @@ class Outcome:
 
 
 def table_keys(statement: Statement, destination: Destination | None) -> set[TableKey]:
-    """The tables a statement changes."""
+    """The tables and datasets' records a statement changes."""
     keys = set()
     if isinstance(statement, CreateFunction | DropFunction):
         return {routines.key(statement.target)} if statement.target else set()
     if isinstance(
-        statement, CreateTable | CopyTable | CreateView | DropTable | AlterTable | Dml | RefreshMaterializedView
-    ) or (isinstance(statement, Grant) and statement.target.table):
+        statement, CreateTable | CopyTable | CreateView | DropTable | AlterTable | Dml | RefreshMaterializedView | Grant
+    ):
         keys.add((statement.target.dataset, statement.target.table))
     if isinstance(statement, AlterTable):
         keys |= {(statement.target.dataset, a["name"]) for a in statement.actions if a["action"] == "rename_to"}
     if destination is not None:
         keys.add((destination.ref.dataset, destination.ref.table))
+    if isinstance(statement, CreateSchema | AlterSchema):
+        keys.add((statement.dataset, ""))
     return keys
-
-
-def dataset_key(statement: Statement) -> str | None:
-    """The dataset a statement creates, replaces or drops."""
-    if isinstance(statement, Grant):
-        return statement.target.dataset if not statement.target.table else None
-    return statement.dataset if isinstance(statement, CreateSchema | DropSchema | AlterSchema) else None
 
 
 def execute(db: Session, tables: Tables, statement: Statement, destination: Destination | None = None) -> Outcome:

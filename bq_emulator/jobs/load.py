@@ -65,7 +65,8 @@ class LoadRunner:
             reader.read(files, reader.schema(files, destination, existing, declared), sources)
             job.warnings = [error for source in sources for error in source.bad][:MAX_DETAILS]
             job.check_stop()
-            with self._locks.tables([(destination.ref.dataset, destination.ref.table)]), manager.committing(db, job):
+            target = (destination.ref.dataset, destination.ref.table)
+            with self._locks.tables([target], check=job.check_stop), manager.committing(db, job):
                 schema = _merged(declared, [source.schema for source in sources])
                 record = prepare(db, self._tables, destination, schema, bool(declared))
                 rows = 0

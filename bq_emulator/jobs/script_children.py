@@ -68,6 +68,7 @@ class ChildJobs:
         }  # fmt: skip
         job_id = f"script_job_{state.id}_{state.totals.children - 1}"
         child = Job(state.job.project, job_id, state.job.location, {"query": {"query": text, "useLegacySql": False}})
+        child.parent = state.job
         child.statistics |= {
             "startTime": str(now_ms()),
             "parentJobId": state.job.job_id,

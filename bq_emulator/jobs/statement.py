@@ -15,14 +15,14 @@ from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
 from bq_emulator.metadata import TableRecord
-from bq_emulator.model import BigQueryError, Statement, TableRef
+from bq_emulator.model import BigQueryError, DropSchema, Statement, TableRef
 from bq_emulator.routines import reference as routine_reference
 from bq_emulator.schema import schema_to_rest
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.scope import Scope
 from bq_emulator.sql.script import Part, Script
-from bq_emulator.statements import Outcome, dataset_key, execute, table_keys
+from bq_emulator.statements import Outcome, execute, table_keys
 from bq_emulator.tables import Tables
 
 #: A whole text, or a part of a script.
@@ -76,7 +76,7 @@ class StatementRunner:
             statement, catalog = self.compile(db, source, default_dataset, parameters, scope)
             self.describe(db, job, statement)
         _check_limits(job)
-        with self._lock(statement, destination), committing(db, job):
+        with self._lock(job, statement, destination), committing(db, job):
             if not catalog.is_current():
                 statement, _ = self.compile(db, source, default_dataset, parameters, scope)
             outcome = execute(db, self.tables, statement, destination)
@@ -112,9 +112,10 @@ class StatementRunner:
             ("time_zone",): "UTC",
         }
 
-    def _lock(self, statement: Statement, destination: Destination | None) -> AbstractContextManager[None]:
-        dataset = dataset_key(statement)
-        return self.locks.dataset(dataset) if dataset else self.locks.tables(table_keys(statement, destination))
+    def _lock(self, job: Job, statement: Statement, destination: Destination | None) -> AbstractContextManager[None]:
+        if isinstance(statement, DropSchema):
+            return self.locks.dataset(statement.dataset, job.check_stop)
+        return self.locks.tables(table_keys(statement, destination), check=job.check_stop)
 
     def _find(self, db: Session, ref: TableRef) -> TableRecord | None:
         if ref.project != self.tables.metadata.project:

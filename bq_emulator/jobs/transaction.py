@@ -92,9 +92,11 @@ class ScriptTransaction:
 
     def rollback(self) -> None:
         self._check_open()
-        if not self.has_failed:
-            self._abandon()
-        self._end()
+        try:
+            if not self.has_failed:
+                self._abandon()
+        finally:
+            self._end()
 
     def fail(self) -> None:
         """A statement failed: nothing of the transaction is to stay."""

@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 RECURSION_LIMIT = 50_000
 #: Catalogs an analyzer keeps; some 2 MB each.
 REGISTERED_CATALOGS = 16
+#: The largest texts take some seconds.
+MAX_SECONDS = 300.0
 
 #: In the analyzer's maximum, not in BigQuery.
 NOT_IN_BIGQUERY = (
@@ -201,14 +203,26 @@ class Pool:
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
 
     def run(self, work: Callable[[Analyzer], Result]) -> Result:
-        """Run ``work`` on a thread of the pool and give back its result or raise what it raised."""
+        """Run ``work`` on a thread of the pool and give back its result or raise what it raised.
+
+        Raises:
+            BigQueryError: emulatorError if that takes longer than anything known does.
+        """
         with _stack_size_lock:  # the size is process-wide and read when the executor starts a thread, in submit
             before = threading.stack_size(wasm.THREAD_STACK_BYTES)
             try:
                 future = self._executor.submit(self._serve, work)
             finally:
                 threading.stack_size(before)
-        return future.result()
+        try:
+            return future.result(MAX_SECONDS)
+        except TimeoutError:
+            if not future.done():
+                future.cancel()
+                raise BigQueryError(
+                    "emulatorError", f"The SQL analyzer gave no answer within {MAX_SECONDS:.0f} s.", "query"
+                ) from None
+            raise  # the work's own
 
     def _serve(self, work: Callable[[Analyzer], Result]) -> Result:
         analyzer = getattr(self._local, "analyzer", None)
