@@ -104,8 +104,8 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
         return f"coalesce({cast_to_string(context, operand, kind)}, 'null')"
     if name == "INT64":
         return context.apply(
-            "coalesce(CASE WHEN abs({0}) > 9007199254740992 THEN '\"' || {0} || '\"' ELSE CAST({0} AS VARCHAR) END, "
-            "'null')",
+            "coalesce(CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST({0} AS VARCHAR) "
+            "ELSE '\"' || {0} || '\"' END, 'null')",
             [operand],
         )
     if name == "FLOAT64":
