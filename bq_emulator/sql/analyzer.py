@@ -19,6 +19,7 @@ from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2 as nod
 
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import errors, wasm
+from bq_emulator.sql.functions import additional
 
 Result = TypeVar("Result")
 
@@ -167,11 +168,12 @@ class Analyzer:
             request.descriptor_pool_list.definitions.add(registered_id=pool)
 
     def catalog(self) -> simple_catalog_pb2.SimpleCatalogProto:
-        """An empty catalog with all of the analyzer's functions and BigQuery's aliases of types."""
+        """An empty catalog with all of the analyzer's functions, those it lacks, and BigQuery's aliases of types."""
         catalog = simple_catalog_pb2.SimpleCatalogProto(name="catalog", file_descriptor_set_index=0)
         catalog.builtin_function_options.language_options.CopyFrom(self.options.language_options)
         for alias in ("INT", "SMALLINT", "INTEGER", "BIGINT", "TINYINT", "BYTEINT"):
             catalog.named_type.add(name=alias).type.type_kind = type_pb2.TYPE_INT64
+        catalog.custom_function.extend(additional.declarations())
         return catalog
 
     def call(self, method: str, request: Message, response: type[wasm.Response]) -> wasm.Response:

@@ -36,11 +36,13 @@ MACROS: dict[str, tuple[str, str]] = {
         abs(a) * (abs(b) // 1000000000) + (abs(a) // 1000000000) * (abs(b) % 1000000000)
         + ((abs(a) % 1000000000) * (abs(b) % 1000000000) + 500000000) // 1000000000)""",
     ),
+    # The remainder times 10^9 must fit; the rare divisor it does not fit for is Python's.
     "bq_div_units": (
         "a, b",
-        """CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
+        """CASE WHEN abs(b) > 170141183460469231731687303715 THEN bq_numeric_quotient(a, b)
+        ELSE CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
         (abs(a) // abs(b)) * 1000000000 + ((abs(a) % abs(b)) * 1000000000) // abs(b)
-        + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END)""",
+        + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END) END""",
     ),
     "bq_numeric_mul_wide": (
         "a, b",
@@ -56,7 +58,8 @@ MACROS: dict[str, tuple[str, str]] = {
     "bq_numeric_avg": (
         "total, n",
         """list_transform(list_transform([struct_pack(x := bq_units(total), y := CAST(n AS HUGEINT))],
-        lambda p: CASE WHEN p.y > 0 THEN CASE WHEN p.x < 0 THEN -1 ELSE 1 END * ((2 * abs(p.x) + p.y) // (2 * p.y)) END
+        lambda p: CASE WHEN p.y > 0 THEN CASE WHEN p.x < 0 THEN -1 ELSE 1 END
+        * (abs(p.x) // p.y + CASE WHEN abs(p.x) % p.y * 2 >= p.y THEN 1 ELSE 0 END) END
         ), lambda u: bq_from_units(u))[1]""",
     ),
     "bq_numeric_round": (
@@ -148,7 +151,7 @@ MACROS: dict[str, tuple[str, str]] = {
     "bq_parse_timestamp": (
         "s, zone",
         r"""CASE WHEN regexp_matches(s, '([Zz]|:[0-9.]+\s*[+-][0-9:]+|UTC|[A-Za-z]+/[A-Za-z_/]+)\s*$')
-          THEN TRY_CAST(regexp_replace(trim(s), '(?i)\s*UTC$', '+00') AS TIMESTAMPTZ)
+          THEN TRY_CAST(regexp_replace(trim(s), '(?i)\s*(UTC|Z)$', '+00') AS TIMESTAMPTZ)
         WHEN regexp_full_match(trim(s), '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\s*[+-][0-9:]+')
           THEN TRY_CAST(regexp_replace(trim(s), '\s*([+-][0-9:]+)$', ' 00:00:00\1') AS TIMESTAMPTZ)
         ELSE TRY_CAST(s AS TIMESTAMP) AT TIME ZONE (zone) END""",
@@ -214,6 +217,12 @@ MACROS: dict[str, tuple[str, str]] = {
     "bq_array_without_null": (
         "a",
         """bq_check(len(a) = list_count(a), 'Array cannot have a null element; error in writing field', a)""",
+    ),
+    # leaves: what is found in text by text; NULL unless found where one of them is NULL
+    "bq_contains": (
+        "leaves, folded",
+        """CASE WHEN len(list_filter(leaves, lambda e: contains(bq_casefold(e), folded))) > 0 THEN true
+        WHEN len(leaves) = list_count(leaves) THEN false END""",
     ),
     "bq_json_scalar": (
         "js, path",

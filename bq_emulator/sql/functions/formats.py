@@ -155,10 +155,12 @@ def parse_text(call: Call, result: str) -> str:
     if not {element for element, _ in elements} & HAVE_YEAR:
         # strptime would assume 1900; Google assumes 1970
         alternatives, given = ["%Y "], f"('1970 ' || {given})"
-    zoned = False
+    zoned = bool({element for element, _ in elements} & {"z", "Ez"})
+    if zoned and not re.search("%E?z$", pattern):
+        return _by_google(call)
+    if zoned:  # strptime does not know Z
+        given = f"regexp_replace({given}, '[Zz]\\s*$', '+00')"
     for element, between in elements:
-        if element in ("z", "Ez"):
-            zoned = True
         if between:
             forms = [between.replace("%", "%%")]
         elif element == "E*S":

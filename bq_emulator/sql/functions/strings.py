@@ -79,7 +79,7 @@ def _format(call: Call) -> str:
                 if kind.name == "FLOAT64":
                     whole = "CASE WHEN regexp_full_match({0}, '-?[0-9]+') THEN {0} || '.0' ELSE {0} END"
                     printed = call.context.apply(whole, [printed])
-                parts.append(printed)
+                parts.append(f"coalesce({printed}, 'NULL')")
             elif (found := re.fullmatch(r"%(0?)(\d+)d", piece)) and kind.name == "INT64":
                 parts.append(f"printf('%{found[1]}{found[2]}d', {value})")
             elif (found := re.fullmatch(r"%\.(\d+)f", piece)) and kind.name == "FLOAT64":
