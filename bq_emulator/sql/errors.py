@@ -25,6 +25,7 @@ _WORDING = (
         ),
         "numeric overflow",
     ),
+    (re.compile(r"Unknown TimeZone '(.*?)'"), "Invalid time zone: {0}"),
     (re.compile(r"[Dd]ivision by zero"), "division by zero"),
     (re.compile(r"More than one row returned by a subquery"), "Scalar subquery produced more than one element"),
 )

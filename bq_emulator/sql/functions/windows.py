@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql.functions.aggregates import AggregateCall, Template
 from bq_emulator.sql.functions.ordering import sort_keys
@@ -10,6 +12,16 @@ from bq_emulator.sql.functions.spec import render
 
 def _plain(function: str) -> Template:
     return lambda call: f"{function}({', '.join(call.args)}) OVER {call.over}"
+
+
+def _shifted(function: str) -> Template:
+    def build(call: AggregateCall) -> str:
+        if any(re.search(r"\b_c\d+", given) for given in call.args[1:]):
+            message = f"The offset and the default of {function.upper()} must be constant"
+            raise BigQueryError("invalidQuery", message, "query")
+        return _plain(function)(call)
+
+    return build
 
 
 def _value(function: str) -> Template:
@@ -88,8 +100,8 @@ ANALYTIC: dict[str, Template] = {
     "FN_PERCENT_RANK": _plain("percent_rank"),
     "FN_CUME_DIST": _plain("cume_dist"),
     "FN_NTILE": _plain("ntile"),
-    "FN_LAG": _plain("lag"),
-    "FN_LEAD": _plain("lead"),
+    "FN_LAG": _shifted("lag"),
+    "FN_LEAD": _shifted("lead"),
     "FN_FIRST_VALUE": _value("first_value"),
     "FN_LAST_VALUE": _value("last_value"),
     "FN_NTH_VALUE": _value("nth_value"),
