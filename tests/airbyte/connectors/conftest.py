@@ -165,7 +165,7 @@ def configured(source: Connector) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def slot(source: Connector, execute: Any, database: Any, postgres_server: Any) -> Iterator[str]:
+def slot(source: Connector, database: Any, postgres_server: Any) -> Iterator[str]:
     """The database set up for CDC as an administrator would; the slot is made by :func:`replica`."""
     with psycopg.connect(postgres_server.conninfo(database.name), autocommit=True) as superuser:
         superuser.execute(f"ALTER ROLE {database.user} REPLICATION".encode())
@@ -180,7 +180,9 @@ def slot(source: Connector, execute: Any, database: Any, postgres_server: Any) -
         "publication": "airbyte_publication",
     }
     yield name
-    execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", name)
+    with psycopg.connect(postgres_server.conninfo(), autocommit=True) as superuser:
+        statement = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
+        superuser.execute(statement, [name])
 
 
 @pytest.fixture

@@ -78,8 +78,10 @@ class LogReader:
             try:
                 size, message = connection.get_copy_data(1)
                 if size == 0:
-                    if select.select([connection.socket], [], [], _QUIET_SECONDS)[0]:
-                        connection.consume_input()
+                    ready = select.select([connection.socket], [], [], _QUIET_SECONDS)[0]
+                    # In any case: TLS may have taken from the socket what it has not given out yet.
+                    connection.consume_input()
+                    if ready:
                         continue
                     self._waited(heard)
                     self._tell()

@@ -221,6 +221,12 @@ def require(
                 f"ALTER PUBLICATION {publication} DROP TABLE {name}; ALTER PUBLICATION {publication} ADD TABLE {name};"
             )
         _require_identity(connection, oid, name, table.primary_key)
+    inherited = connection.execute("SELECT FROM pg_inherits WHERE inhparent = %s LIMIT 1", [table.oid]).fetchone()
+    if inherited is not None and table.kind != "p":
+        raise ConnectorError(
+            f"Table {name} has inheriting tables, whose rows its key does not tell apart from its own; read it by full "
+            "refresh, and each of them by CDC."
+        )
 
 
 def _generated(connection: psycopg.Connection[Any], oid: int) -> set[str]:
