@@ -7,9 +7,10 @@ from typing import Any
 
 from bq_emulator import information_schema
 from bq_emulator.duck import Session
-from bq_emulator.model import BigQueryError, RoutineRef, Table, TableRef
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import BigQueryError, PartitionKey, RoutineRef, Table, TableRef
 from bq_emulator.partitions import PSEUDO_COLUMNS, by_ingestion_time
-from bq_emulator.tables import Tables
+from bq_emulator.tables import STORED_KINDS, Tables
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,21 @@ class Seen:
 
     physical: str | None
     definition: str | None
+
+
+def _partition_key(record: TableRecord) -> PartitionKey | None:
+    """What queries of a table can be filtered by."""
+    partitioning = record.partitioning
+    if partitioning is None or record.kind not in STORED_KINDS:
+        return None
+    columns: tuple[tuple[str, str], ...] = ((partitioning.column, partitioning.text),)
+    names: tuple[str, ...] = (partitioning.column,)
+    if by_ingestion_time(record.resource):
+        columns = tuple((column.name, text) for column, text in PSEUDO_COLUMNS)
+        names = ("_PARTITION_LOAD_TIME", "_PARTITIONDATE", "_PARTITIONTIME")
+    time = record.resource.get("timePartitioning") or {}
+    required = record.resource.get("requirePartitionFilter") or time.get("requirePartitionFilter")
+    return PartitionKey(columns, partitioning.is_exact, names if required else ())
 
 
 class SnapshotCatalog:
@@ -52,6 +68,7 @@ class SnapshotCatalog:
             record.physical or "",
             view["query"] if view else None,
             PSEUDO_COLUMNS if record.kind == "TABLE" and by_ingestion_time(record.resource) else (),
+            _partition_key(record),
         )
 
     def has_dataset(self, project: str, dataset: str) -> bool:

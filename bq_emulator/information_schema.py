@@ -216,7 +216,7 @@ def _partitions(source: _Source) -> Iterator[Row]:
     for record in source.tables():
         if record.kind not in STORED_KINDS or record.physical is None:
             continue
-        size, rows = source.engine.size(source.db, record), int(record.resource["numRows"])
+        size, rows = source.engine.sizes.total(source.db, record), int(record.resource["numRows"])
         if record.partitioning:
             groups = source.db.rows(
                 f"SELECT {record.partitioning.id_expression()} AS id, count(*) FROM {record.physical} "
@@ -244,7 +244,7 @@ def _table_storage(source: _Source) -> Iterator[Row]:
                 "table_name": record.ref.table,
                 "creation_time": _time(record.resource["creationTime"]),
                 "total_rows": int(record.resource["numRows"]),
-                "total_logical_bytes": source.engine.size(source.db, record),
+                "total_logical_bytes": source.engine.sizes.total(source.db, record),
                 "storage_last_modified_time": _time(record.resource["lastModifiedTime"]),
                 "deleted": False,
                 "table_type": "BASE TABLE",
@@ -325,7 +325,7 @@ def _dunder_tables(source: _Source) -> Iterator[Row]:
             "creation_time": int(record.resource["creationTime"]),
             "last_modified_time": int(record.resource["lastModifiedTime"]),
             "row_count": int(record.resource.get("numRows", 0)),
-            "size_bytes": source.engine.size(source.db, record),
+            "size_bytes": source.engine.sizes.total(source.db, record),
             "type": {"TABLE": 1, "VIEW": 2, "MATERIALIZED_VIEW": 4, "SNAPSHOT": 5}[record.kind],
         }
 

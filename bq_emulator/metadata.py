@@ -19,6 +19,9 @@ from bq_emulator.schema import Schema, schema_from_rest
 ANONYMOUS_DATASET = "_anonymous_results"
 ANONYMOUS_LIFETIME_MS = 24 * 3600 * 1000
 
+#: Key of a table's record that changes with every change of its rows but appending.
+REWRITTEN = "rewritten"
+
 SETUP = (
     "CREATE SCHEMA IF NOT EXISTS __bq",
     "CREATE SCHEMA IF NOT EXISTS __data",

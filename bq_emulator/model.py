@@ -54,6 +54,31 @@ class RoutineRef:
 
 
 @dataclass(frozen=True)
+class PartitionKey:
+    """What decides the partition of a row: the value of any of ``columns`` (name, DuckDB text). ``exact``: all rows of
+    a partition share it. ``filter_required``: the names in Google's message, if REST's requirePartitionFilter is set.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    exact: bool
+    filter_required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one mention of a table reads of it. ``columns`` are those referenced, ``a.b`` for a field of a STRUCT, and
+    all if the statement ``rewrites`` rows. ``conditions`` are DuckDB texts over ``"@low"`` and ``"@high"``, the least
+    and greatest partition value of a partition, true of partitions that must be read. ``unfiltered`` names the columns
+    of which the table requires a filter that is not there."""
+
+    ref: TableRef
+    columns: frozenset[str]
+    conditions: tuple[str, ...] = ()
+    rewrites: bool = False
+    unfiltered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Table:
     """A table, a view or a virtual (INFORMATION_SCHEMA) table as the front end sees it."""
 
@@ -66,6 +91,7 @@ class Table:
     view_query: str | None = None
     #: Columns that only their name brings to light, each with its DuckDB text.
     pseudo_columns: tuple[tuple[Field, str], ...] = ()
+    partition: PartitionKey | None = None
 
     def field(self, name: str) -> Field:
         """The column or pseudo column called ``name``; column names are case-insensitive."""
@@ -139,6 +165,7 @@ class Statement:
     statement_type: str
     referenced_tables: tuple[TableRef, ...] = field(default=(), kw_only=True)
     referenced_routines: tuple[RoutineRef, ...] = field(default=(), kw_only=True)
+    scans: tuple[Scan, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)

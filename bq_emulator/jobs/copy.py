@@ -63,5 +63,5 @@ class CopyRunner:
             copied = self._tables.insert(db, record, written, rows, destination.partition) if rows else 0
             job.statistics["copy"] = {
                 "copiedRows": str(copied),
-                "copiedLogicalBytes": str(sum(self._tables.size(db, source) for source in sources)),
+                "copiedLogicalBytes": str(sum(self._tables.sizes.total(db, source) for source in sources)),
             }

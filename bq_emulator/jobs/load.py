@@ -77,7 +77,7 @@ class LoadRunner:
                     "inputFiles": str(len(files)),
                     "inputFileBytes": str(sum(file.path.stat().st_size for file in files)),
                     "outputRows": str(rows),
-                    "outputBytes": str(self._tables.size(db, record)),
+                    "outputBytes": str(self._tables.sizes.uncommitted(db, record)),
                     "badRecords": str(sum(source.bad_records for source in sources)),
                 }
 

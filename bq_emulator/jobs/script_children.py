@@ -50,7 +50,7 @@ class ChildJobs:
             return None
         child = self._child(self._state.script.source(part), part, "EXPRESSION")
         self._runner.describe(self._db, child, statement)
-        self._state.totals.bytes += int(child.statistics["query"]["totalBytesProcessed"])
+        self._state.totals.add(child)
         return child
 
     def save(self, child: Job) -> None:

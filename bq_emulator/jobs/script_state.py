@@ -35,10 +35,17 @@ class ScriptError(BigQueryError):
 @dataclass
 class Totals:
     children: int = 0
-    bytes: int = 0
+    processed: int = 0
+    billed: int = 0
     last_job_id: str | None = None
     row_count: int | None = None
     last: Outcome = field(default_factory=Outcome)
+
+    def add(self, child: Job) -> None:
+        """Count what a child job has read."""
+        query = child.statistics["query"]
+        self.processed += int(query["totalBytesProcessed"])
+        self.billed += int(query["totalBytesBilled"])
 
 
 class ScriptState:
@@ -83,8 +90,8 @@ class ScriptState:
             ("last_job_id",): self.totals.last_job_id,
             ("row_count",): self.totals.row_count,
             ("script", "job_id"): self.job.job_id,
-            ("script", "bytes_processed"): self.totals.bytes,
-            ("script", "bytes_billed"): self.totals.bytes,
+            ("script", "bytes_processed"): self.totals.processed,
+            ("script", "bytes_billed"): self.totals.billed,
             ("script", "num_child_jobs"): self.totals.children,
             ("script", "creation_time"): dt.datetime.fromtimestamp(created / 1000, dt.UTC),
         }
@@ -101,7 +108,7 @@ class ScriptState:
 
     def note(self, child: Job, statement: Statement, outcome: Outcome) -> None:
         """What the next statement can know of this one."""
-        self.totals.bytes += int(child.statistics["query"]["totalBytesProcessed"])
+        self.totals.add(child)
         self.totals.last_job_id = child.job_id
         affected = outcome.statistics.get("numDmlAffectedRows")
         self.totals.row_count = int(affected) if affected is not None else None
@@ -125,9 +132,9 @@ class ScriptState:
         statistics, last = self.job.statistics, self.totals.last
         query = statistics.setdefault("query", {})
         statistics["numChildJobs"] = str(self.totals.children)
-        statistics["totalBytesProcessed"] = str(self.totals.bytes)
+        statistics["totalBytesProcessed"] = str(self.totals.processed)
         query |= {"statementType": "SCRIPT", "cacheHit": False, "totalSlotMs": "0"}
-        query |= dict.fromkeys(("totalBytesProcessed", "totalBytesBilled"), str(self.totals.bytes))
+        query |= {"totalBytesProcessed": str(self.totals.processed), "totalBytesBilled": str(self.totals.billed)}
         query |= {key: last.statistics[key] for key in ("numDmlAffectedRows", "dmlStats") if key in last.statistics}
         if last.result is not None and last.target is not None:
             query["schema"] = schema_to_rest(last.result.schema)

@@ -14,9 +14,9 @@ from bq_emulator.duck import Session
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
-from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError, DropSchema, Statement, TableRef
 from bq_emulator.routines import reference as routine_reference
+from bq_emulator.scanned import check_filters, scanned
 from bq_emulator.schema import schema_to_rest
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.parameters import Parameters
@@ -57,6 +57,7 @@ class StatementRunner:
             scope=scope,
             expected=expected,
         )
+        check_filters(statement.scans)
         return statement, catalog
 
     def run(
@@ -85,20 +86,23 @@ class StatementRunner:
 
     def describe(self, db: Session, job: Job, statement: Statement) -> None:
         """Write what is known of a statement before it runs into its job's statistics."""
-        refs = statement.referenced_tables
-        records = [self._find(db, ref) for ref in refs]
         called = sorted(statement.referenced_routines, key=str)
-        size = str(sum(self.tables.size(db, record) for record in records if record is not None))
+        read = scanned(db, self.tables, statement.scans)
+        size = str(read.processed)
         job.statistics["totalBytesProcessed"] = size
         job.statistics.setdefault("query", {}).update(
             statementType=statement.statement_type,
-            referencedTables=[reference(ref) for ref in sorted(refs, key=str)],
+            referencedTables=[reference(ref) for ref in sorted(statement.referenced_tables, key=str)],
             **({"referencedRoutines": [routine_reference(ref) for ref in called]} if called else {}),
             totalBytesProcessed=size,
-            totalBytesBilled=size,
+            totalBytesBilled=str(read.billed),
+            totalPartitionsProcessed=str(read.partitions),
             cacheHit=False,
             totalSlotMs="0",
         )
+        if job.configuration.get("dryRun"):
+            accuracy = "PRECISE" if read.exact else "UPPER_BOUND"
+            job.statistics["query"] |= {"totalBytesBilled": "0", "totalBytesProcessedAccuracy": accuracy}
 
     def system_variables(self, job: Job, default_dataset: dict[str, Any]) -> dict[tuple[str, ...], Any]:
         """The @@ variables that every statement knows."""
@@ -116,11 +120,6 @@ class StatementRunner:
         if isinstance(statement, DropSchema):
             return self.locks.dataset(statement.dataset, job.check_stop)
         return self.locks.tables(table_keys(statement, destination), check=job.check_stop)
-
-    def _find(self, db: Session, ref: TableRef) -> TableRecord | None:
-        if ref.project != self.tables.metadata.project:
-            return None
-        return self.tables.metadata.find_table(db, ref.dataset, ref.table)
 
 
 def finish(job: Job, outcome: Outcome) -> None:

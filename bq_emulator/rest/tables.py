@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from bq_emulator.duck import Session
 from bq_emulator.emulator import Emulator
-from bq_emulator.metadata import TableRecord
+from bq_emulator.metadata import REWRITTEN, TableRecord
 from bq_emulator.model import BigQueryError, TableRef
 from bq_emulator.partitions import split_decorator
 from bq_emulator.rest.call import Call, page
@@ -55,7 +55,7 @@ def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, A
         "tableReference": {"projectId": ref.project, "datasetId": ref.dataset, "tableId": ref.table},
         "type": record.kind,
         "location": emulator.location,
-        **{key: value for key, value in record.resource.items() if key != POLICY},
+        **{key: value for key, value in record.resource.items() if key not in (POLICY, REWRITTEN)},
     }
     if record.kind == "MATERIALIZED_VIEW":
         resource["materializedView"] = {
@@ -65,7 +65,7 @@ def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, A
             **record.resource["materializedView"],
         }
     if record.kind in STORED_KINDS:
-        size = str(emulator.tables.size(db, record))
+        size = str(emulator.tables.sizes.total(db, record))
         resource |= {"numBytes": size, "numTotalLogicalBytes": size, "numLongTermBytes": "0"}
     return resource
 

@@ -12,7 +12,7 @@ from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
 from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
 from bq_emulator.model import BigQueryError, Catalog, Field, Query, RoutineRef, Statement, Table, TableRef
-from bq_emulator.sql import routines, types
+from bq_emulator.sql import routines, scans, types
 from bq_emulator.sql.analyzer import Analyzer, Pool
 from bq_emulator.sql.catalog import Mount, Normalized, split_dotted_names
 from bq_emulator.sql.defaults import default_value
@@ -34,7 +34,7 @@ class GoogleSqlFrontend:
 
     def __init__(self, threads: int = 4) -> None:
         self._pool = Pool(threads)
-        self._views: OrderedDict[tuple[TableRef, str], tuple[str, Read]] = OrderedDict()
+        self._views: OrderedDict[tuple[TableRef, str], View] = OrderedDict()
         self._views_lock = Lock()
 
     def warm_up(self) -> None:
@@ -102,22 +102,19 @@ class GoogleSqlFrontend:
         """See :func:`bq_emulator.sql.defaults.default_value`."""
         return self._pool.run(lambda analyzer: default_value(analyzer, field))
 
-    def view(self, compilation: _Compilation, table: Table) -> str:
-        """The DuckDB text of a view, reused while the tables it reads stay as they were."""
+    def view(self, compilation: _Compilation, table: Table) -> View:
+        """A view, reused while the tables it reads stay as they were."""
         key = (table.ref, table.view_query or "")
         with self._views_lock:
             known = self._views.get(key)
-        if known is not None and known[1].is_current(compilation.catalog):
-            compilation.read.add(known[1])
-            return known[0]
-        inner = compilation.for_view(table)
-        text = inner.view_text(table)
-        compilation.read.add(inner.read)
-        with self._views_lock:
-            self._views[key] = (text, inner.read)
-            while len(self._views) > VIEW_CACHE_SIZE:
-                self._views.popitem(last=False)
-        return text
+        if known is None or not known.seen.is_current(compilation.catalog):
+            known = compilation.for_view(table).view(table)
+            with self._views_lock:
+                self._views[key] = known
+                while len(self._views) > VIEW_CACHE_SIZE:
+                    self._views.popitem(last=False)
+        compilation.read.add(known.seen)
+        return known
 
 
 @dataclass
@@ -136,6 +133,17 @@ class Read:
         return all(catalog.get_table(ref) == seen for ref, seen in self.tables.items()) and all(
             catalog.get_routine(ref) == seen for ref, seen in self.routines.items()
         )
+
+
+@dataclass(frozen=True)
+class View:
+    """The DuckDB ``text`` that stands for a view, the ``tables`` behind it, what it ``reads`` of them, and the names as
+    they were ``seen`` then."""
+
+    text: str
+    tables: tuple[TableRef, ...]
+    reads: scans.Summary
+    seen: Read
 
 
 def _restored(error: BigQueryError, normalized: Normalized) -> BigQueryError:
@@ -168,6 +176,9 @@ class _Compilation:
         self._expected = expected
         self._depth = depth
         self.read = Read()
+        self._views: dict[TableRef, View] = {}
+        #: What a view's query reads.
+        self._reads = scans.Summary()
 
     def for_view(self, table: Table) -> _Compilation:
         if self._depth >= MAX_VIEW_DEPTH:
@@ -205,20 +216,21 @@ class _Compilation:
             message = re.sub(r"\[at (\d+):(\d+)\]", place, error.message)
             raise _restored(BigQueryError(error.reason, message, error.location), script.text) from None
 
-    def view_text(self, table: Table) -> str:
-        """The text of a view's query; its columns are named as the view's."""
+    def view(self, table: Table) -> View:
+        """A view's query; its columns are named as the view's."""
         inner = self.statement(table.view_query or "")
         if not isinstance(inner, Query):
             raise BigQueryError("invalidQuery", f"View {table.ref} is not a query", "query")
         wanted = [field.name for field in table.schema]
         found = [field.name for field in inner.schema]
-        if found == wanted:
-            return inner.sql
         if len(found) != len(wanted):
             message = f"View {table.ref} has {len(wanted)} columns, but its query now gives {len(found)}"
             raise BigQueryError("invalidQuery", message, "query")
-        items = ", ".join(f"{quote(old)} AS {quote(new)}" for old, new in zip(found, wanted, strict=True))
-        return f"SELECT {items} FROM ({inner.sql})"
+        text = inner.sql
+        if found != wanted:
+            items = ", ".join(f"{quote(old)} AS {quote(new)}" for old, new in zip(found, wanted, strict=True))
+            text = f"SELECT {items} FROM ({text})"
+        return View(text, inner.referenced_tables, self._reads, self.read)
 
     def _statement(self, sql: str) -> Statement:
         if not sql.strip(" \t\r\n;"):
@@ -253,8 +265,18 @@ class _Compilation:
         names = Names(self._project, self._default_dataset, tuple(paths), self._scope)
         compiled = statements.translate(context, names, node)
         self.read.tables |= {table.ref: table for table in mount.tables.values()}
-        called = tuple(self.read.routines)
-        return replace(compiled, referenced_tables=tuple(context.referenced), referenced_routines=called)
+        # Google names the tables behind views, not the views.
+        behind = ((self._views[ref].tables if ref in self._views else (ref,)) for ref in context.referenced)
+        referenced = tuple(dict.fromkeys(ref for refs in behind for ref in refs))
+        if self._depth:
+            self._reads = scans.of_query(context, node, self._view_reads)
+            return replace(compiled, referenced_tables=referenced)
+        return replace(
+            compiled,
+            referenced_tables=referenced,
+            referenced_routines=tuple(self.read.routines),
+            scans=scans.of_statement(context, node, self._view_reads),
+        )
 
     def _mount_read(self, mount: Mount, sql: str) -> list[tuple[str, ...]]:
         """Mount the tables ``sql`` reads, whose paths are given back, and the functions it calls with what they
@@ -283,7 +305,12 @@ class _Compilation:
         return None
 
     def _expand(self, table: Table) -> str:
-        return self._frontend.view(self, table)
+        if table.ref not in self._views:
+            self._views[table.ref] = self._frontend.view(self, table)
+        return self._views[table.ref].text
+
+    def _view_reads(self, table: Table) -> scans.Summary:
+        return self._views[table.ref].reads
 
     def _options(self, sql: str) -> Any:
         parameters = self._parameters.named or self._parameters.positional
