@@ -16,7 +16,7 @@ import pyarrow.json as pj
 
 from destination_bigquery.channel import Frame
 from destination_bigquery.errors import ConnectorError
-from destination_bigquery.values import MAX_TEXT_BYTES, NUMERIC_LIMIT, coerce, coerce_json_text
+from destination_bigquery.values import MAX_JSON_DEPTH, MAX_TEXT_BYTES, NUMERIC_LIMIT, coerce, coerce_json_text
 
 _MICROSECONDS = pa.timestamp("us")
 _MICROSECONDS_UTC = pa.timestamp("us", tz="UTC")
@@ -33,6 +33,8 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "TIME": pa.time64("us"),
     "JSON": pa.string(),
 }
+#: A number that may lie beyond binary floats.
+_GREAT_NUMBER = r"(?:^|[\[,:\s])-?[0-9.]+[eE]\+?[0-9]{3}|[0-9]{100}"
 _FIRST_DAY = datetime.date(1, 1, 1)
 _LAST_DAY = datetime.date(9999, 12, 31)
 _FIRST_MOMENT = datetime.datetime(1, 1, 1)
@@ -173,6 +175,15 @@ def _text(array: pa.Array) -> pa.Array:
     return array
 
 
+def _json(array: pa.Array) -> pa.Array:
+    """Texts of JSON. Numbers and depths that BigQuery refuses are rare enough to suspect them generously."""
+    longest = pc.max(pc.binary_length(array)).as_py() or 0
+    deep = longest > 2 * MAX_JSON_DEPTH and pc.max(pc.count_substring_regex(array, r"[\[{]")).as_py() > MAX_JSON_DEPTH
+    if deep or pc.any(pc.match_substring_regex(array, _GREAT_NUMBER)).as_py():
+        raise pa.ArrowInvalid("a JSON value may be beyond BigQuery's limits")
+    return _text(array)
+
+
 def _timestamp(array: pa.Array) -> pa.Array:
     cast = array.cast(_MICROSECONDS_UTC)
     _within(cast.cast(_MICROSECONDS), _FIRST_MOMENT, _LAST_MOMENT)
@@ -201,7 +212,7 @@ def _times(array: pa.Array) -> pa.Array:
 
 _CHECKS: dict[str, Callable[[pa.Array], pa.Array]] = {
     "STRING": _text,
-    "JSON": _text,
+    "JSON": _json,
     "INT64": _integer,
     "NUMERIC": _numeric,
     "BOOL": _boolean,

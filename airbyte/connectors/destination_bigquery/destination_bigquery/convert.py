@@ -7,9 +7,7 @@ records whose values were changed, and for deduplication the order of arrival. W
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -23,7 +21,7 @@ from destination_bigquery.batch import Chunk
 from destination_bigquery.catalog import EXTRACTED_AT, META, Column, Stream
 from destination_bigquery.channel import Frame
 from destination_bigquery.columns import ARROW_TYPES, Change
-from destination_bigquery.values import coerce, json_text
+from destination_bigquery.values import coerce, json_text, parse
 
 #: Orders the rows of one process; in the stage tables of deduplicated streams only.
 SEQUENCE = "_airbyte_sequence"
@@ -145,7 +143,7 @@ def _json_columns(lines: Sequence[bytes], stream: Stream) -> dict[str, pa.Array]
     records = [orjson.loads(line)["record"]["data"] for line in lines]
     return {
         column.name: columns.plain(
-            pa.array([_json_or_null(data.get(column.field)) for data in records], pa.string()), "STRING"
+            pa.array([_json_or_null(data.get(column.field)) for data in records], pa.string()), "JSON"
         )
         for column in stream.columns
         if column.type == "JSON"
@@ -162,7 +160,7 @@ def _parse_each(lines: Sequence[bytes], stream: Stream) -> Parsed:
     emitted_at = []
     changes: dict[int, list[Change]] = {}
     for row, line in enumerate(lines):
-        record = json.loads(line, parse_float=Decimal, parse_constant=str)["record"]
+        record = parse(line)["record"]
         data = record["data"]
         listed = list((record.get("meta") or {}).get("changes") or [])
         for column in stream.columns:

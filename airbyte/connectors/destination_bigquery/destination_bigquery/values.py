@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
 import re
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
@@ -15,6 +16,10 @@ NUMERIC_LIMIT = Decimal(10) ** 29
 MAX_TEXT_BYTES = 50_000_000
 _NUMERIC_STEP = Decimal("1e-9")
 _INT64_LIMIT = 2**63
+#: Python converts no more than 4300 digits to an int; Postgres's numeric has up to 131072.
+_INT_DIGITS = 300
+#: https://cloud.google.com/bigquery/docs/reference/standard-sql/json-data
+MAX_JSON_DEPTH = 500
 _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)
 _BEYOND_YEARS = re.compile(r"(\d{5,}-.*|[+-]\d{4,}-.*|0000-.*|.* BC)$", re.DOTALL)
 _SUB_MICROSECOND = re.compile(r"(\.\d{6})(\d+)")
@@ -34,9 +39,30 @@ def coerce(value: Any, bigquery_type: str) -> Coerced:
     return _COERCIONS[bigquery_type](value)
 
 
+def parse(text: str | bytes) -> Any:
+    """JSON with exact numbers: int, or Decimal for fractions and very many digits. NaN and Infinity, which are no JSON
+    but which some connectors write, are texts."""
+    return json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=str)
+
+
+def _whole(text: str) -> int | Decimal:
+    return int(text) if len(text) < _INT_DIGITS else Decimal(text)
+
+
 def json_text(value: Any) -> str:
-    """Compact JSON; a decimal becomes the nearest binary float, as in BigQuery's JSON type."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=float)
+    """Compact JSON; a decimal becomes the nearest binary float, as in BigQuery's JSON type.
+
+    Raises:
+        OverflowError: for a number beyond binary floats.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_double)
+
+
+def _double(value: Any) -> float:
+    nearest = float(value)
+    if math.isinf(nearest):
+        raise OverflowError(f"{value:.3e} is beyond binary floats")
+    return nearest
 
 
 def coerce_json_text(text: str | None, _type: str) -> Coerced:
@@ -44,14 +70,34 @@ def coerce_json_text(text: str | None, _type: str) -> Coerced:
     if text is None:
         return None, None
     try:
-        value = json.loads(text, parse_float=Decimal, parse_constant=_refused)
-    except (json.JSONDecodeError, ValueError):
+        value = json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=_refused)
+    except RecursionError:
+        return None, NULLED_TOO_LARGE
+    except ValueError:
         return None, NULLED_INVALID
-    return _string(json_text(value))
+    return _json(value)
 
 
 def _refused(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _json(value: Any) -> Coerced:
+    try:
+        if _depth(value) > MAX_JSON_DEPTH:
+            return None, NULLED_TOO_LARGE
+        return _string(json_text(value))
+    except OverflowError:
+        return None, NULLED_TOO_LARGE
+
+
+def _depth(value: Any) -> int:
+    """How many arrays and objects lie within one another."""
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, list | dict)]:
+        depth += 1
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+    return depth
 
 
 def _string(value: Any) -> Coerced:
@@ -154,5 +200,5 @@ _COERCIONS: dict[str, Callable[[Any], Coerced]] = {
     "TIMESTAMP": _temporal(_timestamp),
     "DATETIME": _temporal(_datetime),
     "TIME": _temporal(_time),
-    "JSON": lambda value: _string(json_text(value)),
+    "JSON": _json,
 }

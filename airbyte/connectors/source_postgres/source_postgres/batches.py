@@ -19,6 +19,7 @@ CHANGES_COLUMN = "_airbyte_meta_changes"
 #: What JSON text must escape.
 _ESCAPED = r'["\\\x00-\x1f]'
 _CONTROL = r"[\x00-\x1f]"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def cursor_value(json_text: str) -> Any:
 def from_csv(fields: tuple[Field, ...], csv: bytes) -> Batch:
     """Rows of COPY … (FORMAT csv), which tells a NULL from an empty text by its quotes."""
     types = {str(i): arrow_type(field.type) for i, field in enumerate(fields)}
+    if csv.startswith(_BYTE_ORDER_MARK):
+        # Arrow takes one at the beginning for no part of the first value.
+        csv = _BYTE_ORDER_MARK + csv
     try:
         table = _read(csv, types)
     except pa.ArrowInvalid:
@@ -89,9 +93,9 @@ def from_csv(fields: tuple[Field, ...], csv: bytes) -> Batch:
     return _finished(fields, [column.combine_chunks() for column in table.columns])
 
 
-def from_texts(fields: tuple[Field, ...], columns: Sequence[pa.Array]) -> Batch:
-    """Rows given column by column, as Postgres's texts or typed already."""
-    return _finished(fields, columns)
+def from_texts(fields: tuple[Field, ...], columns: Sequence[Sequence[bytes | None]]) -> Batch:
+    """Rows given column by column as Postgres's texts in UTF-8."""
+    return _finished(fields, [pa.array(column, pa.binary()).cast(pa.string()) for column in columns])
 
 
 def json_of(column: ColumnType, text: str) -> str | None:
@@ -117,7 +121,7 @@ def _read(csv: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     )
 
 
-def _finished(fields: tuple[Field, ...], read: Sequence[pa.Array]) -> Batch:
+def _finished(fields: tuple[Field, ...], read: list[pa.Array]) -> Batch:
     columns = []
     losses: dict[str, pa.BooleanArray] = {}
     for field, values in zip(fields, read, strict=True):

@@ -53,7 +53,7 @@ class GlobalCheckpoints(Checkpoints):
         self, output: Output, seconds: int, shared: dict[str, Any], streams: dict[StreamKey, StreamState]
     ) -> None:
         super().__init__(output, seconds)
-        self._shared = shared
+        self.shared = shared
         self._streams = dict(streams)
 
     def emit(self, stream: ConfiguredStream, state: StreamState | None) -> None:
@@ -61,23 +61,10 @@ class GlobalCheckpoints(Checkpoints):
             self._streams.pop(stream.key, None)
         else:
             self._streams[stream.key] = state
-        self._emit()
+        self.emit_global()
 
-    def state(self, stream: ConfiguredStream) -> StreamState | None:
-        """The stream's last state."""
-        return self._streams.get(stream.key)
-
-    def forget(self, stream: ConfiguredStream) -> None:
-        """Leave the stream out of further states: it will be read from its start."""
-        self._streams.pop(stream.key, None)
-
-    def advance(self, shared: dict[str, Any], streams: dict[StreamKey, StreamState]) -> None:
-        """Write a state that covers all records of all streams so far, at a new position; ``streams`` have changed."""
-        self._shared = shared
-        self._streams |= streams
-        self._emit()
-
-    def _emit(self) -> None:
+    def emit_global(self) -> None:
+        """Write a state that covers all records of all streams so far."""
         states = [
             {
                 "stream_descriptor": {"name": name, "namespace": namespace},
@@ -85,7 +72,5 @@ class GlobalCheckpoints(Checkpoints):
             }
             for (name, namespace), state in self._streams.items()
         ]
-        # The platform may keep states of streams that are no longer read: those listed here are up to date.
-        streams = [list(key) for key in self._streams]
-        self._output.global_state({**self._shared, "streams": streams}, states, sum(self._records.values()))
+        self._output.global_state(self.shared, states, sum(self._records.values()))
         self._reset(list(self._records))

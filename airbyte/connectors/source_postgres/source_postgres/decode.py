@@ -112,6 +112,7 @@ def _time(_: ColumnType, values: pa.Array) -> Decoded:
 
 def _timetz(_: ColumnType, values: pa.Array) -> Decoded:
     """Postgres leaves the minutes out of a whole-hour offset."""
+    values = pc.replace_substring_regex(values, r"^24:00:00([+-])", rf"{texts.LAST_TIME}\1")
     return pc.replace_substring_regex(values, r"([+-]\d\d)$", r"\1:00"), None
 
 

@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO and https://www.po
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -15,11 +16,7 @@ from source_postgres.types import ColumnType
 #: What 24:00 becomes, which no other system calls a time.
 LAST_TIME = "23:59:59.999999999"
 
-#: A brace, or a quoted or a bare element.
-_ARRAY_TOKEN = re.compile(r'([{}])|"((?:[^"\\]|\\.)*)"|((?:[^",{}\\]|\\.)+)', re.DOTALL)
-#: box is the one type whose arrays separate their elements by semicolons.
-_BOXES = re.compile(r"\{+\([^)]*\),\(")
-_BOX_TOKEN = re.compile(r'([{}])|"((?:[^"\\]|\\.)*)"|((?:[^";{}\\]|\\.)+)', re.DOTALL)
+_MIDNIGHT = re.compile(r"^24:00:00(?=[+-])")
 _BOUNDS = re.compile(r"(?:\[[+-]?\d+:[+-]?\d+\])+=")
 _MOMENT = re.compile(r"(\d+-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(\+00)?( BC)?")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -44,15 +41,21 @@ def hstore_json(text: str) -> str:
     return "{" + ", ".join(pairs) + "}"
 
 
+@functools.cache
+def _array_token(delimiter: str) -> re.Pattern[str]:
+    """A brace, or a quoted or a bare element."""
+    bare = rf'[^"{{}}\\{re.escape(delimiter)}]'
+    return re.compile(rf'([{{}}])|"((?:[^"\\]|\\.)*)"|((?:{bare}|\\.)+)', re.DOTALL)
+
+
 def array_json(text: str | None, element: ColumnType) -> tuple[str | None, bool]:
     """``{a,"b c",NULL}`` as a JSON array of ``element``'s values, nested by dimensions, and whether one was lost."""
     if text is None:
         return None, False
     lost = False
     parts: list[str] = []
-    token = _BOX_TOKEN if _BOXES.match(text) else _ARRAY_TOKEN
     bounds = _BOUNDS.match(text)
-    for found in token.finditer(text, bounds.end() if bounds else 0):
+    for found in _array_token(element.delimiter).finditer(text, bounds.end() if bounds else 0):
         brace, quoted, bare = found.groups()
         if brace:
             if brace == "{" and parts and parts[-1] != "[":
@@ -62,8 +65,12 @@ def array_json(text: str | None, element: ColumnType) -> tuple[str | None, bool]
         value = None if bare == "NULL" else _unescaped(bare if quoted is None else quoted)
         rendered = "null"
         if value is not None:
-            fragment = _fragment(value, element)
-            lost = lost or fragment is None
+            if element.element is not None:  # a domain over an array
+                fragment, inner_lost = array_json(value, element.element)
+            else:
+                fragment = _fragment(value, element)
+                inner_lost = fragment is None
+            lost = lost or inner_lost
             rendered = "null" if fragment is None else fragment
         if parts[-1] != "[":
             parts.append(",")
@@ -87,7 +94,7 @@ def _fragment(value: str, element: ColumnType) -> str | None:
         case "time":
             return _string(LAST_TIME if value == "24:00:00" else value)
         case "timetz":
-            return _string(re.sub(r"([+-]\d\d)$", r"\1:00", value))
+            return _string(re.sub(r"([+-]\d\d)$", r"\1:00", _MIDNIGHT.sub(LAST_TIME, value)))
         case "hstore":
             return _string(hstore_json(value))
         case _:

@@ -7,7 +7,7 @@ text of a column into Arrow values by the column's kind.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal[
@@ -47,6 +47,7 @@ class PgType:
     name: str
     modifier: int = -1
     element: PgType | None = None  # of an array
+    delimiter: str = ","
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class ColumnType:
     scale: int = 0
     #: Of an array.
     element: ColumnType | None = None
+    #: What separates the type's values in the text of an array; a semicolon for box.
+    delimiter: str = ","
     #: SQL literals above every value a cursor may take: NaN and infinity would be its maximum for ever.
     beyond: str | None = None
 
@@ -91,7 +94,7 @@ def column_type(pg_type: PgType, server_version: int) -> ColumnType:
         return ColumnType({"type": "array", "items": element.schema}, "array", element=element)
     if pg_type.name == "numeric":
         return _numeric(pg_type.modifier, server_version)
-    return _TYPES.get(pg_type.name, _OTHER)
+    return replace(_TYPES.get(pg_type.name, _OTHER), delimiter=pg_type.delimiter)
 
 
 def _numeric(modifier: int, server_version: int) -> ColumnType:
@@ -117,4 +120,4 @@ def resolve(oid: int, modifier: int, types: Mapping[int, Mapping[str, Any]]) -> 
         return PgType(row["typname"], modifier, resolve(row["typelem"], modifier, types))
     # A type of a user's own may bear a built-in's name.
     builtin = row["builtin"] or row["typname"] == "hstore"
-    return PgType(row["typname"] if builtin else "", modifier)
+    return PgType(row["typname"] if builtin else "", modifier, delimiter=row["typdelim"])
