@@ -166,7 +166,7 @@ def test_generated_values(
 def test_a_lone_column_of_texts(
     source: Any, destination: Any, configured: Any, postgres: Any, bigquery_client: Any, dataset: str, channel: str
 ) -> None:
-    """Where a row is nothing but its text, which may look like the end of data, a comment, a NULL or a byte order mark."""
+    """Where a row is nothing but its text, which may look like the end of data, a NULL or a byte order mark."""
     texts = ["\ufeffa", "", None, "\\.", "\\N", " ", "\n", "#", '"', ",", "\ufeff", None]
     postgres.execute(f"CREATE TABLE {dataset}.t (s text)")
     with postgres.cursor() as cursor:

@@ -39,8 +39,8 @@ ORDER BY n.nspname, c.relname, a.attnum
 """
 
 _TYPES = """
-SELECT oid::int8 AS oid, typname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8, typtypmod, typdelim,
-       typnamespace = 'pg_catalog'::regnamespace AS builtin
+SELECT oid::int8 AS oid, typname, typtype::text, typcategory::text, typelem::int8, typbasetype::int8, typtypmod,
+       typdelim, typnamespace = 'pg_catalog'::regnamespace AS builtin
 FROM pg_type
 """
 
