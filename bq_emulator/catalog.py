@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from bq_emulator import information_schema
 from bq_emulator.duck import Session
-from bq_emulator.model import BigQueryError, Table, TableRef
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import BigQueryError, PartitionKey, RoutineRef, Table, TableRef
 from bq_emulator.partitions import PSEUDO_COLUMNS, by_ingestion_time
-from bq_emulator.tables import Tables
+from bq_emulator.tables import STORED_KINDS, Tables
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,21 @@ class Seen:
     definition: str | None
 
 
+def _partition_key(record: TableRecord) -> PartitionKey | None:
+    """What queries of a table can be filtered by."""
+    partitioning = record.partitioning
+    if partitioning is None or record.kind not in STORED_KINDS:
+        return None
+    columns: tuple[tuple[str, str], ...] = ((partitioning.column, partitioning.text),)
+    names: tuple[str, ...] = (partitioning.column,)
+    if by_ingestion_time(record.resource):
+        columns = tuple((column.name, text) for column, text in PSEUDO_COLUMNS)
+        names = ("_PARTITION_LOAD_TIME", "_PARTITIONDATE", "_PARTITIONTIME")
+    time = record.resource.get("timePartitioning") or {}
+    required = record.resource.get("requirePartitionFilter") or time.get("requirePartitionFilter")
+    return PartitionKey(columns, partitioning.is_exact, names if required else ())
+
+
 class SnapshotCatalog:
     """:class:`bq_emulator.model.Catalog`. It remembers what it told, so that a statement translated in one transaction
     can be carried out in a later one if nothing it relies on has changed (:meth:`is_current`)."""
@@ -27,6 +44,7 @@ class SnapshotCatalog:
         self._db = db
         self._tables = tables
         self._seen: dict[TableRef, Seen] = {}
+        self._seen_routines: dict[RoutineRef, dict[str, Any] | None] = {}
 
     def get_table(self, ref: TableRef) -> Table | None:
         if "$" in ref.table or "@" in ref.table:
@@ -50,6 +68,7 @@ class SnapshotCatalog:
             record.physical or "",
             view["query"] if view else None,
             PSEUDO_COLUMNS if record.kind == "TABLE" and by_ingestion_time(record.resource) else (),
+            _partition_key(record),
         )
 
     def has_dataset(self, project: str, dataset: str) -> bool:
@@ -57,9 +76,16 @@ class SnapshotCatalog:
             return False
         return self._tables.metadata.find_dataset(self._db, dataset) is not None
 
+    def get_routine(self, ref: RoutineRef) -> dict[str, Any] | None:
+        routine = self._tables.metadata.find_routine(self._db, ref)
+        self._seen_routines[ref] = routine
+        return routine
+
     def is_current(self) -> bool:
         """Whether every name still stands for what it stood for, seen from the session's present transaction."""
-        told = dict(self._seen)
+        told, told_routines = dict(self._seen), dict(self._seen_routines)
         for ref in told:
             self.get_table(ref)
-        return told == self._seen
+        for routine in told_routines:
+            self.get_routine(routine)
+        return told == self._seen and told_routines == self._seen_routines

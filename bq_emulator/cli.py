@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
+import re
 import signal
 import socket
 import sys
@@ -13,13 +16,19 @@ import click
 import structlog
 import uvicorn
 
-from bq_emulator.duck import DataDirLocked
+from bq_emulator.duck import MEMORY_LIMIT, DataDirLocked
 from bq_emulator.emulator import Emulator
 from bq_emulator.rest.app import create_app
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 
 if TYPE_CHECKING:
     from bq_emulator.storage_api.server import StorageServer
+
+
+def _check_memory(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)?(%|[KMGT]i?B)", value):
+        raise click.BadParameter(f"{value!r} is neither a share such as 25% nor a size such as 4GB.")
+    return value
 
 
 @click.command(context_settings={"show_default": True})
@@ -47,8 +56,21 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 65535),
     help="Port of the Storage Read API, which is not served without it.",
 )
+@click.option(
+    "--memory-limit",
+    default=MEMORY_LIMIT,
+    callback=_check_memory,
+    help="What DuckDB may use of the memory before it goes to disk: a share (25%) or a size (4GB).",
+)
 def main(
-    host: str, port: int, data_dir: Path, project: str, location: str, gcs_dir: Path | None, grpc_port: int | None
+    host: str,
+    port: int,
+    data_dir: Path,
+    project: str,
+    location: str,
+    gcs_dir: Path | None,
+    grpc_port: int | None,
+    memory_limit: str,
 ) -> None:
     """Serve BigQuery's REST API for one project from a local folder.
 
@@ -58,11 +80,16 @@ def main(
     BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel("127.0.0.1:PORT"))).
     """
     _log_as_json()
+    # What every thread is at is told on request, and when the interpreter crashes.
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)
+    # The event loop waits this long for the interpreter behind every thread that is at work in Python.
+    sys.setswitchinterval(0.001)
     listener = _listen(host, port)
     frontend = GoogleSqlFrontend()
     frontend.warm_up()
     try:
-        emulator = Emulator(data_dir, project, location, frontend, gcs_dir)
+        emulator = Emulator(data_dir, project, location, frontend, gcs_dir, memory_limit)
     except DataDirLocked as error:
         raise click.ClickException(str(error)) from error
     storage = _serve_storage(emulator, host, grpc_port) if grpc_port else None
@@ -76,7 +103,9 @@ def main(
     finally:
         if storage is not None:
             storage.close()
-        emulator.close()
+        if not emulator.close():
+            faulthandler.dump_traceback()
+            os._exit(1)
 
 
 def _serve_storage(emulator: Emulator, host: str, port: int) -> StorageServer:

@@ -16,6 +16,10 @@ from bq_emulator.model import BigQueryError
 from bq_emulator.sql import python_functions
 from bq_emulator.sql.errors import from_duckdb
 
+#: Beyond it, joins, sorts and aggregations go to disk beside the data. DuckDB's own default, 80 %, would leave a laptop
+#: that also runs Airflow and Postgres nothing.
+MEMORY_LIMIT = "25%"
+
 
 class DataDirLocked(Exception):
     """Another process has the data folder open."""
@@ -142,10 +146,16 @@ class Database:
     ``schema_setup`` runs once, ``session_setup`` in every session.
     """
 
-    def __init__(self, path: Path, schema_setup: Sequence[str] = (), session_setup: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema_setup: Sequence[str] = (),
+        session_setup: Sequence[str] = (),
+        memory_limit: str = MEMORY_LIMIT,
+    ) -> None:
         self._session_setup = session_setup
         try:
-            self._connection = duckdb.connect(str(path))
+            self._connection = duckdb.connect(str(path), config={"memory_limit": memory_limit})
         except duckdb.IOException as error:
             if "lock" in str(error).lower():
                 raise DataDirLocked(

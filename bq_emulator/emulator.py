@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from bq_emulator import metadata
-from bq_emulator.duck import Database
+from bq_emulator.duck import MEMORY_LIMIT, Database
 from bq_emulator.insert_ids import InsertIds
 from bq_emulator.jobs.copy import CopyRunner
 from bq_emulator.jobs.extract import ExtractRunner
@@ -32,13 +32,19 @@ class Emulator:
     """Raises :class:`bq_emulator.duck.DataDirLocked` if another process has ``data_dir`` open."""
 
     def __init__(
-        self, data_dir: Path, project: str, location: str, frontend: GoogleSqlFrontend, gcs_dir: Path | None = None
+        self,
+        data_dir: Path,
+        project: str,
+        location: str,
+        frontend: GoogleSqlFrontend,
+        gcs_dir: Path | None = None,
+        memory_limit: str = MEMORY_LIMIT,
     ) -> None:
         """``gcs_dir`` stands for Cloud Storage, a folder a bucket; by default ``gcs`` in ``data_dir``."""
         data_dir.mkdir(parents=True, exist_ok=True)
         self.project = project
         self.location = location
-        self.database = Database(data_dir / f"{project}.duckdb", metadata.SETUP, SETUP_SQL)
+        self.database = Database(data_dir / f"{project}.duckdb", metadata.SETUP, SETUP_SQL, memory_limit)
         self.uploads = data_dir / "uploads"
         # What lies there belongs to uploads nobody can go on with.
         shutil.rmtree(self.uploads, ignore_errors=True)
@@ -87,9 +93,13 @@ class Emulator:
                     self.tables.drop(db, record)
         return len(expired)
 
-    def close(self) -> None:
-        """Stop the jobs and close the file."""
+    def close(self) -> bool:
+        """Stop the jobs and close the file. False if a job does not stop: then the file stays open, and only the end
+        of the process frees it, which is safe at any moment."""
         self._closing.set()
-        self._sweeper.join()
-        self.jobs.shut_down()
+        if stuck := self.jobs.shut_down():
+            log.error("jobs do not stop; the emulator ends without them", jobs=stuck)
+            return False
+        self._sweeper.join(_SWEEP_SECONDS)
         self.database.close()
+        return True

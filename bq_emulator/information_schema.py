@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from bq_emulator import information_schema_routines
 from bq_emulator.duck import Session, identifier
 from bq_emulator.grants import dataset_privileges, table_privileges
 from bq_emulator.metadata import ANONYMOUS_DATASET, DatasetRecord, TableRecord
@@ -69,6 +70,10 @@ class _Source:
     def tables(self) -> Iterator[TableRecord]:
         for dataset in self.datasets:
             yield from self.engine.metadata.tables(self.db, dataset.dataset_id)
+
+    def routines(self) -> list[Row]:
+        metadata = self.engine.metadata
+        return [each for dataset in self.datasets for each in metadata.routines(self.db, dataset.dataset_id)]
 
 
 _ARROW = {
@@ -211,7 +216,7 @@ def _partitions(source: _Source) -> Iterator[Row]:
     for record in source.tables():
         if record.kind not in STORED_KINDS or record.physical is None:
             continue
-        size, rows = source.engine.size(source.db, record), int(record.resource["numRows"])
+        size, rows = source.engine.sizes.total(source.db, record), int(record.resource["numRows"])
         if record.partitioning:
             groups = source.db.rows(
                 f"SELECT {record.partitioning.id_expression()} AS id, count(*) FROM {record.physical} "
@@ -239,7 +244,7 @@ def _table_storage(source: _Source) -> Iterator[Row]:
                 "table_name": record.ref.table,
                 "creation_time": _time(record.resource["creationTime"]),
                 "total_rows": int(record.resource["numRows"]),
-                "total_logical_bytes": source.engine.size(source.db, record),
+                "total_logical_bytes": source.engine.sizes.total(source.db, record),
                 "storage_last_modified_time": _time(record.resource["lastModifiedTime"]),
                 "deleted": False,
                 "table_type": "BASE TABLE",
@@ -320,7 +325,7 @@ def _dunder_tables(source: _Source) -> Iterator[Row]:
             "creation_time": int(record.resource["creationTime"]),
             "last_modified_time": int(record.resource["lastModifiedTime"]),
             "row_count": int(record.resource.get("numRows", 0)),
-            "size_bytes": source.engine.size(source.db, record),
+            "size_bytes": source.engine.sizes.total(source.db, record),
             "type": {"TABLE": 1, "VIEW": 2, "MATERIALIZED_VIEW": 4, "SNAPSHOT": 5}[record.kind],
         }
 
@@ -401,4 +406,13 @@ _VIEWS: dict[str, tuple[Schema, Callable[[_Source], Iterable[Row]]]] = {
         ),
         _dunder_tables,
     ),
+}
+
+
+def _of_routines(make: Callable[[Iterable[Row]], Iterator[Row]]) -> Callable[[_Source], Iterable[Row]]:
+    return lambda source: make(source.routines())
+
+
+_VIEWS |= {
+    name: (_columns(text), _of_routines(make)) for name, (text, make) in information_schema_routines.VIEWS.items()
 }

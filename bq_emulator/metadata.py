@@ -11,13 +11,16 @@ from typing import Any
 import orjson
 
 from bq_emulator.duck import Session
-from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.model import BigQueryError, RoutineRef, TableRef
 from bq_emulator.partitions import PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, schema_from_rest
 
 #: Holds query results that have no destination; hidden from lists, as in BigQuery by the underscore.
 ANONYMOUS_DATASET = "_anonymous_results"
 ANONYMOUS_LIFETIME_MS = 24 * 3600 * 1000
+
+#: Key of a table's record that changes with every change of its rows but appending.
+REWRITTEN = "rewritten"
 
 SETUP = (
     "CREATE SCHEMA IF NOT EXISTS __bq",
@@ -27,6 +30,8 @@ SETUP = (
     "kind VARCHAR NOT NULL, physical VARCHAR, expires_ms BIGINT, resource VARCHAR NOT NULL)",
     "CREATE TABLE IF NOT EXISTS __bq.jobs (job_id VARCHAR NOT NULL, created_ms BIGINT NOT NULL, "
     "state VARCHAR NOT NULL, resource VARCHAR NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS __bq.routines (dataset_id VARCHAR NOT NULL, routine_id VARCHAR NOT NULL, "
+    "resource VARCHAR NOT NULL)",
     "ALTER TABLE __bq.jobs ADD COLUMN IF NOT EXISTS parent_job_id VARCHAR",
 )
 
@@ -127,6 +132,8 @@ class Metadata:
             db.execute("INSERT INTO __bq.datasets VALUES (?, ?)", [record.dataset_id, text])
 
     def delete_dataset(self, db: Session, dataset_id: str) -> None:
+        """Forget a dataset without tables, and its functions."""
+        db.execute("DELETE FROM __bq.routines WHERE dataset_id = ?", [dataset_id])
         db.execute("DELETE FROM __bq.datasets WHERE dataset_id = ?", [dataset_id])
 
     # Tables -------------------------------------------------------------------------------------------------------
@@ -190,3 +197,37 @@ class Metadata:
         db.execute(
             "DELETE FROM __bq.tables WHERE dataset_id = ? AND table_id = ?", [record.ref.dataset, record.ref.table]
         )
+
+    # Routines -----------------------------------------------------------------------------------------------------
+
+    def find_routine(self, db: Session, ref: RoutineRef) -> dict[str, Any] | None:
+        """REST's Routine."""
+        if ref.project != self.project:
+            return None
+        text = db.scalar(
+            "SELECT resource FROM __bq.routines WHERE dataset_id = ? AND routine_id = ?", [ref.dataset, ref.routine]
+        )
+        return orjson.loads(text) if text else None
+
+    def routine(self, db: Session, ref: RoutineRef) -> dict[str, Any]:
+        """Raises BigQueryError notFound for the routine or its dataset."""
+        resource = self.find_routine(db, ref)
+        if resource is None:
+            self.dataset(db, ref.dataset)
+            raise BigQueryError("notFound", f"Not found: Routine {ref}")
+        return resource
+
+    def routines(self, db: Session, dataset_id: str) -> list[dict[str, Any]]:
+        rows = db.rows("SELECT resource FROM __bq.routines WHERE dataset_id = ? ORDER BY routine_id", [dataset_id])
+        return [orjson.loads(text) for (text,) in rows]
+
+    def save_routine(self, db: Session, ref: RoutineRef, resource: dict[str, Any]) -> None:
+        resource["etag"] = new_etag()
+        resource["lastModifiedTime"] = str(now_ms())
+        self.delete_routine(db, ref)
+        db.execute(
+            "INSERT INTO __bq.routines VALUES (?, ?, ?)", [ref.dataset, ref.routine, orjson.dumps(resource).decode()]
+        )
+
+    def delete_routine(self, db: Session, ref: RoutineRef) -> None:
+        db.execute("DELETE FROM __bq.routines WHERE dataset_id = ? AND routine_id = ?", [ref.dataset, ref.routine])

@@ -42,6 +42,43 @@ class TableRef:
 
 
 @dataclass(frozen=True)
+class RoutineRef:
+    """The full name of a function."""
+
+    project: str
+    dataset: str
+    routine: str
+
+    def __str__(self) -> str:
+        return f"{self.project}:{self.dataset}.{self.routine}"
+
+
+@dataclass(frozen=True)
+class PartitionKey:
+    """What decides the partition of a row: the value of any of ``columns`` (name, DuckDB text). ``exact``: all rows of
+    a partition share it. ``filter_required``: the names in Google's message, if REST's requirePartitionFilter is set.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    exact: bool
+    filter_required: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one mention of a table reads of it. ``columns`` are those referenced, ``a.b`` for a field of a STRUCT, and
+    all if the statement ``rewrites`` rows. ``conditions`` are DuckDB texts over ``"@low"`` and ``"@high"``, the least
+    and greatest partition value of a partition, true of partitions that must be read. ``unfiltered`` names the columns
+    of which the table requires a filter that is not there."""
+
+    ref: TableRef
+    columns: frozenset[str]
+    conditions: tuple[str, ...] = ()
+    rewrites: bool = False
+    unfiltered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Table:
     """A table, a view or a virtual (INFORMATION_SCHEMA) table as the front end sees it."""
 
@@ -54,6 +91,7 @@ class Table:
     view_query: str | None = None
     #: Columns that only their name brings to light, each with its DuckDB text.
     pseudo_columns: tuple[tuple[Field, str], ...] = ()
+    partition: PartitionKey | None = None
 
     def field(self, name: str) -> Field:
         """The column or pseudo column called ``name``; column names are case-insensitive."""
@@ -73,6 +111,9 @@ class Catalog(Protocol):
     def get_table(self, ref: TableRef) -> Table | None: ...
 
     def has_dataset(self, project: str, dataset: str) -> bool: ...
+
+    def get_routine(self, ref: RoutineRef) -> dict[str, Any] | None:
+        """REST's Routine."""
 
 
 class BigQueryError(Exception):
@@ -123,6 +164,8 @@ class Statement:
 
     statement_type: str
     referenced_tables: tuple[TableRef, ...] = field(default=(), kw_only=True)
+    referenced_routines: tuple[RoutineRef, ...] = field(default=(), kw_only=True)
+    scans: tuple[Scan, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -150,12 +193,24 @@ class Assertion(Statement):
 
 @dataclass(frozen=True)
 class CreateFunction(Statement):
-    """CREATE TEMP FUNCTION of an SQL expression. ``signature`` is the analyzer's, serialized; ``body`` GoogleSQL."""
+    """CREATE FUNCTION, AGGREGATE FUNCTION or TABLE FUNCTION in SQL. ``target`` is None for a temporary one;
+    ``routine`` is REST's Routine without what tells where and when it was made."""
 
     name: str
-    arguments: tuple[str, ...]
-    signature: bytes
-    body: str
+    target: RoutineRef | None
+    routine: dict[str, Any]
+    or_replace: bool = False
+    if_not_exists: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DropFunction(Statement):
+    """DROP FUNCTION or DROP TABLE FUNCTION."""
+
+    target: RoutineRef
+    is_table_function: bool
+    if_exists: bool
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ NULL_PARTITION = "__NULL__"
 UNPARTITIONED = "__UNPARTITIONED__"
 _FORMATS = {"HOUR": "%Y%m%d%H", "DAY": "%Y%m%d", "MONTH": "%Y%m", "YEAR": "%Y"}
 _LENGTHS = {"HOUR": 10, "DAY": 8, "MONTH": 6, "YEAR": 4}
+_LEAST, _GREATEST = "(-9223372036854775807 - 1)", "9223372036854775807"
 _TYPES = {"DATE": "DATE", "DATETIME": "TIMESTAMP", "TIMESTAMP": "TIMESTAMPTZ"}
 
 
@@ -90,6 +91,41 @@ class Partitioning:
             f"WHEN {self.text} < {start} OR {self.text} >= {end} THEN '{UNPARTITIONED}' "
             f"ELSE CAST({self.text} - ({self.text} - {start}) % {interval} AS VARCHAR) END"
         )
+
+    def key_expression(self) -> str:
+        """DuckDB text of a value that all rows of a partition share and that belongs to that partition itself."""
+        if not self.granularity:
+            start, end, interval = self.bounds
+            inside = f"{self.text} - ({self.text} - {start}) % {interval}"
+            return f"CASE WHEN {self.text} < {start} OR {self.text} >= {end} THEN {end} ELSE {inside} END"
+        if self.is_exact:
+            return self.text
+        return f"date_trunc('{self.granularity.lower()}', {self.text})"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all rows of a partition share one value of the column."""
+        return self.column == PARTITION_TIME.name or (self.type, self.granularity) == ("DATE", "DAY")
+
+    def bounds_query(self) -> str:
+        """DuckDB text of a query from partitions' ids (its parameter) to ``id``, and the least and greatest value of
+        the column in it, ``"@low"`` and ``"@high"``; NULL for rows without a value, twice for those out of range."""
+        ids = "SELECT unnest(?::VARCHAR[]) AS id"
+        if not self.granularity:
+            first, end, interval = self.bounds
+            return (
+                f"WITH ids AS ({ids}), starts AS (SELECT id, TRY_CAST(id AS BIGINT) AS start FROM ids) "
+                f'SELECT id, start AS "@low", least(start + {interval}, {end}) - 1 AS "@high" '
+                f"FROM starts WHERE id <> '{UNPARTITIONED}' "
+                f"UNION ALL SELECT id, {_LEAST}, {first - 1} FROM ids WHERE id = '{UNPARTITIONED}' "
+                f"UNION ALL SELECT id, {end}, {_GREATEST} FROM ids WHERE id = '{UNPARTITIONED}'"
+            )
+        kind = _TYPES[self.type]
+        start = f"CASE WHEN id <> '{NULL_PARTITION}' THEN strptime(id, '{_FORMATS[self.granularity]}') END"
+        following = f"start + INTERVAL 1 {self.granularity} - INTERVAL 1 {'DAY' if kind == 'DATE' else 'MICROSECOND'}"
+        last = "start" if self.is_exact else following
+        starts = f"SELECT id, {start} AS start FROM ({ids})"
+        return f'SELECT id, start::{kind} AS "@low", ({last})::{kind} AS "@high" FROM ({starts})'
 
     def condition(self, partition: str) -> str:
         """DuckDB text that is true for the rows of ``partition``.

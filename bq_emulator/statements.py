@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bq_emulator import copies, grants
+from bq_emulator import copies, grants, routines
 from bq_emulator import destination as destinations
 from bq_emulator.alter import alter
 from bq_emulator.destination import Destination
@@ -25,11 +25,13 @@ from bq_emulator.model import (
     CreateTable,
     CreateView,
     Dml,
+    DropFunction,
     DropSchema,
     DropTable,
     Grant,
     Query,
     RefreshMaterializedView,
+    RoutineRef,
     Statement,
     TableRef,
 )
@@ -48,24 +50,21 @@ class Outcome:
 
 
 def table_keys(statement: Statement, destination: Destination | None) -> set[TableKey]:
-    """The tables a statement changes."""
+    """The tables and datasets' records a statement changes."""
     keys = set()
+    if isinstance(statement, CreateFunction | DropFunction):
+        return {routines.key(statement.target)} if statement.target else set()
     if isinstance(
-        statement, CreateTable | CopyTable | CreateView | DropTable | AlterTable | Dml | RefreshMaterializedView
-    ) or (isinstance(statement, Grant) and statement.target.table):
+        statement, CreateTable | CopyTable | CreateView | DropTable | AlterTable | Dml | RefreshMaterializedView | Grant
+    ):
         keys.add((statement.target.dataset, statement.target.table))
     if isinstance(statement, AlterTable):
         keys |= {(statement.target.dataset, a["name"]) for a in statement.actions if a["action"] == "rename_to"}
     if destination is not None:
         keys.add((destination.ref.dataset, destination.ref.table))
+    if isinstance(statement, CreateSchema | AlterSchema):
+        keys.add((statement.dataset, ""))
     return keys
-
-
-def dataset_key(statement: Statement) -> str | None:
-    """The dataset a statement creates, replaces or drops."""
-    if isinstance(statement, Grant):
-        return statement.target.dataset if not statement.target.table else None
-    return statement.dataset if isinstance(statement, CreateSchema | DropSchema | AlterSchema) else None
 
 
 def execute(db: Session, tables: Tables, statement: Statement, destination: Destination | None = None) -> Outcome:
@@ -110,6 +109,20 @@ def _query(db: Session, tables: Tables, query: Query, destination: Destination |
 
 
 # DDL ------------------------------------------------------------------------------------------------------------------
+
+
+def _create_function(db: Session, tables: Tables, statement: CreateFunction) -> Outcome:
+    if statement.target is None:
+        return Outcome()  # its script remembers it
+    return _routine_ddl(statement.target, routines.create(db, tables.metadata, statement))
+
+
+def _drop_function(db: Session, tables: Tables, statement: DropFunction) -> Outcome:
+    return _routine_ddl(statement.target, routines.drop(db, tables.metadata, statement))
+
+
+def _routine_ddl(target: RoutineRef, operation: str) -> Outcome:
+    return Outcome({"ddlOperationPerformed": operation, "ddlTargetRoutine": routines.reference(target)})
 
 
 def _ddl(target: TableRef, operation: str) -> Outcome:
@@ -245,9 +258,9 @@ def _drop_schema(db: Session, tables: Tables, statement: DropSchema) -> Outcome:
 
 
 def drop_dataset(db: Session, tables: Tables, dataset: str, with_contents: bool) -> None:
-    """Raises BigQueryError resourceInUse for a dataset that still holds tables."""
+    """Raises BigQueryError resourceInUse for a dataset that still holds tables or functions."""
     contents = tables.metadata.tables(db, dataset)
-    if contents and not with_contents:
+    if (contents or tables.metadata.routines(db, dataset)) and not with_contents:
         raise BigQueryError("resourceInUse", f"Dataset {tables.metadata.project}:{dataset} is still in use")
     expired = [record for record in tables.metadata.expired_tables(db) if record.ref.dataset == dataset]
     for record in contents + expired:
@@ -284,7 +297,7 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
             counts[role] += db.change(sql)
     if counts["insert"] or counts["update"]:
         tables.enforce(db, record)
-    tables.touch(db, record)
+    tables.touch(db, record, rewritten=statement.statement_type != "INSERT")
     statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
     statistics["numDmlAffectedRows"] = str(sum(counts.values()))
     return Outcome(statistics, target=record.ref)
@@ -310,5 +323,6 @@ _HANDLERS: dict[type[Statement], Callable[..., Outcome]] = {
     DropSchema: _drop_schema,
     Dml: _dml,
     Assertion: _assert,
-    CreateFunction: lambda db, tables, statement: Outcome(),  # its script remembers it
+    CreateFunction: _create_function,
+    DropFunction: _drop_function,
 }

@@ -6,35 +6,22 @@ Every function works inside the caller's transaction, under the caller's lock on
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bq_emulator.duck import Session, identifier, literal
-from bq_emulator.metadata import Metadata, TableRecord, display, now_ms
+from bq_emulator.metadata import REWRITTEN, Metadata, TableRecord, display, new_etag, now_ms
 from bq_emulator.model import BigQueryError, Field, TableRef
 from bq_emulator.partitions import PARTITION_DATE, PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, schema_to_rest
+from bq_emulator.sizes import Sizes
 
 #: Kinds of tables that hold rows of their own.
 STORED_KINDS = ("TABLE", "SNAPSHOT")
 
 #: Key of a table's record under which :mod:`grants` keeps its policy.
 POLICY = "iamPolicy"
-
-_FIXED_BYTES = {
-    "INT64": 8,
-    "FLOAT64": 8,
-    "NUMERIC": 16,
-    "BIGNUMERIC": 32,
-    "BOOL": 1,
-    "DATE": 8,
-    "DATETIME": 8,
-    "TIME": 8,
-    "TIMESTAMP": 8,
-    "INTERVAL": 16,
-}
 
 
 def stored_value(field: Field, expression: str, path: str = "") -> str:
@@ -68,26 +55,12 @@ def stored_value(field: Field, expression: str, path: str = "") -> str:
     return expression
 
 
-def bytes_expression(field: Field, expression: str) -> str:
-    """DuckDB text for the logical size of one value (https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types)."""
-    if field.mode == "REPEATED":
-        element = bytes_expression(replace(field, mode="NULLABLE"), "x")
-        return f"coalesce(list_sum(list_transform({expression}, lambda x: {element})), 0)"
-    if field.type == "STRUCT":
-        return "(" + " + ".join(bytes_expression(f, f"{expression}.{identifier(f.name)}") for f in field.fields) + ")"
-    if field.type in _FIXED_BYTES:
-        return f"(CASE WHEN {expression} IS NULL THEN 0 ELSE {_FIXED_BYTES[field.type]} END)"
-    length = "octet_length" if field.type == "BYTES" else "strlen"
-    return f"coalesce({length}({expression}) + 2, 0)"
-
-
 class Tables:
     def __init__(self, metadata: Metadata, translate_default: Callable[[Field], str]) -> None:
         self.metadata = metadata
         #: DuckDB text of a column's default value, by the SQL front end.
         self.translate_default = translate_default
-        self._sizes: dict[str, int] = {}  # etag → bytes
-        self._sizes_mutex = threading.Lock()
+        self.sizes = Sizes()
 
     # Creating and dropping ------------------------------------------------------------------------------------------
 
@@ -242,7 +215,7 @@ class Tables:
         self._check_columns(record.ref, schema, record.resource)
         record.resource["schema"] = schema_to_rest(schema)
         if record.kind not in STORED_KINDS or [_stored(f) for f in old] == [_stored(f) for f in schema]:
-            self.touch(db, record)
+            self.touch(db, record, rewritten=False)
             return
         previous = record.physical
         kept = schema[: len(old)]
@@ -275,11 +248,14 @@ class Tables:
             value = f"CAST({value} AS {duckdb_type(field)})"
         return stored_value(field, value)
 
-    def touch(self, db: Session, record: TableRecord) -> None:
-        """Record that the table changed: row count, modification time, etag. Rows of expired partitions go."""
+    def touch(self, db: Session, record: TableRecord, rewritten: bool = True) -> None:
+        """Record that the table changed: row count, modification time, etag. Rows of expired partitions go. Unless
+        ``rewritten``, rows that were there are as they were."""
         if record.kind in STORED_KINDS:
             if record.physical and record.partitioning and (expired := record.partitioning.expired(now_ms())):
-                db.execute(f"DELETE FROM {record.physical} WHERE {expired}")
+                rewritten = bool(db.change(f"DELETE FROM {record.physical} WHERE {expired}")) or rewritten
+            if rewritten:
+                record.resource[REWRITTEN] = new_etag()
             rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
             record.resource["numRows"] = str(rows)
         self.metadata.save_table(db, record)
@@ -317,7 +293,7 @@ class Tables:
             raise BigQueryError(
                 "invalid", f"Some rows belong to different partitions rather than destination partition {partition}"
             )
-        self.touch(db, record)
+        self.touch(db, record, rewritten=False)
         return count
 
     # Partitions -------------------------------------------------------------------------------------------------------
@@ -362,33 +338,6 @@ class Tables:
             assignments = ", ".join(f"{name} = {value}" for name, value in changes)
             differs = " OR ".join(f"{name} IS DISTINCT FROM {value}" for name, value in changes)
             db.execute(f"UPDATE {record.physical} SET {assignments} WHERE {differs}")
-
-    # Measuring --------------------------------------------------------------------------------------------------------
-
-    def size(self, db: Session, record: TableRecord) -> int:
-        """Logical bytes. Computed once for each version of the table."""
-        if record.physical is None or record.resource.get("numRows") == "0":
-            return 0
-        with self._sizes_mutex:
-            known = self._sizes.get(record.etag)
-        if known is None:
-            known = int(db.scalar(f"SELECT {_total_bytes(record.schema)} FROM {record.physical}") or 0)
-            with self._sizes_mutex:
-                if len(self._sizes) > 10_000:
-                    self._sizes.clear()
-                self._sizes[record.etag] = known
-        return known
-
-
-def _total_bytes(schema: Schema) -> str:
-    terms = []
-    for field in schema:
-        name = identifier(field.name)
-        if field.type in _FIXED_BYTES and field.mode != "REPEATED":
-            terms.append(f"{_FIXED_BYTES[field.type]} * count({name})")
-        else:
-            terms.append(f"coalesce(sum({bytes_expression(field, name)}), 0)")
-    return " + ".join(terms)
 
 
 def _spec(resource: dict[str, Any]) -> str:

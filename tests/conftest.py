@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow_home import AIRFLOW_HOME
@@ -20,9 +23,31 @@ from real_services import BIN, PROJECT, Database, free_port, wait_for_http
 from local_stack.postgres import EmbeddedPostgres
 
 
+def pytest_configure() -> None:
+    """Take Ctrl-C: a suite in the background of a shell ignores it, and so would the commands that tests interrupt."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """End-to-end files first: with two workers the longest one decides when the suite ends."""
     items.sort(key=lambda item: item.path.parent.name != "e2e")
+
+
+#: This process's emulator and its log, once there is one.
+_emulator: tuple[subprocess.Popen[bytes], Path] | None = None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that timed out shows what the emulator was at."""
+    outcome: Any = yield
+    if _emulator is None or call.excinfo is None or "Timeout (>" not in str(call.excinfo.value):
+        return
+    process, log = _emulator
+    if process.poll() is None:
+        process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+    outcome.get_result().sections.append((f"emulator (exit status {process.poll()})", log.read_text()[-20_000:]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -87,6 +112,8 @@ def bigquery_endpoint(service_dir: Path) -> Iterator[str]:
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
+    global _emulator
+    _emulator = process, log
     wait_for_http(f"http://127.0.0.1:{port}/healthz", process, log)
     yield f"http://127.0.0.1:{port}"
     process.terminate()

@@ -32,7 +32,8 @@ class CopyRunner:
         refs = [partition_ref(source) for source in given]
         for ref, _ in refs:
             self._tables.metadata.check_project(ref)
-        with self._locks.tables([(destination.ref.dataset, destination.ref.table)]), manager.committing(db, job):
+        key = (destination.ref.dataset, destination.ref.table)
+        with self._locks.tables([key], check=job.check_stop), manager.committing(db, job):
             sources = [self._tables.metadata.table(db, ref.dataset, ref.table) for ref, _ in refs]
             for source in sources:
                 if source.kind not in STORED_KINDS:
@@ -62,5 +63,5 @@ class CopyRunner:
             copied = self._tables.insert(db, record, written, rows, destination.partition) if rows else 0
             job.statistics["copy"] = {
                 "copiedRows": str(copied),
-                "copiedLogicalBytes": str(sum(self._tables.size(db, source) for source in sources)),
+                "copiedLogicalBytes": str(sum(self._tables.sizes.total(db, source) for source in sources)),
             }

@@ -55,7 +55,7 @@ class ExtractRunner:
                 _write(db, record.schema, rows, part, kind, compression, configuration)
                 job.statistics["extract"] = {
                     "destinationUriFileCounts": ["1"],
-                    "inputBytes": str(self._tables.size(db, record)),
+                    "inputBytes": str(self._tables.sizes.total(db, record)),
                 }
                 job.statistics["totalBytesProcessed"] = job.statistics["extract"]["inputBytes"]
                 part.replace(target)

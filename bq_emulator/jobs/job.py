@@ -39,6 +39,7 @@ class Job:
     warnings: list[BigQueryError] = field(default_factory=list)
     etag: str = ""
     # While it runs:
+    parent: Job | None = None
     done: Future[None] = field(default_factory=Future)
     session: Session | None = None
     stop_reason: BigQueryError | None = None
@@ -70,8 +71,11 @@ class Job:
             wait([self.done], timeout=0.05)
 
     def check_stop(self) -> None:
+        """Raises the reason if it, or the script it is a statement of, is to stop."""
         if self.stop_reason is not None:
             raise self.stop_reason
+        if self.parent is not None:
+            self.parent.check_stop()
 
     def resource(self, state: str | None = None) -> dict[str, Any]:
         """REST's Job; ``state`` in place of the present one."""

@@ -65,7 +65,8 @@ class LoadRunner:
             reader.read(files, reader.schema(files, destination, existing, declared), sources)
             job.warnings = [error for source in sources for error in source.bad][:MAX_DETAILS]
             job.check_stop()
-            with self._locks.tables([(destination.ref.dataset, destination.ref.table)]), manager.committing(db, job):
+            target = (destination.ref.dataset, destination.ref.table)
+            with self._locks.tables([target], check=job.check_stop), manager.committing(db, job):
                 schema = _merged(declared, [source.schema for source in sources])
                 record = prepare(db, self._tables, destination, schema, bool(declared))
                 rows = 0
@@ -76,7 +77,7 @@ class LoadRunner:
                     "inputFiles": str(len(files)),
                     "inputFileBytes": str(sum(file.path.stat().st_size for file in files)),
                     "outputRows": str(rows),
-                    "outputBytes": str(self._tables.size(db, record)),
+                    "outputBytes": str(self._tables.sizes.uncommitted(db, record)),
                     "badRecords": str(sum(source.bad_records for source in sources)),
                 }
 

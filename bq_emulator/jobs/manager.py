@@ -6,7 +6,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ log = structlog.get_logger("bq_emulator.jobs")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 #: Jobs that wait for a table's lock hold a thread, too; DuckDB spreads one query over the cores by itself.
 THREADS = 16
+#: What a job may take to notice that it is to stop, before the emulator ends without it.
+STOP_SECONDS = 10.0
 
 #: Runs one job; it must finish inside ``with manager.committing(db, job)``.
 Runner = Callable[["JobManager", Session, Job], None]
@@ -40,6 +42,7 @@ class JobManager:
         self.location = location
         self._runners = runners
         self._running: dict[str, Job] = {}
+        self._unsaved: dict[str, Job] = {}  # failed, and not even that could be recorded
         self._mutex = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="job")
 
@@ -96,6 +99,9 @@ class JobManager:
         job_id = reference.get("jobId") or f"job_{uuid.uuid4().hex}"
         if not _JOB_ID.fullmatch(job_id):
             raise BigQueryError("invalid", f"Invalid job ID: {job_id!r}; letters, digits, _ and -, at most 1024.")
+        timeout = configuration.get("jobTimeoutMs")
+        if timeout and not str(timeout).isdecimal():
+            raise BigQueryError("invalid", f"Invalid value for jobTimeoutMs: {timeout!r}; milliseconds are expected.")
         job = Job(self.project, job_id, self.location, configuration, upload)
         if labels := configuration.get("labels"):
             job.statistics["labels"] = labels
@@ -120,9 +126,23 @@ class JobManager:
     # Running --------------------------------------------------------------------------------------------------------
 
     def _run(self, job: Job) -> None:
-        timer = self._start_timer(job)
+        """Run a job to its end. Whatever happens, it ends: its clients wait for nothing else."""
         try:
-            with self.database.session() as db:
+            self._attempt(job)
+        except Exception as error:
+            if job.state == "DONE":
+                # It has happened, and says so; only what it needed on the way is still there.
+                log.error("a job that is done could not be tidied up", job_id=job.job_id, exc_info=error)
+            else:
+                self._fail(job, self._reason(job, error))
+        with self._mutex:
+            self._running.pop(job.job_id, None)
+        job.done.set_result(None)
+        _report(job)
+
+    def _attempt(self, job: Job) -> None:
+        try:
+            with _timeout(job), self.database.session() as db:
                 with job.mutex:
                     job.session = db
                 try:
@@ -133,29 +153,19 @@ class JobManager:
                 finally:
                     with job.mutex:
                         job.session = None
-        except BigQueryError as error:
-            self._fail(job, job.stop_reason or error)
-        except duckdb.Error as error:
-            self._fail(job, job.stop_reason or translate_error(error))
-        except Exception as error:
-            log.exception("job crashed", job_id=job.job_id)
-            self._fail(job, BigQueryError("emulatorError", f"The emulator failed: {type(error).__name__}: {error}"))
         finally:
-            if timer is not None:
-                timer.cancel()
             if job.upload is not None:
                 job.upload.unlink(missing_ok=True)
-        self._end(job)
 
-    def _start_timer(self, job: Job) -> threading.Timer | None:
-        limit = job.configuration.get("jobTimeoutMs")
-        if not limit:
-            return None
-        reason = BigQueryError("stopped", f"Job timed out after {limit} ms (jobTimeoutMs).")
-        timer = threading.Timer(int(limit) / 1000, job.request_stop, [reason])
-        timer.daemon = True
-        timer.start()
-        return timer
+    def _reason(self, job: Job, error: Exception) -> BigQueryError:
+        if isinstance(error, BigQueryError | duckdb.Error) and job.stop_reason is not None:
+            return job.stop_reason
+        if isinstance(error, BigQueryError):
+            return error
+        if isinstance(error, duckdb.Error):
+            return translate_error(error)
+        log.error("job crashed", job_id=job.job_id, exc_info=error)
+        return BigQueryError("emulatorError", f"The emulator failed: {type(error).__name__}: {error}")
 
     @contextmanager
     def committing(self, db: Session, job: Job) -> Iterator[None]:
@@ -187,8 +197,13 @@ class JobManager:
     def _fail(self, job: Job, error: BigQueryError) -> None:
         job.error = error
         job.statistics["endTime"] = str(now_ms())
-        with self.database.transaction() as db:
-            self._save_done(db, job)
+        try:
+            with self.database.transaction() as db:
+                self._save_done(db, job)
+        except Exception as unsaved:
+            # A full disk, as a rule. After the next start recover() says that the job had no effect, which is true.
+            log.error("a failed job could not be recorded", job_id=job.job_id, error=str(unsaved))
+            self._unsaved[job.job_id] = job
         job.state = "DONE"
 
     def _save_done(self, db: Session, job: Job) -> None:
@@ -196,29 +211,18 @@ class JobManager:
         text = self._text(job, "DONE")
         db.execute("UPDATE __bq.jobs SET state = 'DONE', resource = ? WHERE job_id = ?", [text, job.job_id])
 
-    def _end(self, job: Job) -> None:
-        with self._mutex:
-            self._running.pop(job.job_id, None)
-        started = int(job.statistics.get("startTime", job.statistics["creationTime"]))
-        details = {
-            "job_id": job.job_id,
-            "type": job.statistics.get("query", {}).get("statementType") or job.kind.upper(),
-            "ms": int(job.statistics["endTime"]) - started,
-        }
-        if job.error is None:
-            log.info("job done", **details)
-        else:
-            log.warning("job failed", **details, reason=job.error.reason, error=job.error.message)
-        job.done.set_result(None)
-
     # Finding and stopping -------------------------------------------------------------------------------------------
 
     def running(self, job_id: str) -> Job | None:
         return self._running.get(job_id)
 
+    def _in_memory(self, job_id: str) -> Job | None:
+        """A job of which memory knows more than the disk."""
+        return self._running.get(job_id) or self._unsaved.get(job_id)
+
     def find(self, job_id: str) -> dict[str, Any] | None:
         """The Job resource."""
-        if (job := self._running.get(job_id)) is not None:
+        if (job := self._in_memory(job_id)) is not None:
             return job.resource()
         with self.database.session() as db:
             text = db.scalar("SELECT resource FROM __bq.jobs WHERE job_id = ?", [job_id])
@@ -246,7 +250,7 @@ class JobManager:
             )
         resources = []
         for job_id, text in rows:
-            job = self._running.get(job_id)
+            job = self._in_memory(job_id)
             resources.append(job.resource() if job else orjson.loads(text))
         shown = [resource for resource in resources if not states or resource["status"]["state"] in states]
         return shown, len(rows) == limit
@@ -259,14 +263,49 @@ class JobManager:
 
     def delete(self, job_id: str) -> None:
         """Forget a job that is done, and its children."""
+        self._unsaved.pop(job_id, None)
         if job_id in self._running:
             raise BigQueryError("invalid", f"Cannot delete job {job_id}: it is still running.")
         self.get(job_id)
         with self.database.transaction() as db:
             db.execute("DELETE FROM __bq.jobs WHERE job_id = ? OR parent_job_id = ?", [job_id, job_id])
 
-    def shut_down(self) -> None:
-        """Stop all jobs; each ends with an error that says so."""
-        for job in list(self._running.values()):
+    def shut_down(self) -> tuple[str, ...]:
+        """Stop all jobs; each ends with an error that says so. The ids of those that do not stop in time."""
+        jobs = list(self._running.values())
+        for job in jobs:
             job.request_stop(BigQueryError("stopped", "The emulator was shut down while the job was running."))
-        self._pool.shutdown(wait=True, cancel_futures=False)
+        wait([job.done for job in jobs], timeout=STOP_SECONDS)
+        self._pool.shutdown(wait=False)
+        return tuple(job.job_id for job in jobs if not job.done.done())
+
+
+@contextmanager
+def _timeout(job: Job) -> Iterator[None]:
+    """Stop the job once it has run as long as its jobTimeoutMs allows."""
+    limit = int(job.configuration.get("jobTimeoutMs") or 0)
+    if not limit:
+        yield
+        return
+    reason = BigQueryError("stopped", f"Job timed out after {limit} ms (jobTimeoutMs).")
+    timer = threading.Timer(limit / 1000, job.request_stop, [reason])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _report(job: Job) -> None:
+    """One line a job in the log. What was wrong with a job may quote its data, and is kept with the job only."""
+    started = int(job.statistics.get("startTime", job.statistics["creationTime"]))
+    details = {
+        "job_id": job.job_id,
+        "type": job.statistics.get("query", {}).get("statementType") or job.kind.upper(),
+        "ms": int(job.statistics["endTime"]) - started,
+    }
+    if job.error is None:
+        log.info("job done", **details)
+    else:
+        log.warning("job failed", **details, reason=job.error.reason)

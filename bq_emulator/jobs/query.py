@@ -12,7 +12,7 @@ from bq_emulator.jobs.manager import JobManager
 from bq_emulator.jobs.script import ScriptRun
 from bq_emulator.jobs.statement import Source, StatementRunner
 from bq_emulator.locks import Locks
-from bq_emulator.model import BigQueryError, CreateFunction, Query
+from bq_emulator.model import BigQueryError, CreateFunction, Query, Statement
 from bq_emulator.schema import Schema, schema_to_rest
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.parameters import Parameters
@@ -107,10 +107,14 @@ class QueryRunner:
             raise BigQueryError("invalid", "A view must be made of one SELECT query.")
         return found.schema
 
+    def statement(self, db: Session, text: str) -> Statement:
+        """``text``, which is one statement, translated. Raises BigQueryError for what is wrong with it."""
+        catalog = SnapshotCatalog(db, self._tables)
+        return self._frontend.compile(text, catalog=catalog, project=self._tables.metadata.project)
+
     def select(self, db: Session, text: str) -> Query | None:
         """``text`` translated, if it is a SELECT. Raises BigQueryError for what is wrong with it."""
-        catalog = SnapshotCatalog(db, self._tables)
-        statement = self._frontend.compile(text, catalog=catalog, project=self._tables.metadata.project)
+        statement = self.statement(db, text)
         return statement if isinstance(statement, Query) else None
 
 

@@ -14,14 +14,15 @@ from bq_emulator.duck import Session
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
-from bq_emulator.metadata import TableRecord
-from bq_emulator.model import BigQueryError, Statement, TableRef
+from bq_emulator.model import BigQueryError, DropSchema, Statement, TableRef
+from bq_emulator.routines import reference as routine_reference
+from bq_emulator.scanned import check_filters, scanned
 from bq_emulator.schema import schema_to_rest
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.scope import Scope
 from bq_emulator.sql.script import Part, Script
-from bq_emulator.statements import Outcome, dataset_key, execute, table_keys
+from bq_emulator.statements import Outcome, execute, table_keys
 from bq_emulator.tables import Tables
 
 #: A whole text, or a part of a script.
@@ -56,6 +57,7 @@ class StatementRunner:
             scope=scope,
             expected=expected,
         )
+        check_filters(statement.scans)
         return statement, catalog
 
     def run(
@@ -75,7 +77,7 @@ class StatementRunner:
             statement, catalog = self.compile(db, source, default_dataset, parameters, scope)
             self.describe(db, job, statement)
         _check_limits(job)
-        with self._lock(statement, destination), committing(db, job):
+        with self._lock(job, statement, destination), committing(db, job):
             if not catalog.is_current():
                 statement, _ = self.compile(db, source, default_dataset, parameters, scope)
             outcome = execute(db, self.tables, statement, destination)
@@ -84,18 +86,23 @@ class StatementRunner:
 
     def describe(self, db: Session, job: Job, statement: Statement) -> None:
         """Write what is known of a statement before it runs into its job's statistics."""
-        refs = statement.referenced_tables
-        records = [self._find(db, ref) for ref in refs]
-        size = str(sum(self.tables.size(db, record) for record in records if record is not None))
+        called = sorted(statement.referenced_routines, key=str)
+        read = scanned(db, self.tables, statement.scans)
+        size = str(read.processed)
         job.statistics["totalBytesProcessed"] = size
         job.statistics.setdefault("query", {}).update(
             statementType=statement.statement_type,
-            referencedTables=[reference(ref) for ref in sorted(refs, key=str)],
+            referencedTables=[reference(ref) for ref in sorted(statement.referenced_tables, key=str)],
+            **({"referencedRoutines": [routine_reference(ref) for ref in called]} if called else {}),
             totalBytesProcessed=size,
-            totalBytesBilled=size,
+            totalBytesBilled=str(read.billed),
+            totalPartitionsProcessed=str(read.partitions),
             cacheHit=False,
             totalSlotMs="0",
         )
+        if job.configuration.get("dryRun"):
+            accuracy = "PRECISE" if read.exact else "UPPER_BOUND"
+            job.statistics["query"] |= {"totalBytesBilled": "0", "totalBytesProcessedAccuracy": accuracy}
 
     def system_variables(self, job: Job, default_dataset: dict[str, Any]) -> dict[tuple[str, ...], Any]:
         """The @@ variables that every statement knows."""
@@ -109,14 +116,10 @@ class StatementRunner:
             ("time_zone",): "UTC",
         }
 
-    def _lock(self, statement: Statement, destination: Destination | None) -> AbstractContextManager[None]:
-        dataset = dataset_key(statement)
-        return self.locks.dataset(dataset) if dataset else self.locks.tables(table_keys(statement, destination))
-
-    def _find(self, db: Session, ref: TableRef) -> TableRecord | None:
-        if ref.project != self.tables.metadata.project:
-            return None
-        return self.tables.metadata.find_table(db, ref.dataset, ref.table)
+    def _lock(self, job: Job, statement: Statement, destination: Destination | None) -> AbstractContextManager[None]:
+        if isinstance(statement, DropSchema):
+            return self.locks.dataset(statement.dataset, job.check_stop)
+        return self.locks.tables(table_keys(statement, destination), check=job.check_stop)
 
 
 def finish(job: Job, outcome: Outcome) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
-from contextlib import ExitStack, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import duckdb
 
 from bq_emulator.duck import Session
 from bq_emulator.locks import Busy, Locks, TableKey
@@ -39,6 +41,19 @@ class ScriptTransaction:
         self._id = str(uuid.uuid4())
         self._stack.enter_context(self._db.transaction())
         self.is_open, self.has_failed = True, False
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Reads within: in the open transaction, or in one of their own."""
+        if not self.is_open or self.has_failed:
+            with self._db.transaction():
+                yield
+            return
+        try:
+            yield
+        except duckdb.Error:
+            self.fail()
+            raise
 
     def hold(self, keys: Collection[TableKey], project: str) -> None:
         """Lock what the next statement changes."""
@@ -77,9 +92,11 @@ class ScriptTransaction:
 
     def rollback(self) -> None:
         self._check_open()
-        if not self.has_failed:
-            self._abandon()
-        self._end()
+        try:
+            if not self.has_failed:
+                self._abandon()
+        finally:
+            self._end()
 
     def fail(self) -> None:
         """A statement failed: nothing of the transaction is to stay."""

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from bq_emulator.emulator import Emulator
 from bq_emulator.model import BigQueryError
-from bq_emulator.rest import datasets, jobs, policies, projects, tabledata, tables, uploads
+from bq_emulator.rest import datasets, jobs, policies, projects, routines, tabledata, tables, uploads
 from bq_emulator.rest.call import endpoint, error_response
 
 _PREFIX = "/bigquery/v2"
@@ -26,7 +26,15 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 def create_app(emulator: Emulator) -> Starlette:
-    handlers = (*projects.ROUTES, *datasets.ROUTES, *tables.ROUTES, *policies.ROUTES, *tabledata.ROUTES, *jobs.ROUTES)
+    handlers = (
+        *projects.ROUTES,
+        *datasets.ROUTES,
+        *tables.ROUTES,
+        *policies.ROUTES,
+        *tabledata.ROUTES,
+        *jobs.ROUTES,
+        *routines.ROUTES,
+    )
     routes = [Route("/healthz", _healthz)]
     routes += [Route(_PREFIX + path, endpoint(handler), methods=[method]) for method, path, handler in handlers]
     routes += [

@@ -100,7 +100,7 @@ async def read_body(request: Request) -> bytes:
     body = await request.body()
     if request.headers.get("content-encoding", "").lower() == "gzip":
         try:
-            return gzip.decompress(body)
+            return await run_in_threadpool(gzip.decompress, body)
         except (OSError, EOFError, zlib.error) as error:
             raise BigQueryError("invalid", f"The request body is not valid gzip: {error}") from error
     return body

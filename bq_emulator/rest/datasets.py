@@ -78,7 +78,7 @@ def insert(call: Call) -> dict[str, Any]:
     _check(call, call.body)
     resource = {"location": emulator.location, "creationTime": str(now_ms()), **_stored(call.body)}
     record = DatasetRecord(emulator.project, name, resource)
-    with emulator.locks.dataset(name), emulator.database.transaction() as db:
+    with emulator.locks.tables([(name, "")]), emulator.database.transaction() as db:
         if emulator.metadata.find_dataset(db, name):
             raise BigQueryError("duplicate", f"Already Exists: Dataset {emulator.project}:{name}")
         emulator.metadata.save_dataset(db, record)
@@ -101,7 +101,7 @@ def update(call: Call) -> dict[str, Any]:
 def _change(call: Call, change: Any) -> dict[str, Any]:
     emulator, name = call.emulator, call.path["dataset"]
     _check(call, call.body)
-    with emulator.locks.dataset(name), emulator.database.transaction() as db:
+    with emulator.locks.tables([(name, "")]), emulator.database.transaction() as db:
         record = emulator.metadata.dataset(db, name)
         call.check_etag(record.resource["etag"])
         record.resource = change(record.resource)

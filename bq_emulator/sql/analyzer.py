@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TypeVar
 
 from google.protobuf.empty_pb2 import Empty
@@ -18,6 +19,7 @@ from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2 as nod
 
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import errors, wasm
+from bq_emulator.sql.functions import additional
 
 Result = TypeVar("Result")
 
@@ -25,6 +27,8 @@ Result = TypeVar("Result")
 RECURSION_LIMIT = 50_000
 #: Catalogs an analyzer keeps; some 2 MB each.
 REGISTERED_CATALOGS = 16
+#: The largest texts take some seconds.
+MAX_SECONDS = 300.0
 
 #: In the analyzer's maximum, not in BigQuery.
 NOT_IN_BIGQUERY = (
@@ -92,6 +96,9 @@ class Analyzer:
         options.default_timezone = "UTC"
         options.error_message_mode = public_options.ERROR_MESSAGE_ONE_LINE
         options.prune_unused_columns = True
+        # Bodies of SQL functions take the place of their calls.
+        for kind in ("FUNCTIONS", "TVFS", "UDAS"):
+            options.enabled_rewrites.append(public_options.ResolvedASTRewrite.Value(f"REWRITE_INLINE_SQL_{kind}"))
         # For PARTITION BY of tables partitioned by ingestion time.
         options.ddl_pseudo_columns.add(name="_PARTITIONTIME").type.type_kind = type_pb2.TYPE_TIMESTAMP
         options.ddl_pseudo_columns.add(name="_PARTITIONDATE").type.type_kind = type_pb2.TYPE_DATE
@@ -104,6 +111,15 @@ class Analyzer:
         )
         response = self.call("ExtractTableNamesFromStatement", request, service.ExtractTableNamesFromStatementResponse)
         return [tuple(name.table_name_segment) for name in response.table_name]
+
+    @cached_property
+    def builtin_names(self) -> frozenset[str]:
+        """The functions that need no dataset, in lower case."""
+        request = options_pb2.ZetaSQLBuiltinFunctionOptionsProto()
+        request.language_options.CopyFrom(self.options.language_options)
+        answer = self.call("GetBuiltinFunctions", request, service.GetBuiltinFunctionsResponse)
+        own = self.catalog().custom_function
+        return frozenset(".".join(each.name_path).lower() for each in (*answer.function, *own))
 
     def parse(self, sql: str) -> service.ParseResponse:
         """The parse tree of a statement."""
@@ -152,11 +168,12 @@ class Analyzer:
             request.descriptor_pool_list.definitions.add(registered_id=pool)
 
     def catalog(self) -> simple_catalog_pb2.SimpleCatalogProto:
-        """An empty catalog with all of the analyzer's functions and BigQuery's aliases of types."""
+        """An empty catalog with all of the analyzer's functions, those it lacks, and BigQuery's aliases of types."""
         catalog = simple_catalog_pb2.SimpleCatalogProto(name="catalog", file_descriptor_set_index=0)
         catalog.builtin_function_options.language_options.CopyFrom(self.options.language_options)
         for alias in ("INT", "SMALLINT", "INTEGER", "BIGINT", "TINYINT", "BYTEINT"):
             catalog.named_type.add(name=alias).type.type_kind = type_pb2.TYPE_INT64
+        catalog.custom_function.extend(additional.declarations())
         return catalog
 
     def call(self, method: str, request: Message, response: type[wasm.Response]) -> wasm.Response:
@@ -188,14 +205,26 @@ class Pool:
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
 
     def run(self, work: Callable[[Analyzer], Result]) -> Result:
-        """Run ``work`` on a thread of the pool and give back its result or raise what it raised."""
+        """Run ``work`` on a thread of the pool and give back its result or raise what it raised.
+
+        Raises:
+            BigQueryError: emulatorError if that takes longer than anything known does.
+        """
         with _stack_size_lock:  # the size is process-wide and read when the executor starts a thread, in submit
             before = threading.stack_size(wasm.THREAD_STACK_BYTES)
             try:
                 future = self._executor.submit(self._serve, work)
             finally:
                 threading.stack_size(before)
-        return future.result()
+        try:
+            return future.result(MAX_SECONDS)
+        except TimeoutError:
+            if not future.done():
+                future.cancel()
+                raise BigQueryError(
+                    "emulatorError", f"The SQL analyzer gave no answer within {MAX_SECONDS:.0f} s.", "query"
+                ) from None
+            raise  # the work's own
 
     def _serve(self, work: Callable[[Analyzer], Result]) -> Result:
         analyzer = getattr(self._local, "analyzer", None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
-from zetasql.wasi._pb2.zetasql.public import function_pb2 as function_enums_pb2
 
 from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
-from bq_emulator.sql import types
+from bq_emulator.sql import routines, types
 from bq_emulator.sql.scope import Scope
 from bq_emulator.sql.types import quote
 
@@ -111,6 +111,8 @@ class Mount:
     default_dataset: str | None
     scope: Scope = field(default_factory=Scope)
     tables: dict[int, Table] = field(default_factory=dict)
+    #: Functions by the paths they are called by.
+    routines: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
     _paths: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, path: tuple[str, ...], catalog: Catalog, optional: bool = False) -> None:
@@ -149,16 +151,13 @@ class Mount:
             constant.type.CopyFrom(variable.type)
             constant.value.SetInParent()
 
-    def add_functions(self) -> None:
-        """Mount the scope's functions; the analyzer puts their bodies in the place of calls."""
-        for function in self.scope.functions.values():
-            mounted = self.proto.custom_function.add(name_path=[function.name], group="Templated_SQL_Function")
-            mounted.mode = function_enums_pb2.FunctionEnums.SCALAR
-            mounted.signature.add().ParseFromString(function.signature)
-            mounted.parse_resume_location.input = function.body
-            mounted.templated_sql_function_argument_name.extend(function.arguments)
+    def add_routine(self, path: tuple[str, ...], routine: dict[str, Any]) -> None:
+        """Mount a function under the name it is called by."""
+        self.routines[path] = routine
+        routines.mount(self._home(path), path[-1], routine)
 
-    def _mount(self, path: tuple[str, ...], table: Table) -> None:
+    def _home(self, path: tuple[str, ...]) -> simple_catalog_pb2.SimpleCatalogProto:
+        """The nested catalog in which ``path`` ends."""
         home = self.proto
         for part in path[:-1]:
             for child in home.catalog:
@@ -167,6 +166,10 @@ class Mount:
                     break
             else:
                 home = home.catalog.add(name=part)
+        return home
+
+    def _mount(self, path: tuple[str, ...], table: Table) -> None:
+        home = self._home(path)
         number = len(self.tables) + 1
         self.tables[number] = table
         mounted = home.table.add(name=path[-1], serialization_id=number, full_name=".".join(path))

@@ -17,11 +17,15 @@ _WORDING = (
     (re.compile(r"Overflow in \w+ of INT64 \((.*?)\)"), "int64 overflow: {0}"),
     (re.compile(r"Overflow on abs\((.*?)\)"), "int64 overflow: ABS({0})"),
     (re.compile(r"Type INT128 with value \S+ can't be cast .* INT64"), "int64 overflow"),
+    (re.compile(r"Type INT64 with value (\S+) can't be cast .* INT32"), "Adding {0} units causes overflow"),
     (re.compile(r"Type DOUBLE with value (\S+) can't be cast .* INT64"), "int64 out of range: {0}"),
     (
-        re.compile(r"Overflow in \w+ of DECIMAL.*?\((.*?)\)|[Cc]ould not (?:cast|convert) .* to DECIMAL"),
+        re.compile(
+            r"Overflow in \w+ of (?:DECIMAL|INT128)|Overflow in HUGEINT|[Cc]ould not (?:cast|convert) .* to DECIMAL"
+        ),
         "numeric overflow",
     ),
+    (re.compile(r"Unknown TimeZone '(.*?)'"), "Invalid time zone: {0}"),
     (re.compile(r"[Dd]ivision by zero"), "division by zero"),
     (re.compile(r"More than one row returned by a subquery"), "Scalar subquery produced more than one element"),
 )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
 from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
-from bq_emulator.model import BigQueryError, Catalog, Field, Query, Statement, Table, TableRef
-from bq_emulator.sql import types
+from bq_emulator.model import BigQueryError, Catalog, Field, Query, RoutineRef, Statement, Table, TableRef
+from bq_emulator.sql import routines, scans, types
 from bq_emulator.sql.analyzer import Analyzer, Pool
 from bq_emulator.sql.catalog import Mount, Normalized, split_dotted_names
 from bq_emulator.sql.defaults import default_value
@@ -34,7 +34,7 @@ class GoogleSqlFrontend:
 
     def __init__(self, threads: int = 4) -> None:
         self._pool = Pool(threads)
-        self._views: OrderedDict[tuple[TableRef, str], tuple[str, dict[TableRef, Table]]] = OrderedDict()
+        self._views: OrderedDict[tuple[TableRef, str], View] = OrderedDict()
         self._views_lock = Lock()
 
     def warm_up(self) -> None:
@@ -102,22 +102,48 @@ class GoogleSqlFrontend:
         """See :func:`bq_emulator.sql.defaults.default_value`."""
         return self._pool.run(lambda analyzer: default_value(analyzer, field))
 
-    def view(self, compilation: _Compilation, table: Table) -> str:
-        """The DuckDB text of a view, reused while the tables it reads stay as they were."""
+    def view(self, compilation: _Compilation, table: Table) -> View:
+        """A view, reused while the tables it reads stay as they were."""
         key = (table.ref, table.view_query or "")
         with self._views_lock:
             known = self._views.get(key)
-        if known is not None and all(compilation.catalog.get_table(ref) == seen for ref, seen in known[1].items()):
-            compilation.read |= known[1]
-            return known[0]
-        inner = compilation.for_view(table)
-        text = inner.view_text(table)
-        compilation.read |= inner.read
-        with self._views_lock:
-            self._views[key] = (text, dict(inner.read))
-            while len(self._views) > VIEW_CACHE_SIZE:
-                self._views.popitem(last=False)
-        return text
+        if known is None or not known.seen.is_current(compilation.catalog):
+            known = compilation.for_view(table).view(table)
+            with self._views_lock:
+                self._views[key] = known
+                while len(self._views) > VIEW_CACHE_SIZE:
+                    self._views.popitem(last=False)
+        compilation.read.add(known.seen)
+        return known
+
+
+@dataclass
+class Read:
+    """What a statement reads, by name: tables and views with what is in them, functions with what they call."""
+
+    tables: dict[TableRef, Table] = field(default_factory=dict)
+    routines: dict[RoutineRef, dict[str, Any]] = field(default_factory=dict)
+
+    def add(self, other: Read) -> None:
+        self.tables |= other.tables
+        self.routines |= other.routines
+
+    def is_current(self, catalog: Catalog) -> bool:
+        """Whether every name still stands for what it stood for."""
+        return all(catalog.get_table(ref) == seen for ref, seen in self.tables.items()) and all(
+            catalog.get_routine(ref) == seen for ref, seen in self.routines.items()
+        )
+
+
+@dataclass(frozen=True)
+class View:
+    """The DuckDB ``text`` that stands for a view, the ``tables`` behind it, what it ``reads`` of them, and the names as
+    they were ``seen`` then."""
+
+    text: str
+    tables: tuple[TableRef, ...]
+    reads: scans.Summary
+    seen: Read
 
 
 def _restored(error: BigQueryError, normalized: Normalized) -> BigQueryError:
@@ -149,8 +175,10 @@ class _Compilation:
         self._scope = scope
         self._expected = expected
         self._depth = depth
-        #: Every table and view read, by name.
-        self.read: dict[TableRef, Table] = {}
+        self.read = Read()
+        self._views: dict[TableRef, View] = {}
+        #: What a view's query reads.
+        self._reads = scans.Summary()
 
     def for_view(self, table: Table) -> _Compilation:
         if self._depth >= MAX_VIEW_DEPTH:
@@ -188,20 +216,21 @@ class _Compilation:
             message = re.sub(r"\[at (\d+):(\d+)\]", place, error.message)
             raise _restored(BigQueryError(error.reason, message, error.location), script.text) from None
 
-    def view_text(self, table: Table) -> str:
-        """The text of a view's query; its columns are named as the view's."""
+    def view(self, table: Table) -> View:
+        """A view's query; its columns are named as the view's."""
         inner = self.statement(table.view_query or "")
         if not isinstance(inner, Query):
             raise BigQueryError("invalidQuery", f"View {table.ref} is not a query", "query")
         wanted = [field.name for field in table.schema]
         found = [field.name for field in inner.schema]
-        if found == wanted:
-            return inner.sql
         if len(found) != len(wanted):
             message = f"View {table.ref} has {len(wanted)} columns, but its query now gives {len(found)}"
             raise BigQueryError("invalidQuery", message, "query")
-        items = ", ".join(f"{quote(old)} AS {quote(new)}" for old, new in zip(found, wanted, strict=True))
-        return f"SELECT {items} FROM ({inner.sql})"
+        text = inner.sql
+        if found != wanted:
+            items = ", ".join(f"{quote(old)} AS {quote(new)}" for old, new in zip(found, wanted, strict=True))
+            text = f"SELECT {items} FROM ({text})"
+        return View(text, inner.referenced_tables, self._reads, self.read)
 
     def _statement(self, sql: str) -> Statement:
         if not sql.strip(" \t\r\n;"):
@@ -210,18 +239,21 @@ class _Compilation:
         if refresh is not None:
             return refresh
         mount = Mount(self._analyzer.catalog(), self._project, self._default_dataset, self._scope)
-        mount.add_variables()
-        mount.add_functions()
-        for function in self._scope.functions.values():
-            for path in self._analyzer.table_names(f"SELECT ({function.body})"):
-                mount.add(path, self.catalog)
-        paths = self._analyzer.table_names(sql)
-        for path in paths:
-            mount.add(path, self.catalog)
+        # What stays must not depend on what ends with the script.
+        if not statements.makes_lasting_function(sql):
+            mount.add_variables()
+            for function in self._scope.functions.values():
+                mount.add_routine((function.name,), function.routine)
+                self._mount_read(mount, routines.query_of(function.routine))
+        paths = self._mount_read(mount, sql)
         altered = statements.altered_table(self._analyzer, sql)
         if altered is not None:
             mount.add(altered[0], self.catalog, optional=altered[1])
-        response = self._analyzer.analyze(sql, mount.proto, self._options(sql))
+        try:
+            response = self._analyzer.analyze(sql, mount.proto, self._options(sql))
+        except BigQueryError as error:
+            error.message = routines.restore_names(error.message, (".".join(path) for path in mount.routines))
+            raise
         node = Node(response.resolved_statement)
         context = Context(
             mount.tables,
@@ -232,22 +264,62 @@ class _Compilation:
         )
         names = Names(self._project, self._default_dataset, tuple(paths), self._scope)
         compiled = statements.translate(context, names, node)
-        self.read |= {table.ref: table for table in mount.tables.values()}
-        return replace(compiled, referenced_tables=tuple(context.referenced))
+        self.read.tables |= {table.ref: table for table in mount.tables.values()}
+        # Google names the tables behind views, not the views.
+        behind = ((self._views[ref].tables if ref in self._views else (ref,)) for ref in context.referenced)
+        referenced = tuple(dict.fromkeys(ref for refs in behind for ref in refs))
+        if self._depth:
+            self._reads = scans.of_query(context, node, self._view_reads)
+            return replace(compiled, referenced_tables=referenced)
+        return replace(
+            compiled,
+            referenced_tables=referenced,
+            referenced_routines=tuple(self.read.routines),
+            scans=scans.of_statement(context, node, self._view_reads),
+        )
+
+    def _mount_read(self, mount: Mount, sql: str) -> list[tuple[str, ...]]:
+        """Mount the tables ``sql`` reads, whose paths are given back, and the functions it calls with what they
+        read."""
+        paths = self._analyzer.table_names(sql)
+        for path in paths:
+            mount.add(path, self.catalog)
+        for path in routines.called(sql):
+            ref = self._routine_ref(path)
+            if path in mount.routines or ref is None or (routine := self.catalog.get_routine(ref)) is None:
+                continue
+            self.read.routines[ref] = routine
+            mount.add_routine(path, routine)
+            self._mount_read(mount, routines.query_of(routine))
+        return paths
+
+    def _routine_ref(self, path: tuple[str, ...]) -> RoutineRef | None:
+        """The function ``path`` may name; a built-in one comes before one of the default dataset."""
+        match path:
+            case (project, dataset, name):
+                return RoutineRef(project, dataset, name)
+            case (dataset, name):
+                return RoutineRef(self._project, dataset, name)
+            case (name,) if self._default_dataset and name.lower() not in self._analyzer.builtin_names:
+                return RoutineRef(self._project, self._default_dataset, name)
+        return None
 
     def _expand(self, table: Table) -> str:
-        return self._frontend.view(self, table)
+        if table.ref not in self._views:
+            self._views[table.ref] = self._frontend.view(self, table)
+        return self._views[table.ref].text
+
+    def _view_reads(self, table: Table) -> scans.Summary:
+        return self._views[table.ref].reads
 
     def _options(self, sql: str) -> Any:
         parameters = self._parameters.named or self._parameters.positional
-        if not parameters and not self._scope.functions and "@@" not in sql:
+        if not parameters and "@@" not in sql:
             return self._analyzer.options
         options = type(self._analyzer.options)()
         options.CopyFrom(self._analyzer.options)
         for path, kind in SYSTEM_VARIABLES.items():
             options.system_variables.add(name_path=path).type.CopyFrom(types.to_proto(kind.field("")))
-        if self._scope.functions:
-            options.enabled_rewrites.append(public_options.REWRITE_INLINE_SQL_FUNCTIONS)
         if self._expected is not None:
             options.system_variables.add(name_path=["script_value"]).type.CopyFrom(self._expected)
         if self._parameters.positional:

@@ -36,11 +36,13 @@ MACROS: dict[str, tuple[str, str]] = {
         abs(a) * (abs(b) // 1000000000) + (abs(a) // 1000000000) * (abs(b) % 1000000000)
         + ((abs(a) % 1000000000) * (abs(b) % 1000000000) + 500000000) // 1000000000)""",
     ),
+    # The remainder times 10^9 must fit; the rare divisor it does not fit for is Python's.
     "bq_div_units": (
         "a, b",
-        """CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
+        """CASE WHEN abs(b) > 170141183460469231731687303715 THEN bq_numeric_quotient(a, b)
+        ELSE CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
         (abs(a) // abs(b)) * 1000000000 + ((abs(a) % abs(b)) * 1000000000) // abs(b)
-        + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END)""",
+        + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END) END""",
     ),
     "bq_numeric_mul_wide": (
         "a, b",
@@ -52,11 +54,17 @@ MACROS: dict[str, tuple[str, str]] = {
         """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
         lambda p: bq_check(p.y <> 0, 'division by zero', bq_div_units(p.x, p.y))), lambda u: bq_from_units(u))[1]""",
     ),
+    "bq_numeric_whole_quotient": (
+        "a, b",
+        """bq_check((b) <> 0, 'division by zero: ' || (a) || ' / ' || (b),
+        CAST(bq_units(a) // bq_units(b) AS DECIMAL(38,9)))""",
+    ),
     # total and n of one group; exact, rounded half away from zero
     "bq_numeric_avg": (
         "total, n",
         """list_transform(list_transform([struct_pack(x := bq_units(total), y := CAST(n AS HUGEINT))],
-        lambda p: CASE WHEN p.y > 0 THEN CASE WHEN p.x < 0 THEN -1 ELSE 1 END * ((2 * abs(p.x) + p.y) // (2 * p.y)) END
+        lambda p: CASE WHEN p.y > 0 THEN CASE WHEN p.x < 0 THEN -1 ELSE 1 END
+        * (abs(p.x) // p.y + CASE WHEN abs(p.x) % p.y * 2 >= p.y THEN 1 ELSE 0 END) END
         ), lambda u: bq_from_units(u))[1]""",
     ),
     "bq_numeric_round": (
@@ -145,13 +153,31 @@ MACROS: dict[str, tuple[str, str]] = {
             '([ Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{0,6})?)?\s*') AND TRY_CAST(s AS TIMESTAMP) IS NOT NULL,
         'Invalid datetime string "' || (s) || '"', TRY_CAST(s AS TIMESTAMP))""",
     ),
+    # A zone is a name, or an offset that DuckDB does not take: [+-]H[H][:MM]
+    "bq_zone_minutes": (
+        "zone",
+        r"""CASE WHEN starts_with(zone, '-') THEN -1 ELSE 1 END
+        * (CAST(regexp_extract(zone, '[0-9]+') AS INTEGER) * 60
+        + coalesce(TRY_CAST(regexp_extract(zone, ':([0-9]+)$', 1) AS INTEGER), 0))""",
+    ),
+    "bq_is_offset": ("zone", "regexp_full_match(zone, '[+-][0-9]{1,2}(:[0-9]{2})?')"),
+    "bq_local": (
+        "t, zone",
+        """CASE WHEN bq_is_offset(zone) THEN t AT TIME ZONE 'UTC' + to_minutes(bq_zone_minutes(zone))
+        ELSE t AT TIME ZONE (zone) END""",
+    ),
+    "bq_instant": (
+        "d, zone",
+        """bq_timestamp(CASE WHEN bq_is_offset(zone) THEN ((d) - to_minutes(bq_zone_minutes(zone))) AT TIME ZONE 'UTC'
+        ELSE (d) AT TIME ZONE (zone) END)""",
+    ),
     "bq_parse_timestamp": (
         "s, zone",
         r"""CASE WHEN regexp_matches(s, '([Zz]|:[0-9.]+\s*[+-][0-9:]+|UTC|[A-Za-z]+/[A-Za-z_/]+)\s*$')
-          THEN TRY_CAST(regexp_replace(trim(s), '(?i)\s*UTC$', '+00') AS TIMESTAMPTZ)
+          THEN TRY_CAST(regexp_replace(trim(s), '(?i)\s*(UTC|Z)$', '+00') AS TIMESTAMPTZ)
         WHEN regexp_full_match(trim(s), '[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}\s*[+-][0-9:]+')
           THEN TRY_CAST(regexp_replace(trim(s), '\s*([+-][0-9:]+)$', ' 00:00:00\1') AS TIMESTAMPTZ)
-        ELSE TRY_CAST(s AS TIMESTAMP) AT TIME ZONE (zone) END""",
+        ELSE bq_instant(TRY_CAST(s AS TIMESTAMP), zone) END""",
     ),
     # zone: the one to assume where the text names none
     "bq_string_to_timestamp": (
@@ -171,16 +197,18 @@ MACROS: dict[str, tuple[str, str]] = {
         r"""regexp_replace(regexp_replace(
         strftime(DATE '1970-01-01' + (x), '%H:%M:%S.%f'), '000$', ''), '\.000$', '')""",
     ),
-    "bq_zone_suffix": (
-        "local, utc",
-        """CASE WHEN (local) >= (utc) THEN '+' ELSE '-' END
-        || lpad(CAST(abs(datediff('minute', utc, local)) // 60 AS VARCHAR), 2, '0')
-        || CASE WHEN abs(datediff('minute', utc, local)) % 60 = 0 THEN ''
-           ELSE ':' || lpad(CAST(abs(datediff('minute', utc, local)) % 60 AS VARCHAR), 2, '0') END""",
+    # The offset has no seconds; those of the zones' local mean times are left out.
+    "bq_zoned_string": (
+        "utc, local",
+        """bq_datetime_to_string((utc) + to_minutes(datesub('minute', utc, local)))
+        || CASE WHEN (local) >= (utc) THEN '+' ELSE '-' END
+        || lpad(CAST(abs(datesub('minute', utc, local)) // 60 AS VARCHAR), 2, '0')
+        || CASE WHEN abs(datesub('minute', utc, local)) % 60 = 0 THEN ''
+           ELSE ':' || lpad(CAST(abs(datesub('minute', utc, local)) % 60 AS VARCHAR), 2, '0') END""",
     ),
     "bq_substr": (
         "s, start, size",
-        """bq_check((size) >= 0, 'Third argument in SUBSTR() cannot be negative',
+        """bq_check((size) >= 0 OR (s) IS NULL, 'Third argument in SUBSTR() cannot be negative',
         CASE WHEN (start) > 0 THEN substring(s, start, size) WHEN (start) = 0 THEN substring(s, 1, size)
         WHEN -(start) >= length(s) THEN substring(s, 1, size)
         ELSE substring(s, length(s) + (start) + 1, size) END)""",
@@ -192,14 +220,19 @@ MACROS: dict[str, tuple[str, str]] = {
     ),
     "bq_bytes_substr": (
         "b, start, size",
-        """unhex(substring(hex(b), CASE WHEN (start) > 0 THEN 2 * (start) - 1
+        """bq_check((size) >= 0 OR (b) IS NULL, 'Third argument in SUBSTR() cannot be negative',
+        unhex(substring(hex(b), CASE WHEN (start) > 0 THEN 2 * (start) - 1
         WHEN (start) = 0 OR -(start) >= octet_length(b) THEN 1
-        ELSE 2 * (octet_length(b) + (start)) + 1 END, 2 * (size)))""",
+        ELSE 2 * (octet_length(b) + (start)) + 1 END, 2 * (size))))""",
     ),
+    # DuckDB maps one letter to one; only ASCII is left to it
+    "bq_upper": ("s", "CASE WHEN strlen(s) = length(s) THEN upper(s) ELSE bq_full_upper(s) END"),
+    "bq_lower": ("s", "CASE WHEN strlen(s) = length(s) THEN lower(s) ELSE bq_full_lower(s) END"),
     "bq_initcap": (
         "s, delimiters",
         """CASE WHEN (s) IS NOT NULL THEN list_reduce(list_prepend('', string_split(s, '')),
-        lambda text, letter: text || CASE WHEN text = '' OR contains(delimiters, right(text, 1))
+        lambda text, letter: text || CASE WHEN contains(delimiters, letter) THEN letter
+        WHEN text = '' OR contains(delimiters, right(text, 1))
         THEN upper(letter) ELSE lower(letter) END) END""",
     ),
     "bq_array_at": (
@@ -208,12 +241,18 @@ MACROS: dict[str, tuple[str, str]] = {
         'Array index ' || (shown) || ' is out of bounds', list_extract(a, position))""",
     ),
     "bq_array_safe_at": (
-        "a, position",
-        "CASE WHEN (position) >= 1 AND (position) <= len(a) THEN list_extract(a, position) END",
+        "a, offset_",
+        "CASE WHEN (offset_) >= 0 AND (offset_) < len(a) THEN list_extract(a, (offset_) + 1) END",
     ),
     "bq_array_without_null": (
         "a",
         """bq_check(len(a) = list_count(a), 'Array cannot have a null element; error in writing field', a)""",
+    ),
+    # leaves: what is found in text by text; NULL unless found where one of them is NULL
+    "bq_contains": (
+        "leaves, folded",
+        """CASE WHEN len(list_filter(leaves, lambda e: contains(bq_casefold(e), folded))) > 0 THEN true
+        WHEN len(leaves) = list_count(leaves) THEN false END""",
     ),
     "bq_json_scalar": (
         "js, path",

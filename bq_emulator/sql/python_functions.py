@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from duckdb import func
 
-from bq_emulator.sql import bignumeric, evaluator, json_text
+from bq_emulator.sql import bignumeric, evaluator, json_text, texts
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,26 @@ _BIG_UNARY = {
     "floor": bignumeric.floor,
 }
 
+
+def numeric_quotient(numerator: int, denominator: int) -> int:
+    """The quotient of two NUMERICs, all three in units of 10^-9.
+
+    Raises:
+        ValueError: beyond NUMERIC.
+    """
+    quotient = bignumeric.rounded(numerator * 10**9, denominator)
+    if abs(quotient) >= 10**38:
+        raise ValueError(f"numeric overflow: {numerator}e-9 / {denominator}e-9")
+    return quotient
+
+
 FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_google", evaluator.evaluate, ["VARCHAR", "VARCHAR[]"], "VARCHAR", vectors=True, nulls=True),
+    PythonFunction("bq_full_upper", str.upper, ["VARCHAR"], "VARCHAR"),
+    PythonFunction("bq_full_lower", str.lower, ["VARCHAR"], "VARCHAR"),
+    PythonFunction("bq_casefold", texts.casefold, ["VARCHAR"], "VARCHAR"),
+    PythonFunction("bq_json_leaves", texts.json_leaves, ["VARCHAR", "VARCHAR"], "VARCHAR[]", nulls=True),
+    PythonFunction("bq_numeric_quotient", numeric_quotient, ["HUGEINT", "HUGEINT"], "HUGEINT"),
     PythonFunction("bq_json_normal", json_text.normal, ["VARCHAR", "VARCHAR"], "VARCHAR"),
     PythonFunction("bq_json_number", json_text.number, ["DOUBLE"], "VARCHAR"),
     *(PythonFunction(f"bq_big_{name}", function, ["BLOB", "BLOB"], "BLOB") for name, function in _BIG.items()),

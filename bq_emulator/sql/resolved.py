@@ -7,6 +7,7 @@ like Google's own documentation of the tree.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -30,6 +31,10 @@ def _fields(descriptor: Descriptor) -> dict[str, tuple[int, FieldDescriptor]]:
             depth, current = depth + 1, parent.message_type
         _FIELDS[descriptor.full_name] = known
     return known
+
+
+#: Messages named like nodes that are none.
+_NO_NODES = ("ResolvedColumnProto",)
 
 
 class Node:
@@ -75,6 +80,22 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.kind}>"
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes directly below ``node``, in the order of its class's fields; columns are no nodes."""
+    message: Any = node.message
+    while True:
+        for field, value in message.ListFields():
+            kind = field.message_type
+            if kind is None or field.name == "parent" or "Resolved" not in kind.name or kind.name in _NO_NODES:
+                continue
+            for each in value if field.is_repeated else (value,):
+                if _present(each):
+                    yield Node(each)
+        if "parent" not in message.DESCRIPTOR.fields_by_name:
+            return
+        message = message.parent
 
 
 def _present(message: Message) -> bool:

@@ -90,7 +90,7 @@ class ReadSessions:
         count = int(db.scalar(f"SELECT count(*) FROM {rows}"))
         name = f"projects/{emulator.project}/locations/{emulator.location.lower()}/sessions/{secrets.token_urlsafe(24)}"
         arrow = pa.schema([arrow_field(each) for each in schema])
-        return ReadSession(name, db, sql, arrow, count, emulator.tables.size(db, record), ExitStack())
+        return ReadSession(name, db, sql, arrow, count, emulator.tables.sizes.total(db, record), ExitStack())
 
     def _restricted(self, db: Session, dataset: str, table: str, restriction: str) -> str:
         emulator = self._emulator

@@ -253,8 +253,8 @@ def test_information_schema_describes_what_is_there(bigquery_client: bigquery.Cl
     assert look("__TABLES__", "table_id, row_count, type") == [("t", 3, 1), ("v", 0, 2)]
     region = rows(bigquery_client, "SELECT schema_name FROM `region-us`.INFORMATION_SCHEMA.SCHEMATA")
     assert (dataset,) in region
-    with pytest.raises(MethodNotImplemented, match=r"INFORMATION_SCHEMA\.ROUTINES"):
-        look("INFORMATION_SCHEMA.ROUTINES", "*")
+    with pytest.raises(MethodNotImplemented, match=r"INFORMATION_SCHEMA\.RESERVATIONS"):
+        look("INFORMATION_SCHEMA.RESERVATIONS", "*")
 
 
 def test_many_clients_on_one_table_and_one_dataset_see_no_conflict(

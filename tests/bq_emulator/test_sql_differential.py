@@ -24,7 +24,7 @@ SEED = int(os.environ.get("GOOGLE_COMPARISON_SEED", "1"))
 #: Where the two may disagree, and why: (what the query matches, what the difference matches, the reason).
 EXPLAINED = [
     (
-        r"ARRAY",
+        r"ARRAY|\[\(a0\)",
         r"emulator: error: Array cannot have a null element",
         "BigQuery refuses a NULL element in a result's array; the evaluator shows it. "
         "https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#array_nulls",
@@ -35,9 +35,19 @@ EXPLAINED = [
         "Infinities, and sums that overflow a double on the way: DuckDB gives an infinity, Google fails or NaN.",
     ),
     (
-        r"CAST\('nan' AS FLOAT64\)",
-        r"^SELECT (o, )?PERCENTILE",
-        "Percentiles order NaN last in DuckDB, first on Google.",
+        r"9{29}\.9{9}",
+        r"^SELECT AVG.*\n.*\n.*numeric overflow",
+        "The sum on the way to an average of NUMERIC must itself be a NUMERIC; Google's need not.",
+    ),
+    (
+        r"NUMERIC '",
+        r"^SELECT (o, )?(COVAR|VAR|STDDEV|CORR)",
+        "Statistics of NUMERIC are computed in FLOAT64, Google's exactly: they differ where unlike sizes meet.",
+    ),
+    (
+        r"0001-01-01.*'(Asia|America|Europe)/",
+        r"FORMAT_|EXTRACT|_TRUNC|TIME\(",
+        "The zones' local mean times have seconds, which Google drops.",
     ),
 ]
 
@@ -81,8 +91,8 @@ def test_generated_calls_agree_with_googles_evaluator(
         asked: list[tuple[str, Answer | None]] = [(sql, None) for sql in singly] if answer.error and singly else []
         for sql, known in asked or [(query, answer)]:
             google = known or comparison.by_google(sql)
-            if google.error and re.search(r"\[at |No matching signature", google.error):
-                continue  # not a call at all: made for types that this function does not take
+            if google.error and re.search(r"\[at |No matching signature|Unsupported built-in", google.error):
+                continue  # not a call at all, made for types that this function does not take; or not the evaluator's
             compared.add((signature.function, signature.name))
             difference = comparison.difference(sql, google)
             if difference and not explained(sql, difference):

@@ -12,11 +12,11 @@ import duckdb
 import pytest
 from zetasql.wasi._pb2.zetasql.public.builtin_function_pb2 import FunctionSignatureId
 
-from bq_emulator.model import BigQueryError, Field, Query, Table, TableRef
+from bq_emulator.model import BigQueryError, Field, Query, RoutineRef, Table, TableRef
 from bq_emulator.sql import python_functions, wasm
 from bq_emulator.sql.catalog import split_dotted_names
 from bq_emulator.sql.frontend import GoogleSqlFrontend
-from bq_emulator.sql.functions import registry
+from bq_emulator.sql.functions import additional, registry
 from bq_emulator.sql.macros import SETUP_SQL
 from bq_emulator.sql.parameters import Parameters
 
@@ -27,6 +27,9 @@ class Tables(dict[TableRef, Table]):
 
     def has_dataset(self, project: str, dataset: str) -> bool:
         return True
+
+    def get_routine(self, ref: RoutineRef) -> None:
+        return None
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,7 @@ def test_splitting_names_leaves_strings_and_comments_alone() -> None:
 
 
 def test_tables_name_only_signatures_the_analyzer_knows() -> None:
-    known = set(FunctionSignatureId.keys())
+    known = set(FunctionSignatureId.keys()) | {each.name_path[0] for each in additional.declarations()}
     assert not (set(registry.SCALAR) | set(registry.AGGREGATE) | set(registry.ANALYTIC)) - known
 
 

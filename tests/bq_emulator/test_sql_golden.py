@@ -17,6 +17,7 @@ from bq_emulator.model import (
     Dml,
     Field,
     Query,
+    RoutineRef,
     Statement,
     Table,
     TableRef,
@@ -69,6 +70,9 @@ class Shop:
 
     def has_dataset(self, project: str, dataset: str) -> bool:
         return (project, dataset) == ("p", "shop")
+
+    def get_routine(self, ref: RoutineRef) -> None:
+        return None
 
 
 @pytest.fixture(scope="module")

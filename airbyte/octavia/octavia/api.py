@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import orjson
 from airbyte_api import AirbyteAPI, api, errors, models
 from airbyte_api._hooks import HookContext
 from airbyte_api.basesdk import BaseSDK
@@ -52,18 +55,26 @@ class Airbyte:
             client=httpx.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=True),
         )
         self._actors = _Actors(self._sdk)
-        self.workspace_id = self._workspace(settings.workspace_id)
+        self.workspace_id = self._workspace(settings.workspace)
 
-    def _workspace(self, workspace_id: str | None) -> str:
-        with self._explained(f"workspace {workspace_id} (AIRBYTE_WORKSPACE_ID)" if workspace_id else "workspaces"):
-            if workspace_id:
-                request = api.GetWorkspaceRequest(workspace_id=workspace_id)
+    def _workspace(self, wanted: str | None) -> str:
+        with self._explained(f"workspace {wanted} (AIRBYTE_WORKSPACE_ID)" if wanted else "workspaces"):
+            if wanted and _is_uuid(wanted):
+                request = api.GetWorkspaceRequest(workspace_id=wanted)
                 return str(self._sdk.workspaces.get_workspace(request=request).raw_response.json()["workspaceId"])
-            listed = self._sdk.workspaces.list_workspaces(request=api.ListWorkspacesRequest(limit=1))
-            workspaces = listed.raw_response.json()["data"]
+            workspaces = _all_pages(self._workspaces_page)
         if not workspaces:
             raise ApiError(f"{self.url} has no workspace for these credentials: create one, or check AIRBYTE_CLIENT_ID")
-        return str(workspaces[0]["workspaceId"])
+        if not wanted:
+            return str(workspaces[0]["workspaceId"])
+        found = [str(workspace["workspaceId"]) for workspace in workspaces if workspace["name"] == wanted]
+        if len(found) != 1:
+            names = ", ".join(sorted(str(workspace["name"]) for workspace in workspaces))
+            raise ApiError(
+                f"{len(found) or 'no'} workspaces are named {wanted!r} (--workspace or AIRBYTE_WORKSPACE_ID): "
+                f"give the id, or one of these names: {names}"
+            )
+        return found[0]
 
     def list(self, kind: Kind) -> list[Json]:
         """All sources, destinations or connections of the workspace."""
@@ -78,7 +89,7 @@ class Airbyte:
             if kind == "connection":
                 request = api.GetConnectionRequest(connection_id=resource_id)
                 return self._sdk.connections.get_connection(request=request).raw_response.json()
-            return self._actors.call("GET", f"/{kind}s/{resource_id}")
+            return self._actors.call("GET", f"/{kind}s/{resource_id}").json()
 
     def create_actor(self, kind: Kind, name: str, definition_id: str, configuration: Json) -> Json:
         body = {
@@ -88,14 +99,13 @@ class Airbyte:
             "configuration": configuration,
         }
         with self._explained(f"{kind} {name}"):
-            return self._actors.call("POST", f"/{kind}s", body=body)
+            return self._actors.call("POST", f"/{kind}s", content=orjson.dumps(body)).json()
 
     def replace_actor(self, kind: Kind, resource_id: str, name: str, configuration: Json) -> Json:
         """PUT, not PATCH: a patch is merged into the old configuration, and what was removed would stay."""
         with self._explained(f"{kind} {name}"):
-            return self._actors.call(
-                "PUT", f"/{kind}s/{resource_id}", body={"name": name, "configuration": configuration}
-            )
+            body = orjson.dumps({"name": name, "configuration": configuration})
+            return self._actors.call("PUT", f"/{kind}s/{resource_id}", content=body).json()
 
     def create_connection(self, source_id: str, destination_id: str, body: Json) -> Json:
         with self._explained(f"connection {body['name']}"):
@@ -111,6 +121,57 @@ class Airbyte:
                 connection_patch_request=models.ConnectionPatchRequest.model_validate(body),
             )
             return self._sdk.connections.patch_connection(request=request).raw_response.json()
+
+    def delete(self, kind: Kind, resource_id: str) -> None:
+        with self._explained(f"{kind} {resource_id}"):
+            if kind == "connection":
+                request = api.DeleteConnectionRequest(connection_id=resource_id)
+                self._sdk.connections.delete_connection(request=request)
+            elif kind == "source":
+                self._sdk.sources.delete_source(request=api.DeleteSourceRequest(source_id=resource_id))
+            else:
+                to_delete = api.DeleteDestinationRequest(destination_id=resource_id)
+                self._sdk.destinations.delete_destination(request=to_delete)
+
+    def streams(self, source_id: str, destination_id: str) -> builtins.list[Json]:
+        """What the source offers, discovered anew: https://reference.airbyte.com/reference/getstreamproperties"""
+        with self._explained(f"streams of source {source_id}"):
+            request = api.GetStreamPropertiesRequest(
+                source_id=source_id, destination_id=destination_id, ignore_cache=True
+            )
+            return self._sdk.streams.get_stream_properties(request=request).raw_response.json()
+
+    def definitions(self, kind: Kind) -> builtins.list[Json]:
+        """The connectors that the workspace can use."""
+        with self._explained(f"{kind} definitions"):
+            path = f"/workspaces/{self.workspace_id}/definitions/{kind}s"
+            return self._actors.call("GET", path).json()["data"]
+
+    def state(self, connection_id: str) -> bytes:
+        """A connection's cursor state, as the server writes it: decoding would lose digits of wide numbers."""
+        with self._explained(f"state of connection {connection_id}"):
+            body = orjson.dumps({"connectionId": connection_id})
+            return self._actors.call("POST", "/state/get", content=body, base=self._config_api).content
+
+    def replace_state(self, connection_id: str, state: bytes) -> None:
+        """Replace the whole state by one that :meth:`state` gave, of this connection or of another."""
+        with self._explained(f"state of connection {connection_id}"):
+            body = orjson.dumps({"connectionId": connection_id, "connectionState": orjson.Fragment(state)})
+            self._actors.call("POST", "/state/create_or_update_safe", content=body, base=self._config_api)
+
+    @property
+    def _config_api(self) -> str:
+        """The public API cannot read or write state; the Config API beside it can, where people may reach it."""
+        if not self.url.endswith("/api/public/v1"):
+            raise ApiError(
+                f"the public API has no state, and beside {self.url} there is no Config API that could: on Airbyte "
+                "Cloud, read and set the state on the connection's settings page"
+            )
+        return self.url.removesuffix("/api/public/v1") + "/api/v1"
+
+    def _workspaces_page(self, offset: int) -> Json:
+        request = api.ListWorkspacesRequest(limit=_PAGE, offset=offset)
+        return self._sdk.workspaces.list_workspaces(request=request).raw_response.json()
 
     def _connections_page(self, offset: int) -> Json:
         request = api.ListConnectionsRequest(workspace_ids=[self.workspace_id], limit=_PAGE, offset=offset)
@@ -141,7 +202,7 @@ class Airbyte:
 
 
 class _Actors(BaseSDK):
-    """Sources and destinations over the SDK's transport and sign-in, but not through its models.
+    """Sources, destinations and what the SDK lacks, over the SDK's transport and sign-in, but not through its models.
 
     Its configuration models are closed unions of the connectors known when it was generated: they drop keys they do
     not know (``api_endpoint``), resolve unknown connectors to whatever fits first, and refuse the answers of servers
@@ -153,12 +214,19 @@ class _Actors(BaseSDK):
 
     def page(self, kind: Kind, workspace_id: str, offset: int) -> Json:
         query: dict[str, str | int] = {"workspaceIds": workspace_id, "limit": _PAGE, "offset": offset}
-        return self.call("GET", f"/{kind}s", query=query)
+        return self.call("GET", f"/{kind}s", query=query).json()
 
     def call(
-        self, method: str, path: str, *, query: Mapping[str, str | int] | None = None, body: Json | None = None
-    ) -> Json:
-        base_url = self._get_url(None, None)
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | int] | None = None,
+        content: bytes | None = None,
+        base: str | None = None,
+    ) -> httpx.Response:
+        """The server's JSON answer to JSON ``content``; ``base`` for another API of the same server."""
+        base_url = base or self._get_url(None, None)
         request = self._build_request(
             method=method,
             path=path,
@@ -171,7 +239,9 @@ class _Actors(BaseSDK):
             user_agent_header="user-agent",
             accept_header_value="application/json",
             security=self.sdk_configuration.security,
-            get_serialized_body=lambda: _json_body(body),
+            get_serialized_body=lambda: (
+                None if content is None else SerializedRequestBody(media_type="application/json", content=content)
+            ),
             url_override=str(httpx.URL(base_url + path, params=query)),
         )
         context = HookContext(
@@ -184,11 +254,15 @@ class _Actors(BaseSDK):
         response = self.do_request(context, request, is_error_status_code=lambda status: status >= 400)
         if response.status_code != 200 or not response.headers.get("content-type", "").startswith("application/json"):
             raise errors.SDKError("API error occurred", response)
-        return response.json()
+        return response
 
 
-def _json_body(body: Json | None) -> SerializedRequestBody | None:
-    return None if body is None else SerializedRequestBody(media_type="application/json", content=json.dumps(body))
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _all_pages(page: Callable[[int], Json]) -> list[Json]:

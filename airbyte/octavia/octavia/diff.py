@@ -43,8 +43,15 @@ class Difference:
     secrets: list[str]
 
 
+def configuration(actor: Mapping[str, Any]) -> dict[str, Any]:
+    """What was configured, out of the API's answer: it adds the connector's type, by which the SDK knows its models."""
+    return {
+        name: value for name, value in actor["configuration"].items() if name not in ("sourceType", "destinationType")
+    }
+
+
 def actor_difference(document: Document, remote: Mapping[str, Any]) -> Difference:
-    """Compare a source's or destination's file with the ``configuration`` of the API's answer."""
+    """Compare a source's or destination's file with the API's answer."""
     changes: list[Change] = []
     secrets: list[str] = []
 
@@ -63,18 +70,15 @@ def actor_difference(document: Document, remote: Mapping[str, Any]) -> Differenc
             cost = _OTHER_PLACE if key[-1] in _PLACE_KEYS else None
             changes.append(Change(dotted(key), _stored(key, before), shown, cost))
 
-    # The server adds the connector's type, by which the SDK tells its models apart.
-    stored = {name: value for name, value in remote.items() if name not in ("sourceType", "destinationType")}
-    walk(stored, document.value["configuration"], ("configuration",))
+    walk(configuration(remote), document.value["configuration"], ("configuration",))
     return Difference(changes, secrets)
 
 
 def new_actor(document: Document) -> list[Change]:
     """The configuration of a source or destination that the server does not have, as its file has it."""
-    configuration: Mapping[str, Any] = document.value["configuration"]
     return [
         Change(f"configuration.{name}", None, _as_written(document, ("configuration", name), value))
-        for name, value in configuration.items()
+        for name, value in document.value["configuration"].items()
     ]
 
 

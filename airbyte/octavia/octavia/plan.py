@@ -45,6 +45,8 @@ class Step:
 @dataclass(frozen=True)
 class Plan:
     steps: list[Step]
+    undeclared: list[tuple[Kind, str]] = field(default_factory=list)
+    """What is in the workspace, kind and name, without being declared."""
 
     @property
     def has_changes(self) -> bool:
@@ -62,7 +64,11 @@ def make(project: Project, airbyte: Airbyte) -> Plan:
     steps = [_actor_step(actor, airbyte, remote) for actor in project.actors]
     created = {(step.kind, step.name) for step in steps if step.action == "create"}
     steps += [_connection_step(declared, airbyte, remote, created) for declared in project.connections]
-    return Plan(steps)
+    declared = {(step.kind, step.name) for step in steps} | {
+        (end.kind, end.name) for found in project.connections for end in (found.source, found.destination)
+    }
+    names = [(kind, str(entry["name"])) for kind in KINDS for entry in remote[kind]]
+    return Plan(steps, sorted(set(names) - declared))
 
 
 def take(plan: Plan, airbyte: Airbyte) -> Iterator[Step]:
@@ -99,6 +105,16 @@ def by_name(kind: Kind, entries: Sequence[Json], name: str) -> Json | None:
     return found[0] if found else None
 
 
+def find(kind: Kind, entries: Sequence[Json], name_or_id: str) -> Json:
+    """The entry with this name or id; raises OctaviaError if there is none, or several have the name."""
+    found = next((entry for entry in entries if entry[f"{kind}Id"] == name_or_id), None)
+    found = found or by_name(kind, entries, name_or_id)
+    if found is None:
+        known = ", ".join(sorted(str(entry["name"]) for entry in entries)) or "none"
+        raise OctaviaError(f"no {kind} is named or has the id {name_or_id!r}; there are: {known}")
+    return found
+
+
 def _actor_step(actor: Actor, airbyte: Airbyte, remote: Mapping[Kind, Sequence[Json]]) -> Step:
     listed = by_name(actor.kind, remote[actor.kind], actor.name)
     if listed is None:
@@ -115,7 +131,7 @@ def _actor_step(actor: Actor, airbyte: Airbyte, remote: Mapping[Kind, Sequence[J
                 )
             )
         )
-    difference = diff.actor_difference(actor.document, found["configuration"])
+    difference = diff.actor_difference(actor.document, found)
     return Step(actor, "update" if difference.changes else "keep", remote_id, difference.changes, difference.secrets)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from octavia import connection, schema, yamlfile
+from octavia import connection, overlay, schema, yamlfile
 from octavia.errors import InvalidFiles, OctaviaError, Problem
 from octavia.yamlfile import Document
 
@@ -52,29 +52,41 @@ class Project:
     connections: list[Connection]
 
     @property
+    def resources(self) -> list[Actor | Connection]:
+        return [*self.actors, *self.connections]
+
+    @property
     def secret_values(self) -> set[str]:
         """Everything that must not be printed; a connection has no secrets."""
         return set().union(*(actor.document.secret_values for actor in self.actors))
 
 
-def load(directory: Path, variables: Mapping[str, str], only: Sequence[Path] = ()) -> Project:
+def load(
+    directory: Path, variables: Mapping[str, str], only: Sequence[Path] = (), environment: str | None = None
+) -> Project:
     """Read and validate the project in ``directory``, or just the files ``only``.
 
     Files that a connection in ``only`` names are validated too, as it needs their names, but left out of the result.
+    ``environment`` lays each file's ``configuration.<environment>.yaml`` over it, where there is one.
 
     Raises:
         InvalidFiles: everything that is wrong with the files, at once.
-        OctaviaError: there are no files.
+        OctaviaError: there are no files, or none for this environment.
     """
-    wanted = [_project_file(directory, file) for file in only] or [
-        file for kind in KINDS for file in sorted(directory.glob(f"{kind}s/*/configuration.yaml"))
-    ]
+    everything = files(directory)
+    wanted = [_project_file(directory, file) for file in only] or everything
     if not wanted:
         raise OctaviaError(
             f"no {{sources,destinations,connections}}/*/configuration.yaml in {directory}: "
             "name the project folder with --directory"
         )
-    reader = _Reader(directory, variables)
+    known = set().union(*map(overlay.environments, everything))
+    if environment and environment not in known:
+        there_are = ", ".join(sorted(known)) or "none"
+        raise OctaviaError(
+            f"environment {environment}: no configuration.{environment}.yaml in {directory}; there are: {there_are}"
+        )
+    reader = _Reader(directory, variables, environment)
     for file in wanted:
         reader.read(file, _kind(file))
     connections = [reader.link(file) for file in wanted if _kind(file) == "connection"]
@@ -87,10 +99,16 @@ def load(directory: Path, variables: Mapping[str, str], only: Sequence[Path] = (
     )
 
 
+def files(directory: Path) -> list[Path]:
+    """Every file of the project in ``directory``, in the order in which they can be applied."""
+    return [file for kind in KINDS for file in sorted(directory.glob(f"{kind}s/*/configuration.yaml"))]
+
+
 class _Reader:
-    def __init__(self, directory: Path, variables: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, variables: Mapping[str, str], environment: str | None) -> None:
         self.directory = directory
         self.variables = variables
+        self.environment = environment
         self.problems: list[Problem] = []
         self.documents: dict[Path, Document] = {}
         self._broken: set[Path] = set()
@@ -101,6 +119,8 @@ class _Reader:
         if file not in self.documents:
             try:
                 document = yamlfile.read(file, self.variables)
+                if self.environment and (over := overlay.file_of(file, self.environment)).is_file():
+                    document = overlay.merge(document, yamlfile.read(over, self.variables))
                 found = schema.problems(document, kind)
                 if kind == "connection" and not found:
                     found = list(connection.problems(document))

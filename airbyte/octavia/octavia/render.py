@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
 from octavia.diff import Change
 from octavia.plan import Plan, Step
+from octavia.project import Kind
 
 _SIGNS = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 
@@ -29,6 +30,22 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         return
     counts = {action: sum(step.action == action for step in plan.steps) for action in ("create", "update", "keep")}
     yield f"Plan: {counts['create']} to create, {counts['update']} to change, {counts['keep']} as declared."
+
+
+def drift_lines(plan: Plan, undeclared: Sequence[tuple[Kind, str]]) -> Iterator[str]:
+    """What the server has otherwise than the files say, seen from the files."""
+    for step in plan.steps:
+        if step.action == "create":
+            yield click.style(f"- {step.kind} {step.name}", fg="red", bold=True) + f"  ({step.file}) is not there"
+        elif step.action == "update":
+            yield click.style(f"~ {step.kind} {step.name}", fg="yellow", bold=True) + f"  ({step.file})"
+            for change in step.changes:
+                declared, there = (text or "not at all" for text in (change.after, change.before))
+                yield f"    {change.key}: declared {declared}, there {there}"
+    for kind, name in undeclared:
+        yield click.style(f"+ {kind} {name}", fg="green", bold=True) + "  is there, but not declared"
+    if not plan.has_changes and not undeclared:
+        yield f"No drift: {len(plan.steps)} resource(s) are as declared; secrets cannot be compared."
 
 
 def _step_lines(step: Step) -> Iterator[str]:

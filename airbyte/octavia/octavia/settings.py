@@ -25,14 +25,17 @@ class Settings:
     """Base of the public API, without a trailing slash."""
     client_id: str | None
     client_secret: str | None
-    workspace_id: str | None
-    """None for the server's first workspace."""
+    workspace: str | None
+    """Name or id; None for the server's first workspace."""
+    environment: str | None
+    """Whose ``configuration.<environment>.yaml`` are laid over the files."""
 
 
-def load(directory: Path | None = None) -> Settings:
+def load(directory: Path | None = None, workspace: str | None = None, environment: str | None = None) -> Settings:
     """Settings for the project in ``directory``; None looks for ``./airbyte/sources``, else takes this folder.
 
-    The environment wins over the project folder's ``.env``, that one over the ``.env`` of this folder.
+    ``workspace`` and ``environment`` win over their variables, which win over the project folder's ``.env``,
+    and that one over the ``.env`` of this folder.
 
     Raises:
         OctaviaError: no such folder, or only one half of the credentials.
@@ -55,5 +58,6 @@ def load(directory: Path | None = None) -> Settings:
         (variables.get("AIRBYTE_API_URL") or DEFAULT_API_URL).rstrip("/"),
         client_id or None,
         client_secret or None,
-        variables.get("AIRBYTE_WORKSPACE_ID") or None,
+        workspace or variables.get("AIRBYTE_WORKSPACE_ID") or None,
+        environment or variables.get("OCTAVIA_ENVIRONMENT") or None,
     )

@@ -44,6 +44,8 @@ class Document:
     written: dict[KeyPath, str] = field(default_factory=dict)
     variables: dict[KeyPath, frozenset[str]] = field(default_factory=dict)
     secret_values: set[str] = field(default_factory=set)
+    origins: dict[KeyPath, Path] = field(default_factory=dict)
+    """The file of each key that comes from an overlay and not from ``file``."""
 
     def is_secret(self, key: KeyPath) -> bool:
         """Whether the key, a key above it, or a variable its value was made of has a secret's name."""
@@ -55,7 +57,7 @@ class Document:
         nearest = key
         while nearest and nearest not in self.lines:
             nearest = nearest[:-1]
-        return Problem(self.file, self.lines.get(nearest, 1), dotted(key), message)
+        return Problem(self.origins.get(nearest, self.file), self.lines.get(nearest, 1), dotted(key), message)
 
 
 def dotted(key: KeyPath) -> str:

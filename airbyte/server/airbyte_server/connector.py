@@ -18,6 +18,7 @@ import orjson
 
 from airbyte_server.definitions import Definition
 from airbyte_server.failures import Failure, failure_from_trace
+from airbyte_server.replication.data_channel import OFFER
 from airbyte_server.settings import connector_environment
 from airbyte_server.vault import Redactor
 
@@ -56,12 +57,18 @@ class ConnectorCommands:
 
     def specification(self, definition: Definition) -> dict[str, Any]:
         """The JSON Schema of the connector's configuration. Raises :class:`ConnectorError`."""
+        return self._spec(definition)["connectionSpecification"]
+
+    def takes_arrow(self, definition: Definition) -> bool:
+        """Whether the connector can use the Arrow data channel. Raises :class:`ConnectorError`."""
+        return OFFER in (self._spec(definition).get("dataChannels") or [])
+
+    def _spec(self, definition: Definition) -> dict[str, Any]:
         with self._lock:
             key = str(definition.id)
             if key not in self._specifications:
                 answer = self._run(definition, "spec", None)
-                spec = self._expect(answer, "SPEC", "spec", definition)
-                self._specifications[key] = spec["spec"]["connectionSpecification"]
+                self._specifications[key] = self._expect(answer, "SPEC", "spec", definition)["spec"]
             return self._specifications[key]
 
     def check(self, definition: Definition, configuration: dict[str, Any]) -> tuple[bool, str | None, list[str]]:

@@ -65,6 +65,10 @@ def state_conflict(message: str) -> Problem:
     return Problem(409, "state-conflict", "The resource is in a state that forbids this.", {"message": message})
 
 
+def sync_is_running(message: str) -> Problem:
+    return Problem(423, "state-conflict", "The connection is being synced.", {"message": message})
+
+
 def tag_already_exists(name: str) -> Problem:
     return Problem(409, "error:tag-already-exists", "A tag of that name exists in the workspace.", {"tagName": name})
 

@@ -4,20 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql.functions.spec import Call
+from bq_emulator.sql.types import Type
+
+if TYPE_CHECKING:
+    from bq_emulator.sql.translate.context import Context
+
+
+@dataclass
+class Beneath:
+    """The SELECT from which aggregate or window functions read: its ``items`` (text, name) may grow by window
+    functions over the rows of the same group, whose keys are ``keys``."""
+
+    context: Context
+    items: list[tuple[str, str]]
+    keys: list[str]
+
+    @property
+    def partition(self) -> str:
+        return f"PARTITION BY {', '.join(self.keys)}" if self.keys else ""
+
+    def over_group(self, call: str) -> str:
+        """The name of ``call`` over all rows of the group."""
+        text = f"{call} OVER ({self.partition})"
+        for known, name in self.items:
+            if known == text:
+                return name
+        self.items.append((text, self.context.fresh("_w")))
+        return self.items[-1][1]
 
 
 @dataclass
 class AggregateCall(Call):
-    """``order_by`` are finished sort keys; ``having`` is (MAX or MIN, text); ``over`` the window, "" outside one."""
+    """``order_by`` are finished sort keys; ``having`` is (MAX or MIN, text, type); ``over`` the window, "" outside
+    one."""
+
+    beneath: Beneath
 
     distinct: bool = False
     nulls: str = "DEFAULT_NULL_HANDLING"
     order_by: list[str] = field(default_factory=list)
     limit: str | None = None
-    having: tuple[str, str] | None = None
+    having: tuple[str, str, Type] | None = None
     where: str | None = None
     over: str | None = None
 
@@ -25,13 +56,24 @@ class AggregateCall(Call):
         """``function`` of ``args`` (the call's own unless given) with DISTINCT, ORDER BY, filter and window."""
         texts = self.args if args is None else args
         inside = f"{'DISTINCT ' if self.distinct else ''}{', '.join(texts)}"
-        if self.order_by and not self.over:
+        if self.order_by and not self.over and function != "count":
             inside += f" ORDER BY {', '.join(self.order_by)}"
         text = f"{function}({inside})"
-        conditions = [each for each in (self.where, where) if each]
+        conditions = [each for each in (self.where, where, self._extremal()) if each]
         if conditions:
             text += f" FILTER (WHERE {' AND '.join(conditions)})"
         return f"{text} OVER {self.over}" if self.over else text
+
+    def _extremal(self) -> str | None:
+        """The condition of HAVING MAX or MIN. Nothing equals the extremum where one of the keys is NaN."""
+        if self.having is None:
+            return None
+        kind, key, of = self.having
+        where = f" FILTER (WHERE {self.where})" if self.where else ""
+        equal = f"{key} = {self.beneath.over_group(f'{kind.lower()}({key}){where}')}"
+        if of.name != "FLOAT64":
+            return equal
+        return f"{equal} AND NOT {self.beneath.over_group(f'bool_or(isnan({key})){where}')}"
 
     def refuse(self, what: str) -> BigQueryError:
         message = f"{self.name.removeprefix('FN_')} with {what} is not supported by this emulator"
@@ -39,8 +81,6 @@ class AggregateCall(Call):
 
     def plain(self) -> None:
         """Refuse the modifiers that only some aggregates translate."""
-        if self.having is not None:
-            raise self.refuse("HAVING MAX or MIN")
         if self.limit is not None:
             raise self.refuse("LIMIT")
 
@@ -69,7 +109,7 @@ def _count_star(call: AggregateCall) -> str:
 def _countif(call: AggregateCall) -> str:
     call.plain()
     if call.distinct:
-        raise call.refuse("DISTINCT")
+        return call.build("count", [f"nullif({call.args[0]}, false)"])
     return call.build("count", ["*"], where=call.args[0])
 
 
@@ -92,26 +132,28 @@ def _extremum(function: str) -> Template:
     return build
 
 
-def _any_value(call: AggregateCall) -> str:
-    if call.having is None:
+def any_value(call: AggregateCall) -> str:
+    """ANY_VALUE, and with HAVING, where no window function is needed, one pass over the rows."""
+    if call.having is None or call.having[2].name == "FLOAT64":
         return call.build("any_value")
-    kind, key = call.having
-    return call.build("arg_max_null" if kind == "MAX" else "arg_min_null", [call.args[0], key])
+    kind, key, _ = call.having
+    call.having = None
+    call.order_by = [f"{key} {'DESC' if kind == 'MAX' else 'ASC'}"]
+    return call.build("first", call.args[:1], where=f"{key} IS NOT NULL")
 
 
 def _array_agg(call: AggregateCall) -> str:
     """NULL for no rows. NULL elements stay, as in Google's evaluator; only a result may not hold them."""
-    if call.having is not None:
-        raise call.refuse("HAVING MAX or MIN")
     skip = f"{call.args[0]} IS NOT NULL" if call.nulls == "IGNORE_NULLS" else None
+    if call.limit == "1::BIGINT" and call.order_by and not call.distinct:
+        # The whole group need not be kept, let alone sorted.
+        return f"CASE WHEN {call.build('count', ['*'], where=skip)} > 0 THEN [{call.build('first', where=skip)}] END"
     text = call.build("list", where=skip)
     return f"list_slice({text}, 1, {call.limit})" if call.limit is not None else text
 
 
 def _string_agg(call: AggregateCall) -> str:
     separator = call.args[1] if len(call.args) > 1 else "','"
-    if call.having is not None:
-        raise call.refuse("HAVING MAX or MIN")
     if call.limit is None:
         return call.build("string_agg", [call.args[0], separator])
     items = call.build("list", [call.args[0]], where=f"{call.args[0]} IS NOT NULL")
@@ -136,7 +178,7 @@ AGGREGATE: dict[str, Template] = {
     "FN_AVG_NUMERIC": _avg_numeric,
     "FN_MIN": _extremum("min"),
     "FN_MAX": _extremum("max"),
-    "FN_ANY_VALUE": _any_value,
+    "FN_ANY_VALUE": any_value,
     "FN_ARRAY_AGG": _array_agg,
     "FN_ARRAY_CONCAT_AGG": _array_concat_agg,
     "FN_STRING_AGG_STRING": _string_agg,
@@ -154,7 +196,9 @@ AGGREGATE: dict[str, Template] = {
     "FN_STDDEV_POP_NUMERIC": _named("stddev_pop"),
     "FN_VAR_SAMP_NUMERIC": _named("var_samp"),
     "FN_VAR_POP_NUMERIC": _named("var_pop"),
-    "FN_CORR": _named("corr"),
-    "FN_COVAR_SAMP": _named("covar_samp"),
-    "FN_COVAR_POP": _named("covar_pop"),
+    **{
+        f"FN_{name.upper()}{suffix}": _named(name)
+        for name in ("corr", "covar_samp", "covar_pop")
+        for suffix in ("", "_NUMERIC")
+    },
 }

@@ -53,20 +53,26 @@ CASTS: dict[tuple[str, str], str] = {
     ("BYTES", "STRING"): "decode({0})",
     ("DATE", "STRING"): "strftime({0}, '%Y-%m-%d')",
     ("DATE", "DATETIME"): "CAST({0} AS TIMESTAMP)",
-    ("DATE", "TIMESTAMP"): "(CAST({0} AS TIMESTAMP) AT TIME ZONE {1})",
+    ("DATE", "TIMESTAMP"): "bq_instant(CAST({0} AS TIMESTAMP), {1})",
     ("DATETIME", "STRING"): "bq_datetime_to_string({0})",
     ("DATETIME", "DATE"): "CAST({0} AS DATE)",
     ("DATETIME", "TIME"): "CAST({0} AS TIME)",
-    ("DATETIME", "TIMESTAMP"): "({0} AT TIME ZONE {1})",
-    ("TIMESTAMP", "STRING"): "(bq_datetime_to_string({0} AT TIME ZONE {1}) "
-    "|| bq_zone_suffix({0} AT TIME ZONE {1}, {0} AT TIME ZONE 'UTC'))",
-    ("TIMESTAMP", "DATE"): "CAST({0} AT TIME ZONE {1} AS DATE)",
-    ("TIMESTAMP", "DATETIME"): "({0} AT TIME ZONE {1})",
-    ("TIMESTAMP", "TIME"): "CAST({0} AT TIME ZONE {1} AS TIME)",
+    ("DATETIME", "TIMESTAMP"): "bq_instant({0}, {1})",
+    ("TIMESTAMP", "STRING"): "bq_zoned_string({0} AT TIME ZONE 'UTC', bq_local({0}, {1}))",
+    ("TIMESTAMP", "DATE"): "bq_date(bq_local({0}, {1}))",
+    ("TIMESTAMP", "DATETIME"): "bq_datetime(bq_local({0}, {1}))",
+    ("TIMESTAMP", "TIME"): "CAST(bq_local({0}, {1}) AS TIME)",
     ("TIME", "STRING"): "bq_time_to_string({0})",
 }
 #: Shorter texts for the zone that is meant almost always.
-UTC_CASTS = {("TIMESTAMP", "STRING"): "(bq_datetime_to_string({0} AT TIME ZONE 'UTC') || '+00')"}
+UTC_CASTS = {
+    ("TIMESTAMP", "STRING"): "(bq_datetime_to_string({0} AT TIME ZONE 'UTC') || '+00')",
+    ("DATE", "TIMESTAMP"): "(CAST({0} AS TIMESTAMP) AT TIME ZONE 'UTC')",
+    ("DATETIME", "TIMESTAMP"): "({0} AT TIME ZONE 'UTC')",
+    ("TIMESTAMP", "DATE"): "CAST({0} AT TIME ZONE 'UTC' AS DATE)",
+    ("TIMESTAMP", "DATETIME"): "({0} AT TIME ZONE 'UTC')",
+    ("TIMESTAMP", "TIME"): "CAST({0} AT TIME ZONE 'UTC' AS TIME)",
+}
 
 
 def cast(context: Context, operand: str, source: Type, target: Type, zone: str = "'UTC'") -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zetasql.wasi._pb2.zetasql.public.functions import datetime_pb2
 
 from bq_emulator.model import BigQueryError
-from bq_emulator.sql.functions import formats
+from bq_emulator.sql.functions import formats, zones
 from bq_emulator.sql.functions.spec import Call, Template, by_count
 
 #: First day of the week (Sunday = 0) for each kind of week.
@@ -83,12 +83,12 @@ def _trunc(result: str) -> Template:
         zone = call.args[2] if len(call.args) > 2 else "'UTC'"
 
         def body(bound: list[str]) -> str:
-            local = f"({bound[0]} AT TIME ZONE {bound[1]})" if result == "TIMESTAMPTZ" else bound[0]
+            local = zones.local(bound[0], bound[1]) if result == "TIMESTAMPTZ" else bound[0]
             cut = truncated(local, name)
             if cut is None:
                 raise _unsupported(call, name)
             if result == "TIMESTAMPTZ":
-                cut = f"(CAST({cut} AS TIMESTAMP) AT TIME ZONE {bound[1]})"
+                cut = zones.instant(f"CAST({cut} AS TIMESTAMP)", bound[1])
             # Only the start of a week or of an ISO year lies in another year than the day.
             return f"{RANGED[result]}({cut})" if name in WEEKS or name == "ISOYEAR" else f"CAST({cut} AS {result})"
 
@@ -161,7 +161,11 @@ def _extract(call: Call) -> str:
     value = call.args[0]
     if call.type(0).name == "TIMESTAMP":
         zone = call.args[2] if len(call.args) > 2 else "'UTC'"
-        value = f"({value} AT TIME ZONE {zone})"
+        return call.context.bind([value, zone], lambda bound: _extracted(call, zones.local(*bound), name))
+    return _extracted(call, value, name)
+
+
+def _extracted(call: Call, value: str, name: str) -> str:
     return f"CAST({call.context.apply(EXTRACTED[name], [value])} AS BIGINT)"
 
 
@@ -173,9 +177,9 @@ def _last_day(call: Call) -> str:
         if start is None:
             raise _unsupported(call, name)
         if name in WEEKS:
-            return f"CAST({start} + 6 AS DATE)"
+            return f"bq_date({start} + 6)"
         if name == "ISOYEAR":
-            return f"CAST(date_trunc('week', make_date(isoyear({bound[0]}) + 1, 1, 4)) - to_days(1) AS DATE)"
+            return f"bq_date(date_trunc('week', make_date(isoyear({bound[0]}) + 1, 1, 4)) - to_days(1))"
         return f"CAST({start} + to_months({MONTHS[name]}) - to_days(1) AS DATE)"
 
     return call.context.bind(call.args[:1], body)
@@ -225,7 +229,21 @@ def _formatted(zoned: bool) -> Template:
 
 
 def _interval_constructor(call: Call) -> str:
-    return _interval(call, call.args[0], part(call, 1))
+    """No field of an INTERVAL goes beyond 10,000 years.
+    https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#interval_type"""
+    name = part(call, 1)
+    unit = MICROSECONDS.get(name, 0) if name != "DAY" else 0
+    limit = 120_000 // MONTHS[name] if name in MONTHS else 316_224_000_000_000_000 // unit if unit else 3_660_000
+    message = f"'INTERVAL of ' || {{0}} || ' {name} is out of range -{limit} to {limit}'"
+
+    def body(bound: list[str]) -> str:
+        return (
+            f"bq_check({bound[0]} BETWEEN -{limit} AND {limit}, {message}, {_interval(call, bound[0], name)})".replace(
+                "{0}", bound[0]
+            )
+        )
+
+    return call.context.bind(call.args[:1], body)
 
 
 def _plus(first: int, second: int, sign: str, result: str) -> Template:
@@ -244,23 +262,21 @@ def _shifted_timestamp(timestamp: int, sign: str, interval: int) -> str:
 SCALAR: dict[str, Template] = {
     "FN_CURRENT_TIMESTAMP": "now()",
     "FN_CURRENT_DATE": by_count(
-        (0, "CAST(now() AT TIME ZONE 'UTC' AS DATE)"), (1, "CAST(now() AT TIME ZONE {0} AS DATE)")
+        (0, "CAST(now() AT TIME ZONE 'UTC' AS DATE)"), (1, "CAST(bq_local(now(), {0}) AS DATE)")
     ),
-    "FN_CURRENT_DATETIME": by_count((0, "(now() AT TIME ZONE 'UTC')"), (1, "(now() AT TIME ZONE {0})")),
+    "FN_CURRENT_DATETIME": by_count((0, "(now() AT TIME ZONE 'UTC')"), (1, "bq_local(now(), {0})")),
     "FN_CURRENT_TIME": by_count(
-        (0, "CAST(now() AT TIME ZONE 'UTC' AS TIME)"), (1, "CAST(now() AT TIME ZONE {0} AS TIME)")
+        (0, "CAST(now() AT TIME ZONE 'UTC' AS TIME)"), (1, "CAST(bq_local(now(), {0}) AS TIME)")
     ),
     "FN_DATE_FROM_YEAR_MONTH_DAY": "make_date({0}, {1}, {2})",
-    "FN_DATE_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS DATE)"), (2, "CAST({0} AT TIME ZONE {1} AS DATE)")
-    ),
+    "FN_DATE_FROM_TIMESTAMP": by_count((1, "CAST({0} AT TIME ZONE 'UTC' AS DATE)"), (2, "bq_date(bq_local({0}, {1}))")),
     "FN_DATE_FROM_DATETIME": "CAST({0} AS DATE)",
     "FN_DATE_FROM_DATE": "{0}",
     "FN_DATE_FROM_STRING": "bq_string_to_date({0})",
     "FN_DATETIME_FROM_YEAR_MONTH_DAY_HOUR_MINUTE_SECOND": "make_timestamp({0}, {1}, {2}, {3}, {4}, "
     "CAST({5} AS DOUBLE))",
     "FN_DATETIME_FROM_DATE_AND_TIME": "({0} + {1})",
-    "FN_DATETIME_FROM_TIMESTAMP": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "({0} AT TIME ZONE {1})")),
+    "FN_DATETIME_FROM_TIMESTAMP": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "bq_datetime(bq_local({0}, {1}))")),
     "FN_DATETIME_FROM_DATE": "CAST({0} AS TIMESTAMP)",
     "FN_DATETIME_FROM_DATETIME": "{0}",
     "FN_DATETIME_FROM_STRING": "bq_string_to_datetime({0})",
@@ -268,13 +284,13 @@ SCALAR: dict[str, Template] = {
         (1, "bq_string_to_timestamp({0}, 'UTC')"), (2, "bq_string_to_timestamp({0}, {1})")
     ),
     "FN_TIMESTAMP_FROM_DATE": by_count(
-        (1, "(CAST({0} AS TIMESTAMP) AT TIME ZONE 'UTC')"), (2, "(CAST({0} AS TIMESTAMP) AT TIME ZONE {1})")
+        (1, "(CAST({0} AS TIMESTAMP) AT TIME ZONE 'UTC')"), (2, "bq_instant(CAST({0} AS TIMESTAMP), {1})")
     ),
-    "FN_TIMESTAMP_FROM_DATETIME": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "({0} AT TIME ZONE {1})")),
+    "FN_TIMESTAMP_FROM_DATETIME": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "bq_instant({0}, {1})")),
     "FN_TIMESTAMP_FROM_TIMESTAMP": "{0}",
     "FN_TIME_FROM_HOUR_MINUTE_SECOND": "make_time({0}, {1}, CAST({2} AS DOUBLE))",
     "FN_TIME_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS TIME)"), (2, "CAST({0} AT TIME ZONE {1} AS TIME)")
+        (1, "CAST({0} AT TIME ZONE 'UTC' AS TIME)"), (2, "CAST(bq_local({0}, {1}) AS TIME)")
     ),
     "FN_TIME_FROM_DATETIME": "CAST({0} AS TIME)",
     "FN_TIME_FROM_TIME": "{0}",
@@ -282,8 +298,7 @@ SCALAR: dict[str, Template] = {
         (1, "(bq_datetime_to_string({0} AT TIME ZONE 'UTC') || '+00')"),
         (
             2,
-            "(bq_datetime_to_string({0} AT TIME ZONE {1}) "
-            "|| bq_zone_suffix({0} AT TIME ZONE {1}, {0} AT TIME ZONE 'UTC'))",
+            "bq_zoned_string({0} AT TIME ZONE 'UTC', bq_local({0}, {1}))",
         ),
     ),
     "FN_STRING_FROM_DATE": "strftime({0}, '%Y-%m-%d')",
@@ -332,14 +347,16 @@ SCALAR: dict[str, Template] = {
     "FN_EXTRACT_FROM_TIMESTAMP": _extract,
     "FN_EXTRACT_FROM_TIME": _extract,
     "FN_EXTRACT_DATE_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS DATE)"), (2, "CAST({0} AT TIME ZONE {1} AS DATE)")
+        (1, "CAST({0} AT TIME ZONE 'UTC' AS DATE)"), (2, "bq_date(bq_local({0}, {1}))")
     ),
     "FN_EXTRACT_DATE_FROM_DATETIME": "CAST({0} AS DATE)",
     "FN_EXTRACT_TIME_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS TIME)"), (2, "CAST({0} AT TIME ZONE {1} AS TIME)")
+        (1, "CAST({0} AT TIME ZONE 'UTC' AS TIME)"), (2, "CAST(bq_local({0}, {1}) AS TIME)")
     ),
     "FN_EXTRACT_TIME_FROM_DATETIME": "CAST({0} AS TIME)",
-    "FN_EXTRACT_DATETIME_FROM_TIMESTAMP": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "({0} AT TIME ZONE {1})")),
+    "FN_EXTRACT_DATETIME_FROM_TIMESTAMP": by_count(
+        (1, "({0} AT TIME ZONE 'UTC')"), (2, "bq_datetime(bq_local({0}, {1}))")
+    ),
     "FN_LAST_DAY_DATE": _last_day,
     "FN_LAST_DAY_DATETIME": _last_day,
     "FN_UNIX_SECONDS_FROM_TIMESTAMP": "bq_floor_div(epoch_us({0}), 1000000)",

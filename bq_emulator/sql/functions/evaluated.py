@@ -237,6 +237,7 @@ SCALAR: dict[str, Template] = {
         "FROM_BASE32",
         "PARSE_NUMERIC",
         "PARSE_BIGNUMERIC",
+        "NET.HOST",
         "NET.IP_FROM_STRING",
         "NET.SAFE_IP_FROM_STRING",
         "NET.IP_TO_STRING",

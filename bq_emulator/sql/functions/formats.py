@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from bq_emulator.sql import literal
+from bq_emulator.sql.functions import zones
 from bq_emulator.sql.functions.evaluated import program
 from bq_emulator.sql.functions.spec import Call
 
 #: Elements that are formatted by DuckDB's strftime; those of several parts are written out.
 STRFTIME = {
-    **{each: f"%{each}" for each in "aAbBdHIjmMpSUWyYwuVG"},
+    **{each: f"%{each}" for each in "aAbBdHIjmMpSUWywuVG"},
     "h": "%b",
     "F": "%Y-%m-%d",
     "T": "%H:%M:%S",
@@ -24,15 +25,18 @@ STRFTIME = {
 }
 #: Elements that need an expression; {0} is the wall clock, {1} the zone (None without one).
 EXPRESSIONS = {
+    # strftime's has four digits at least
+    "Y": "CAST(year({0}) AS VARCHAR)",
     "e": "lpad(CAST(day({0}) AS VARCHAR), 2, ' ')",
     "k": "lpad(CAST(hour({0}) AS VARCHAR), 2, ' ')",
     "l": "lpad(CAST((hour({0}) + 11) % 12 + 1 AS VARCHAR), 2, ' ')",
     "P": "lower(strftime({0}, '%p'))",
     "Q": "CAST(quarter({0}) AS VARCHAR)",
     "C": "lpad(CAST(year({0}) // 100 AS VARCHAR), 2, '0')",
-    "s": "CAST(CAST(epoch({0}) AS BIGINT) AS VARCHAR)",
+    "s": "CAST(bq_floor_div(epoch_us({0}), 1000000) AS VARCHAR)",
     "E*S": "(strftime({0}, '%S') || rtrim(rtrim(strftime({0}, '.%f'), '0'), '.'))",
-    "c": "(strftime({0}, '%a %b ') || lpad(CAST(day({0}) AS VARCHAR), 2, ' ') || strftime({0}, ' %H:%M:%S %Y'))",
+    "c": "(strftime({0}, '%a %b ') || lpad(CAST(day({0}) AS VARCHAR), 2, ' ') || strftime({0}, ' %H:%M:%S ') "
+    "|| year({0}))",
 }
 _ELEMENT = re.compile(r"%(E4Y|E\*S|E[0-9]S|Ez|.)", re.DOTALL)
 
@@ -78,7 +82,7 @@ def format_text(call: Call, value: str, zone: str | None) -> str:
 
     def body(bound: list[str]) -> str:
         # strftime takes no TIME; the day is not printed.
-        clock = f"({bound[0]} AT TIME ZONE {bound[1]})" if zone else bound[0]
+        clock = zones.local(bound[0], bound[1]) if zone else bound[0]
         clock = f"(DATE '1970-01-01' + {clock})" if call.type(1).name == "TIME" else clock
         parts: list[str] = []
         run = ""
@@ -155,10 +159,12 @@ def parse_text(call: Call, result: str) -> str:
     if not {element for element, _ in elements} & HAVE_YEAR:
         # strptime would assume 1900; Google assumes 1970
         alternatives, given = ["%Y "], f"('1970 ' || {given})"
-    zoned = False
+    zoned = bool({element for element, _ in elements} & {"z", "Ez"})
+    if zoned and not re.search("%E?z$", pattern):
+        return _by_google(call)
+    if pattern.endswith("%Ez"):  # strptime does not know Z
+        given = f"regexp_replace({given}, '[Zz]\\s*$', '+00')"
     for element, between in elements:
-        if element in ("z", "Ez"):
-            zoned = True
         if between:
             forms = [between.replace("%", "%%")]
         elif element == "E*S":
@@ -178,4 +184,4 @@ def parse_text(call: Call, result: str) -> str:
     if zoned:
         return _by_google(call)
     text = call.context.apply(f"CAST({parsed} AS TIMESTAMP)", [given])
-    return f"({text} AT TIME ZONE {zone})" if result == "TIMESTAMPTZ" else f"CAST({text} AS {result})"
+    return zones.instant(text, zone) if result == "TIMESTAMPTZ" else f"CAST({text} AS {result})"

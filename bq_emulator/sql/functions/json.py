@@ -104,8 +104,8 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
         return f"coalesce({cast_to_string(context, operand, kind)}, 'null')"
     if name == "INT64":
         return context.apply(
-            "coalesce(CASE WHEN abs({0}) > 9007199254740992 THEN '\"' || {0} || '\"' ELSE CAST({0} AS VARCHAR) END, "
-            "'null')",
+            "coalesce(CASE WHEN {0} BETWEEN -9007199254740992 AND 9007199254740992 THEN CAST({0} AS VARCHAR) "
+            "ELSE '\"' || {0} || '\"' END, 'null')",
             [operand],
         )
     if name == "FLOAT64":
@@ -217,7 +217,9 @@ SCALAR: dict[str, Template] = {
     "FN_PARSE_JSON": _parse_json,
     "FN_TO_JSON_STRING": _to_json_string,
     "FN_TO_JSON": _to_json,
-    "FN_JSON_TO_INT64": _scalar_of("'BIGINT', 'UBIGINT'", "BIGINT", "an integer"),
+    "FN_JSON_TO_INT64": "bq_check({0} IS NULL OR json_type({0}) IN ('BIGINT', 'UBIGINT') OR (json_type({0}) = 'DOUBLE' "
+    "AND CAST({0} AS DOUBLE) = trunc(CAST({0} AS DOUBLE))), 'The provided JSON input is not an integer', "
+    "CAST(json_extract_string({0}, '$') AS BIGINT))",
     "FN_JSON_TO_DOUBLE": _scalar_of("'BIGINT', 'UBIGINT', 'DOUBLE'", "DOUBLE", "a number"),
     "FN_JSON_TO_BOOL": _scalar_of("'BOOLEAN'", "BOOLEAN", "a boolean"),
     "FN_JSON_TO_STRING": _scalar_of("'VARCHAR'", "VARCHAR", "a string"),

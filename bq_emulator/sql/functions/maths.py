@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bq_emulator.sql import types
-from bq_emulator.sql.functions.spec import Call, Template, by_count, render
+from bq_emulator.sql.functions.evaluated import Evaluated
+from bq_emulator.sql.functions.spec import Call, Template, render
 from bq_emulator.sql.resolved import Node
 
 
@@ -79,6 +80,11 @@ _LOG_CHECK = (
     "bq_check({0} > 0, 'Floating point error in function: LN(' || bq_float_to_string({0}) || ')', ln({0})) END"
 )
 
+
+def _logarithm(call: Call) -> str:
+    return Evaluated("LOG({*})")(call) if len(call.args) > 1 else call.context.apply(_LOG_CHECK, call.args)
+
+
 SCALAR: dict[str, Template] = {
     "FN_ADD_INT64": "({0} + {1})",
     "FN_ADD_DOUBLE": "({0} + {1})",
@@ -96,23 +102,24 @@ SCALAR: dict[str, Template] = {
     "FN_UNARY_MINUS_DOUBLE": "(- {0})",
     "FN_UNARY_MINUS_NUMERIC": "(- {0})",
     "FN_SAFE_ADD_INT64": "TRY({0} + {1})",
-    "FN_SAFE_ADD_DOUBLE": "TRY({0} + {1})",
+    **{
+        f"FN_SAFE_{name}_DOUBLE": f"CASE WHEN isfinite({{0}} {sign} {{1}}) "
+        f"OR NOT (isfinite({{0}}) AND isfinite({{1}})) THEN {{0}} {sign} {{1}} END"
+        for name, sign in (("ADD", "+"), ("SUBTRACT", "-"), ("MULTIPLY", "*"))
+    },
     "FN_SAFE_ADD_NUMERIC": "TRY({0} + {1})",
     "FN_SAFE_SUBTRACT_INT64": "TRY({0} - {1})",
-    "FN_SAFE_SUBTRACT_DOUBLE": "TRY({0} - {1})",
     "FN_SAFE_SUBTRACT_NUMERIC": "TRY({0} - {1})",
     "FN_SAFE_MULTIPLY_INT64": "TRY({0} * {1})",
-    "FN_SAFE_MULTIPLY_DOUBLE": "TRY({0} * {1})",
     "FN_SAFE_MULTIPLY_NUMERIC": lambda call: f"TRY({_multiply_numeric(call)})",
     "FN_SAFE_UNARY_MINUS_INT64": "TRY(0::BIGINT - {0})",
     "FN_SAFE_UNARY_MINUS_DOUBLE": "(- {0})",
     "FN_SAFE_UNARY_MINUS_NUMERIC": "TRY(- {0})",
     "FN_SAFE_DIVIDE_DOUBLE": "bq_float_safe_div({0}, {1})",
     "FN_SAFE_DIVIDE_NUMERIC": "TRY(bq_numeric_div({0}, nullif({1}, 0)))",
-    "FN_IEEE_DIVIDE_DOUBLE": "CASE WHEN {1} = 0 THEN CASE WHEN {0} = 0 OR isnan({0}) THEN 'nan'::DOUBLE "
-    "WHEN {0} > 0 THEN 'inf'::DOUBLE ELSE '-inf'::DOUBLE END ELSE {0} / {1} END",
+    "FN_IEEE_DIVIDE_DOUBLE": "({0} / {1})",
     "FN_DIV_INT64": "bq_check({1} <> 0, 'division by zero: ' || {0} || ' / ' || {1}, {0} // {1})",
-    "FN_DIV_NUMERIC": "bq_numeric_trunc(bq_numeric_div({0}, {1}), 0)",
+    "FN_DIV_NUMERIC": "bq_numeric_whole_quotient({0}, {1})",
     "FN_MOD_INT64": "bq_check({1} <> 0, 'division by zero: MOD(' || {0} || ', ' || {1} || ')', "
     "CASE WHEN {1} = -1 THEN {0} - {0} ELSE {0} % {1} END)",
     "FN_MOD_NUMERIC": "bq_check({1} <> 0, 'division by zero', {0} % {1})",
@@ -125,14 +132,14 @@ SCALAR: dict[str, Template] = {
     "FN_ABS_DOUBLE": "abs({0})",
     "FN_ABS_NUMERIC": "abs({0})",
     "FN_SIGN_INT64": "CAST(sign({0}) AS BIGINT)",
-    "FN_SIGN_DOUBLE": "CAST(sign({0}) AS DOUBLE)",
+    "FN_SIGN_DOUBLE": "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS DOUBLE) END",
     "FN_SIGN_NUMERIC": "CAST(sign({0}) AS DECIMAL(38,9))",
     "FN_ROUND_DOUBLE": "round({0})",
     "FN_ROUND_WITH_DIGITS_DOUBLE": "round({0}, CAST({1} AS INTEGER))",
     "FN_ROUND_NUMERIC": _round_numeric("round"),
     "FN_ROUND_WITH_DIGITS_NUMERIC": _round_numeric("round"),
     "FN_TRUNC_DOUBLE": "trunc({0})",
-    "FN_TRUNC_WITH_DIGITS_DOUBLE": "trunc({0}, CAST({1} AS INTEGER))",
+    "FN_TRUNC_WITH_DIGITS_DOUBLE": Evaluated("TRUNC({*})"),
     "FN_TRUNC_NUMERIC": "CAST(trunc({0}) AS DECIMAL(38,9))",
     "FN_TRUNC_WITH_DIGITS_NUMERIC": "bq_numeric_trunc({0}, {1})",
     "FN_CEIL_DOUBLE": "ceil({0})",
@@ -148,7 +155,7 @@ SCALAR: dict[str, Template] = {
     "'Floating point error in function: EXP(' || bq_float_to_string({0}) || ')', exp({0}))",
     "FN_NATURAL_LOGARITHM_DOUBLE": _LOG_CHECK,
     "FN_DECIMAL_LOGARITHM_DOUBLE": _LOG_CHECK.replace("LN", "LOG10").replace("ln(", "log10("),
-    "FN_LOGARITHM_DOUBLE": by_count((1, _LOG_CHECK), (2, "(ln({0}) / ln({1}))")),
+    "FN_LOGARITHM_DOUBLE": _logarithm,
     "FN_CBRT_DOUBLE": "cbrt({0})",
     "FN_PI_DOUBLE": "pi()",
     "FN_IS_NAN": "isnan({0})",

@@ -73,7 +73,11 @@ def _extremum(function: str) -> Template:
     def pick(call: Call) -> str:
         holes = [f"{{{place}}}" for place in range(len(call.args))]
         missing = " OR ".join(f"{hole} IS NULL" for hole in holes)
-        return call.context.apply(f"CASE WHEN {missing} THEN NULL ELSE {function}({', '.join(holes)}) END", call.args)
+        chosen = f"{function}({', '.join(holes)})"
+        if call.result.name == "FLOAT64" and function == "least":  # DuckDB thinks NaN the greatest
+            not_numbers = " OR ".join(f"isnan({hole})" for hole in holes)
+            chosen = f"CASE WHEN {not_numbers} THEN 'nan'::DOUBLE ELSE {chosen} END"
+        return call.context.apply(f"CASE WHEN {missing} THEN NULL ELSE {chosen} END", call.args)
 
     return pick
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bq_emulator.sql.functions import bignumerics, evaluated
+from bq_emulator.sql.functions import additional, approximate, bignumerics, evaluated, intervals
 from bq_emulator.sql.functions.aggregates import AGGREGATE as AGGREGATES
 from bq_emulator.sql.functions.aggregates import AggregateCall
 from bq_emulator.sql.functions.aggregates import Template as AggregateTemplate
@@ -20,5 +20,8 @@ __all__ = ["AGGREGATE", "ANALYTIC", "SCALAR", "AggregateCall"]
 #: Signature → DuckDB.
 SCALAR: dict[str, Template] = {
     **evaluated.SCALAR, **OPERATORS, **MATHS, **STRINGS, **DATES, **JSON, **ARRAYS, **bignumerics.SCALAR,
+    **additional.SCALAR,
 }  # fmt: skip
-AGGREGATE: dict[str, AggregateTemplate] = {**AGGREGATES, **bignumerics.AGGREGATE}
+AGGREGATE: dict[str, AggregateTemplate] = {
+    **AGGREGATES, **bignumerics.AGGREGATE, **additional.AGGREGATE, **approximate.AGGREGATE, **intervals.AGGREGATE,
+}  # fmt: skip

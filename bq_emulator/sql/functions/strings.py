@@ -79,7 +79,7 @@ def _format(call: Call) -> str:
                 if kind.name == "FLOAT64":
                     whole = "CASE WHEN regexp_full_match({0}, '-?[0-9]+') THEN {0} || '.0' ELSE {0} END"
                     printed = call.context.apply(whole, [printed])
-                parts.append(printed)
+                parts.append(f"coalesce({printed}, 'NULL')")
             elif (found := re.fullmatch(r"%(0?)(\d+)d", piece)) and kind.name == "INT64":
                 parts.append(f"printf('%{found[1]}{found[2]}d', {value})")
             elif (found := re.fullmatch(r"%\.(\d+)f", piece)) and kind.name == "FLOAT64":
@@ -96,7 +96,11 @@ def _format(call: Call) -> str:
 
 def _padded(call: str) -> str:
     message = "'Second argument (output size) for LPAD/RPAD cannot be negative'"
-    return f"bq_check({{1}} >= 0 OR {{0}} IS NULL, {message}, {call})"
+    checked = f"bq_check({{1}} >= 0 OR {{0}} IS NULL, {message}, {call})"
+    if "{2}" not in call:
+        return checked
+    empty = "'Third argument (pad pattern) for LPAD/RPAD cannot be empty'"
+    return f"bq_check({{2}} <> '' OR {{0}} IS NULL OR {{1}} IS NULL, {empty}, {checked})"
 
 
 SCALAR: dict[str, Template] = {
@@ -105,8 +109,8 @@ SCALAR: dict[str, Template] = {
     "FN_CONCAT_OP_STRING": "({0} || {1})",
     "FN_CONCAT_OP_BYTES": "({0} || {1})",
     "FN_STRING_LIKE": _like,
-    "FN_UPPER_STRING": "upper({0})",
-    "FN_LOWER_STRING": "lower({0})",
+    "FN_UPPER_STRING": "bq_upper({0})",
+    "FN_LOWER_STRING": "bq_lower({0})",
     "FN_LENGTH_STRING": "length({0})",
     "FN_CHAR_LENGTH_STRING": "length({0})",
     "FN_LENGTH_BYTES": "octet_length({0})",
@@ -119,8 +123,10 @@ SCALAR: dict[str, Template] = {
     "FN_SUBSTR_BYTES": by_count(
         (2, "bq_bytes_substr({0}, {1}, octet_length({0}))"), (3, "bq_bytes_substr({0}, {1}, {2})")
     ),
-    "FN_LEFT_STRING": "bq_check({1} >= 0, 'Second argument in LEFT() cannot be negative', substring({0}, 1, {1}))",
-    "FN_RIGHT_STRING": "bq_check({1} >= 0, 'Second argument in RIGHT() cannot be negative', right({0}, {1}))",
+    "FN_LEFT_STRING": "bq_check({1} >= 0 OR {0} IS NULL, 'Second argument in LEFT() cannot be negative', "
+    "substring({0}, 1, {1}))",
+    "FN_RIGHT_STRING": "bq_check({1} >= 0 OR {0} IS NULL, 'Second argument in RIGHT() cannot be negative', "
+    "right({0}, {1}))",
     "FN_REPLACE_STRING": "CASE WHEN {1} = '' THEN {0} ELSE replace({0}, {1}, {2}) END",
     "FN_REVERSE_STRING": "reverse({0})",
     "FN_REPEAT_STRING": "bq_check({1} >= 0 OR {0} IS NULL, "
@@ -137,7 +143,8 @@ SCALAR: dict[str, Template] = {
         (2, _padded("rpad({0}, CAST({1} AS INTEGER), ' ')")), (3, _padded("rpad({0}, CAST({1} AS INTEGER), {2})"))
     ),
     "FN_INITCAP_STRING": by_count((1, f"bq_initcap({{0}}, {_INITCAP_DELIMITERS})"), (2, "bq_initcap({0}, {1})")),
-    "FN_TRANSLATE_STRING": "translate({0}, {1}, {2})",
+    "FN_TRANSLATE_STRING": "bq_check(len(list_distinct(string_split({1}, ''))) = length({1}) OR {1} = '', "
+    "'Duplicate character in TRANSLATE source characters', translate({0}, {1}, {2}))",
     "FN_ASCII_STRING": "bq_check({0} = '' OR ascii({0}) < 128, 'Argument to ASCII is not a structurally valid ASCII "
     "string: ''' || {0} || '''', CAST(CASE WHEN {0} = '' THEN 0 ELSE ascii({0}) END AS BIGINT))",
     "FN_UNICODE_STRING": "CAST(CASE WHEN {0} = '' THEN 0 ELSE unicode({0}) END AS BIGINT)",
@@ -157,6 +164,7 @@ SCALAR: dict[str, Template] = {
     "FN_SHA1_BYTES": "unhex(sha1({0}))",
     "FN_SHA256_STRING": "unhex(sha256({0}))",
     "FN_SHA256_BYTES": "unhex(sha256({0}))",
-    "FN_TO_CODE_POINTS_STRING": "list_transform(string_split({0}, ''), lambda c: CAST(unicode(c) AS BIGINT))",
+    "FN_TO_CODE_POINTS_STRING": "CASE WHEN {0} = '' THEN [] ELSE "
+    "list_transform(string_split({0}, ''), lambda c: CAST(unicode(c) AS BIGINT)) END",
     "FN_CODE_POINTS_TO_STRING": "array_to_string(list_transform({0}, lambda c: chr(CAST(c AS INTEGER))), '')",
 }

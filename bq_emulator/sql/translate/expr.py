@@ -8,6 +8,8 @@ from zetasql.wasi._pb2.zetasql.public import builtin_function_pb2
 
 from bq_emulator.sql import literal, types
 from bq_emulator.sql.functions import casts, evaluated, registry
+from bq_emulator.sql.functions.aggregates import Beneath
+from bq_emulator.sql.functions.ordering import sort_keys
 from bq_emulator.sql.functions.spec import Call, render
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.scope import Variable
@@ -32,12 +34,12 @@ def expression(context: Context, node: Node) -> str:
 def signature(node: Node) -> str:
     """The analyzer's name for the signature of a call, for example FN_ADD_INT64."""
     if not node.function.name.startswith("ZetaSQL:"):
-        return str(node.function.name)  # one of ours, see ``functions.additional``
+        return str(node.function.name.rpartition(":")[2])  # one of ``functions.additional``
     return str(_SIGNATURES.Name(node.signature.context_id))
 
 
 def _refuse(node: Node, name: str) -> Exception:
-    shown = node.function.name.removeprefix("ZetaSQL:").lstrip("$").upper()
+    shown = node.function.name.rpartition(":")[2].lstrip("$").upper()
     arguments = ", ".join(str(types.from_proto(each.type)) for each in node.argument_list)
     return unsupported(f"Function {shown}({arguments}) [{name}]")
 
@@ -185,33 +187,26 @@ def _with_expr(context: Context, node: Node) -> str:
 
 
 def order_item(context: Context, item: Node, operand: str | None = None) -> list[str]:
-    """The sort keys of one ORDER BY item. NULLs come first ascending and last descending unless told otherwise; NaN
-    is less than every number, in DuckDB it is the greatest, so FLOAT64 takes a key of its own for it."""
+    """The sort keys of one ORDER BY item."""
     if item.collation_name is not None:
         raise unsupported("COLLATE in ORDER BY")
     text = operand or context.column(item.column_ref.column)
-    descending = item.is_descending
-    default = "NULLS_LAST" if descending else "NULLS_FIRST"
-    nulls = (default if item.null_order == "ORDER_UNSPECIFIED" else item.null_order).replace("_", " ")
-    direction = "DESC" if descending else "ASC"
-    keys = [f"{text} {direction} {nulls}"]
-    if types.from_proto(item.column_ref.type).name == "FLOAT64":
-        keys.insert(0, f"isnan({text}) {'ASC' if descending else 'DESC'} {nulls}")
-    return keys
+    nulls = None if item.null_order == "ORDER_UNSPECIFIED" else item.null_order.replace("_", " ")
+    return sort_keys(text, types.from_proto(item.column_ref.type), item.is_descending, nulls)
 
 
-def aggregate(context: Context, node: Node) -> str:
-    """DuckDB text of an aggregate function call."""
+def aggregate(context: Context, node: Node, beneath: Beneath) -> str:
+    """DuckDB text of an aggregate function call; ``beneath`` takes the window functions it reads."""
     name = signature(node)
     template = registry.AGGREGATE.get(name)
     if template is None:
         raise _refuse(node, name)
     if node.group_by_list or node.group_by_aggregate_list:
         raise unsupported("GROUP BY inside an aggregate function")
-    return template(aggregate_call(context, node))
+    return template(aggregate_call(context, node, beneath))
 
 
-def aggregate_call(context: Context, node: Node) -> registry.AggregateCall:
+def aggregate_call(context: Context, node: Node, beneath: Beneath) -> registry.AggregateCall:
     """The parts of an aggregate call, translated."""
     nodes = list(node.argument_list)
     is_aggregate = node.kind == "AggregateFunctionCall"
@@ -227,21 +222,27 @@ def aggregate_call(context: Context, node: Node) -> registry.AggregateCall:
         nulls=node.null_handling_modifier,
         order_by=[key for item in orders for key in order_item(context, item)],
         limit=expression(context, node.limit) if is_aggregate and node.limit is not None else None,
-        having=(modifier.get("kind"), expression(context, modifier.having_expr)) if modifier is not None else None,
+        having=_having(context, modifier) if modifier is not None else None,
         where=expression(context, node.where_expr) if node.where_expr is not None else None,
+        beneath=beneath,
     )
 
 
-def analytic(context: Context, node: Node, group: Node) -> str:
-    """DuckDB text of an analytic function call over the window of its group."""
+def _having(context: Context, modifier: Node) -> tuple[str, str, types.Type]:
+    key = modifier.having_expr
+    return modifier.get("kind"), expression(context, key), types.from_proto(key.type)
+
+
+def analytic(context: Context, node: Node, group: Node, items: list[tuple[str, str]]) -> str:
+    """DuckDB text of an analytic function call over the window of its group. What it reads of other window functions
+    is added to ``items``, those of the SELECT beneath."""
     name = signature(node)
-    window = []
-    if group.partition_by is not None:
-        keys = [context.column(each.column) for each in group.partition_by.partition_by_list]
-        window.append(f"PARTITION BY {', '.join(keys)}")
-    items = group.order_by.order_by_item_list if group.order_by is not None else []
+    columns = group.partition_by.partition_by_list if group.partition_by is not None else []
+    beneath = Beneath(context, items, [context.column(each.column) for each in columns])
+    window = [beneath.partition] if beneath.partition else []
+    orders = group.order_by.order_by_item_list if group.order_by is not None else []
     frame = _frame(context, node.window_frame) if node.window_frame is not None else ""
-    keys = [key for item in items for key in order_item(context, item)]
+    keys = [key for item in orders for key in order_item(context, item)]
     if frame.startswith("RANGE") and _has_offset(node.window_frame):
         keys = keys[-1:]  # such a frame takes exactly one key
     if keys:
@@ -249,7 +250,7 @@ def analytic(context: Context, node: Node, group: Node) -> str:
     if frame:
         window.append(frame)
     over = f"({' '.join(window)})"
-    call = aggregate_call(context, node)
+    call = aggregate_call(context, node, beneath)
     call.over = over
     if name in registry.ANALYTIC:
         return registry.ANALYTIC[name](call)

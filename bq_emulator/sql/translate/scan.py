@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bq_emulator.model import Table
+from bq_emulator.sql import literal, types
+from bq_emulator.sql.functions.aggregates import Beneath
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate.context import Context, column, unsupported
 from bq_emulator.sql.translate.expr import aggregate, analytic, expression, order_item
@@ -120,17 +122,23 @@ def _aggregate(context: Context, node: Node) -> Select:
     if node.grouping_set_list or node.rollup_column_list:
         return _grouping_sets(context, node, select)
     groups = [(expression(context, item.expr), column(item.column.column_id)) for item in node.group_by_list]
-    select.items = groups + [_aggregated(context, item) for item in node.aggregate_list]
+    beneath = Beneath(context, [], [text for text, _ in groups])
+    aggregates = [_aggregated(context, item, beneath) for item in node.aggregate_list]
+    if beneath.items:
+        keys = [(name, name) for _, name in groups]
+        select = select.above(groups + beneath.items)
+        groups = keys
+    select.items = groups + aggregates
     select.group_by = ", ".join(str(place) for place in range(1, len(groups) + 1)) or None
     if select.group_by is None:
         select.group_by = "()"
     return select
 
 
-def _aggregated(context: Context, item: Node) -> tuple[str, str]:
+def _aggregated(context: Context, item: Node, beneath: Beneath) -> tuple[str, str]:
     if item.kind != "ComputedColumn":
         raise unsupported(item.kind)
-    return aggregate(context, item.expr), column(item.column.column_id)
+    return aggregate(context, item.expr, beneath), column(item.column.column_id)
 
 
 def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
@@ -146,7 +154,11 @@ def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
         (f"grouping({column(each.group_by_column.column.column_id)})", column(each.output_column.column_id))
         for each in node.grouping_call_list
     ]
-    items = [(name, name) for name in names] + [_aggregated(context, item) for item in node.aggregate_list] + calls
+    beneath = Beneath(context, [], [])
+    aggregates = [_aggregated(context, item, beneath) for item in node.aggregate_list]
+    if beneath.items:
+        raise unsupported("HAVING MAX or MIN in an aggregate function with GROUPING SETS")
+    items = [(name, name) for name in names] + aggregates + calls
     return Select(items, f"({inner.sql()})", group_by=f"GROUPING SETS ({', '.join(sets)})")
 
 
@@ -163,9 +175,12 @@ def _grouping_set(node: Node) -> str:
 def _analytic(context: Context, node: Node) -> Select:
     select = scan(context, node.input_scan).opened()
     computed: dict[int, str] = {}
+    beneath: list[tuple[str, str]] = []
     for group in node.function_group_list:
         for item in group.analytic_function_list:
-            computed[item.column.column_id] = analytic(context, item.expr, group)
+            computed[item.column.column_id] = analytic(context, item.expr, group, beneath)
+    if beneath:
+        select = select.above(beneath)
     select.items = [(computed.get(each) or column(each), column(each)) for each in ids(node)]
     return select
 
@@ -184,6 +199,30 @@ def _limit(context: Context, node: Node) -> Select:
     select = exactly(select, ids(node))
     select.limit = expression(context, node.limit) if node.limit is not None else None
     select.offset = expression(context, node.offset) if node.offset is not None else None
+    return select
+
+
+def _sample(context: Context, node: Node) -> Select:
+    """TABLESAMPLE SYSTEM: rows by chance, as a small table has no blocks to choose from."""
+    if node.get("method").lower() != "system" or node.unit != "PERCENT":
+        raise unsupported(f"TABLESAMPLE {node.get('method').upper()} in {node.unit}")
+    source = scan(context, node.input_scan)
+    size = literal.from_proto(node.size.value.value, types.from_proto(node.size.type)) if _is_constant(node) else None
+    if size is None:
+        raise unsupported("TABLESAMPLE of a size that is not a constant")
+    return Select(_passed(node), f"(SELECT * FROM ({source.sql()}) USING SAMPLE {size} PERCENT (bernoulli))")
+
+
+def _is_constant(node: Node) -> bool:
+    return bool(node.size.kind == "Literal" and not node.partition_by_list and node.weight_column is None)
+
+
+def _assert(context: Context, node: Node) -> Select:
+    """The pipe operator ASSERT fails the query at the first row that does not hold."""
+    select = scan(context, node.input_scan).opened()
+    select.items = _passed(node)
+    condition, message = expression(context, node.condition), expression(context, node.get("message"))
+    select.where.append(f"bq_check(coalesce({condition}, false), 'Assert failed: ' || {message}, true)")
     return select
 
 
@@ -286,6 +325,8 @@ SCANS: dict[str, Callable[[Context, Node], Select]] = {
     "AnalyticScan": _analytic,
     "OrderByScan": _order_by,
     "LimitOffsetScan": _limit,
+    "SampleScan": _sample,
+    "AssertScan": _assert,
     "SetOperationScan": _set_operation,
     "WithScan": _with,
     "WithRefScan": _with_ref,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -53,6 +53,11 @@ class Select:
         if self.is_open and not self.where and not self.ctes and self.source is not None:
             return f"({self.source})" if self.joined and right else self.source
         return f"({self.sql()})"
+
+    def above(self, items: list[tuple[str, str]]) -> Select:
+        """A SELECT of all its columns and, computed beneath, ``items``; this must be open."""
+        inner = replace(self, items=self.items + items)
+        return Select([(name, name) for _, name in inner.items], f"({inner.sql()})")
 
     def opened(self) -> Select:
         """This, if more may be added to it, else a SELECT of all its columns from it."""

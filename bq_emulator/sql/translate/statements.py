@@ -5,17 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from bq_emulator.model import Assertion, CreateFunction, Expression, Statement
-from bq_emulator.sql import types
+from bq_emulator.model import Assertion, BigQueryError, CreateFunction, DropFunction, Expression, Statement
+from bq_emulator.sql import routines
 from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.resolved import Node
-from bq_emulator.sql.translate import copies, ddl, dml, grants
+from bq_emulator.sql.translate import copies, ddl, dml, grants, options
 from bq_emulator.sql.translate.context import Context, unsupported
 from bq_emulator.sql.translate.expr import expression
 from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.translate.query import query
 
-_ALTER = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)*alter\b", re.IGNORECASE | re.DOTALL)
+_SPACE = r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)"
+_ALTER = re.compile(rf"{_SPACE}*alter\b", re.IGNORECASE | re.DOTALL)
+_LASTING_FUNCTION = re.compile(
+    rf"{_SPACE}*create{_SPACE}+(?:or{_SPACE}+replace{_SPACE}+)?(?:(?:aggregate|table){_SPACE}+)?function\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def altered_table(analyzer: Analyzer, sql: str) -> tuple[tuple[str, ...], bool] | None:
@@ -27,6 +32,10 @@ def altered_table(analyzer: Analyzer, sql: str) -> tuple[tuple[str, ...], bool] 
     if statement.kind not in ("ASTAlterTableStatement", "ASTAlterViewStatement", "ASTAlterMaterializedViewStatement"):
         return None
     return tuple(each.id_string for each in statement.path.names), bool(statement.is_if_exists)
+
+
+def makes_lasting_function(sql: str) -> bool:
+    return _LASTING_FUNCTION.match(sql) is not None
 
 
 def translate(context: Context, names: Names, node: Node) -> Statement:
@@ -47,18 +56,34 @@ def _assignment(context: Context, names: Names, node: Node) -> Statement:
 
 
 def _create_function(context: Context, names: Names, node: Node) -> Statement:
+    routine = routines.from_statement(node)
+    is_table_function = routine["routineType"] == "TABLE_VALUED_FUNCTION"
+    path = tuple(node.name_path)
+    target = None
     if node.create_scope != "CREATE_TEMP":
-        raise unsupported("CREATE FUNCTION without TEMP")
-    if node.language.upper() != "SQL" or node.is_remote:
-        raise unsupported(f"A function in {node.language}")
-    if node.is_aggregate:
-        raise unsupported("CREATE AGGREGATE FUNCTION")
-    body = node.code
-    if node.has_explicit_return_type:
-        body = f"CAST(({body}\n) AS {types.from_proto(node.return_type)})"
+        target = names.routine(path)
+        if unqualified := next((path[0] for path in names.read if len(path) == 1), None):
+            message = f'Table "{unqualified}" must be qualified with a dataset (e.g. dataset.table).'
+            raise BigQueryError("invalid", message, unqualified)
+    elif is_table_function:
+        raise unsupported("CREATE TEMP TABLE FUNCTION")
     return CreateFunction(
-        "CREATE_FUNCTION", node.name_path[-1], tuple(node.argument_name_list), node.signature.SerializeToString(), body
+        "CREATE_TABLE_FUNCTION" if is_table_function else "CREATE_FUNCTION",
+        path[-1],
+        target,
+        routine,
+        or_replace=node.create_mode == "CREATE_OR_REPLACE",
+        if_not_exists=node.create_mode == "CREATE_IF_NOT_EXISTS",
+        options=options.evaluate(context, node.option_list),
     )
+
+
+def _drop_function(context: Context, names: Names, node: Node) -> Statement:
+    is_table_function = node.kind == "DropTableFunctionStmt"
+    if not is_table_function and node.arguments is not None:
+        raise BigQueryError("invalidQuery", "DROP FUNCTION takes the name of the function, without arguments", "query")
+    kind = "DROP_TABLE_FUNCTION" if is_table_function else "DROP_FUNCTION"
+    return DropFunction(kind, names.routine(tuple(node.name_path)), is_table_function, node.is_if_exists)
 
 
 def _assertion(context: Context, names: Names, node: Node) -> Statement:
@@ -76,6 +101,9 @@ STATEMENTS: dict[str, Callable[[Context, Names, Node], Statement]] = {
     "AssignmentStmt": _assignment,
     "AssertStmt": _assertion,
     "CreateFunctionStmt": _create_function,
+    "CreateTableFunctionStmt": _create_function,
+    "DropFunctionStmt": _drop_function,
+    "DropTableFunctionStmt": _drop_function,
     "CreateTableStmt": ddl.create_table,
     "CreateTableAsSelectStmt": ddl.create_table,
     "CreateViewStmt": ddl.create_view,

@@ -6,7 +6,7 @@ import importlib
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from cdc_replica import Replica
 
 BIN = Path(sys.executable).parent
 
@@ -166,3 +167,30 @@ def configured(source: Connector) -> Callable[..., dict[str, Any]]:
         return {"streams": result}
 
     return catalog
+
+
+@pytest.fixture
+def slot(source: Connector, database: Any, postgres_server: Any) -> Iterator[str]:
+    """The database set up for CDC as an administrator would; the slot is made by :func:`replica`."""
+    with psycopg.connect(postgres_server.conninfo(database.name), autocommit=True) as superuser:
+        superuser.execute(f"ALTER ROLE {database.user} REPLICATION".encode())
+        # What has been committed is flushed: the log can be read at once.
+        superuser.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = on".encode())
+        superuser.execute("CREATE PUBLICATION airbyte_publication FOR ALL TABLES")
+        superuser.execute(f"ALTER PUBLICATION airbyte_publication OWNER TO {database.user}".encode())
+    name = f"slot_{database.name}"
+    source.config["replication_method"] = {
+        "method": "CDC",
+        "replication_slot": name,
+        "publication": "airbyte_publication",
+    }
+    yield name
+    with psycopg.connect(postgres_server.conninfo(), autocommit=True) as superuser:
+        statement = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
+        superuser.execute(statement, [name])
+
+
+@pytest.fixture
+def replica(source: Connector, configured: Any, execute: Any, slot: str) -> Replica:
+    execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", slot)
+    return Replica(source, configured)

@@ -125,3 +125,21 @@ def test_an_unknown_channel_is_refused(source: Any, execute: Any, configured: An
     run = source("read", catalog=catalog)
     assert run.status == 1
     assert "SOCKET/PROTOBUF" in run.errors[0]["message"]
+
+
+def test_changes_from_the_log_travel_on_the_channel(replica: Any, execute: Any, read_arrow: Any) -> None:
+    execute(AWKWARD + "TRUNCATE t")
+    catalog = replica.catalog("t")
+    state = replica.source("read", catalog=catalog).states()
+    execute(AWKWARD[AWKWARD.index("INSERT") : AWKWARD.index("CREATE TABLE old")] + "DELETE FROM t WHERE id = 3")
+    lines = replica.source("read", catalog=catalog, state=state[-1:])
+    messages, frames = read_arrow(catalog=catalog, state=state[-1:])
+    assert sum(header["rows"] for header, _ in frames) == len(lines.records("t")) == 4
+    table = pa.concat_tables([table for _, table in frames])
+    assert str(table.schema.field("_ab_cdc_lsn").type) == "decimal128(38, 9)"
+    assert str(table.schema.field("at").type) == "timestamp[us, tz=UTC]"
+    for name in ("id", "s", "m", "big", "_ab_cdc_lsn", "_ab_cdc_updated_at", "_ab_cdc_deleted_at"):
+        assert table[name].to_pylist() == [record[name] for record in lines.records("t")], name
+    final = [message["state"] for message in messages if message["type"] == "STATE"][-1]
+    assert final["additionalData"] == {"arrow_seq": len(frames)}
+    assert final["sourceStats"] == {"recordCount": 4.0}

@@ -10,7 +10,7 @@ import pytest
 def test_spec_offers_only_what_works(source: Any) -> None:
     spec = source("spec").bodies("SPEC", "spec")[0]["connectionSpecification"]
     methods = [option["properties"]["method"]["const"] for option in spec["properties"]["replication_method"]["oneOf"]]
-    assert methods == ["Standard", "Xmin"]
+    assert methods == ["Standard", "Xmin", "CDC"]
     assert spec["required"] == ["host", "port", "database", "username"]
     assert spec["properties"]["password"]["airbyte_secret"] is True
 
@@ -32,7 +32,7 @@ def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> 
         ({"schemas": ["public", "no_such_schema"]}, "Schema 'no_such_schema' does not exist"),
         ({"schemas": []}, "can read no table in database"),
         ({"replication_method": {"method": "Cursor"}}, "replication_method.method is 'Cursor'"),
-        ({"replication_method": {"method": "CDC"}}, "CDC is not supported yet"),
+        ({"replication_method": {"method": "CDC"}}, "replication_method.replication_slot is missing"),
         ({"jdbc_url_params": "loglevel=2&ApplicationName=x"}, "jdbc_url_params holds loglevel"),
         ({"tunnel_method": {"tunnel_method": "SSH_KEY_AUTH"}}, "SSH_KEY_AUTH is not supported"),
         ({"port": "many"}, "port is 'many'"),

@@ -160,3 +160,20 @@ def test_records_are_one_json_object_a_line(source: Any, execute: Any, configure
     run = source("read", catalog=configured())
     assert [record["s"] for record in run.records("t")] == [chr(i) for i in range(1, 2001)]
     assert all(json.loads(line)["record"]["emitted_at"] > 10**12 for line in run.lines if b'"RECORD"' in line)
+
+
+def test_the_log_gives_the_same_values_as_the_table(source: Any, replica: Any, typed_table: None, execute: Any) -> None:
+    execute('CREATE TABLE saved AS TABLE "Odd ""Table"; DELETE FROM "Odd ""Table"')
+    catalog = replica.catalog('Odd "Table')
+    state = source("read", catalog=catalog).states()[-1]
+    execute('INSERT INTO "Odd ""Table" TABLE saved')
+
+    def records(*states: Any) -> dict[int, dict[str, Any]]:
+        found = source("read", catalog=catalog, state=list(states)).bodies("RECORD", "record")
+        for record in found:
+            record["data"] |= {"_ab_cdc_lsn": None, "_ab_cdc_updated_at": None}
+        return {record["data"]["row"]: (record["data"], record.get("meta")) for record in found}
+
+    logged = records(state)
+    assert len(logged) == execute("SELECT count(*) FROM saved")[0][0]
+    assert logged == records()

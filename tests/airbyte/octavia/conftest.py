@@ -18,8 +18,12 @@ from typing import Any
 from unittest import mock
 from urllib.parse import parse_qs, urlparse
 
+import psycopg
 import pytest
+from airbyte_api import models
 from octavia.cli import main
+from octavia_shop import PASSWORD_VARIABLE, TABLES, sdk
+from real_services import free_port, wait_for_http
 
 SOURCE = """\
 resource_name: shop
@@ -214,3 +218,49 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
         return file
 
     return create
+
+
+@pytest.fixture(scope="session")
+def airbyte_env(postgres_server: Any, service_dir: Path) -> Iterator[dict[str, str]]:
+    """A running server's address and credentials, its metadata in a database of its own."""
+    postgres_server.ensure_role("octavia_metadata", "metadata")
+    postgres_server.ensure_database("octavia_metadata", "octavia_metadata")
+    port = free_port()
+    credentials = {"AIRBYTE_CLIENT_ID": "octavia-tests", "AIRBYTE_CLIENT_SECRET": "octavia-tests-secret"}
+    log = service_dir / "octavia-airbyte-server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                Path(sys.executable).parent / "airbyte-server",
+                *("--host", "127.0.0.1", "--port", str(port), "--data-dir", service_dir / "octavia-airbyte"),
+                "--database-url",
+                f"postgresql://octavia_metadata:metadata@{postgres_server.host}:{postgres_server.port}/octavia_metadata",
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **credentials},
+        )
+    url = f"http://127.0.0.1:{port}/api/public/v1"
+    wait_for_http(f"{url}/health", process, log)
+    yield {"AIRBYTE_API_URL": url, **credentials}
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def shop(project: Any, database: Any, airbyte_env: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The project, its source a real database, in a workspace of its own."""
+    with psycopg.connect(database.conninfo) as connection:
+        connection.execute(TABLES)
+    project.env |= airbyte_env | {
+        "SHOP_HOST": database.host,
+        "SHOP_PORT": str(database.port),
+        "SHOP_USER": database.user,
+        PASSWORD_VARIABLE: database.password,
+    }
+    project.edit(project.source, "database: shop", f"database: {database.name}")
+    workspace = models.WorkspaceCreateRequest(name=request.node.name)
+    created = sdk(airbyte_env).workspaces.create_workspace(request=workspace).workspace_response
+    assert created
+    project.env["AIRBYTE_WORKSPACE_ID"] = created.workspace_id
+    yield project

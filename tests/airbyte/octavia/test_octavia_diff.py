@@ -42,7 +42,7 @@ def test_a_masked_secret_is_not_a_difference_but_is_named(write: Any) -> None:
         "ssh": {"tunnel_user_password": "**********"},
         "sourceType": "postgres",
     }
-    difference = actor_difference(document, stored)
+    difference = actor_difference(document, {"configuration": stored})
     assert difference.changes == []
     assert difference.secrets == ["password", "ssh.tunnel_user_password"]
 
@@ -56,7 +56,10 @@ def test_changed_added_and_removed_keys_are_shown_without_values_of_secrets(writ
         DB_TOKEN="t0ken",
     )
     stored = {"port": "5433", "schemas": ["a"], "jdbc": "old", "password": "**********", "token": "plain", "on": 1}
-    changes = {change.key: (change.before, change.after) for change in actor_difference(document, stored).changes}
+    changes = {
+        change.key: (change.before, change.after)
+        for change in actor_difference(document, {"configuration": stored}).changes
+    }
     assert changes == {
         "configuration.port": ('"5433"', '"6000"'),
         "configuration.schemas": ('["a"]', '["a", "b"]'),

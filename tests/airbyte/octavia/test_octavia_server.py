@@ -3,86 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from airbyte_api import AirbyteAPI, api, errors, models
-from real_services import ROOT, free_port, wait_for_http
+from airbyte_api import api, errors
+from octavia_shop import PASSWORD_VARIABLE, sdk, succeeded
+from real_services import ROOT
 
-PASSWORD_VARIABLE = "SHOP_PASSWORD"
-TABLES = """
-create table users (id uuid primary key, email text, updated_at timestamptz not null);
-create table products (id uuid primary key, title text);
-create table payments (id uuid primary key, amount numeric(12, 2), updated_at timestamptz not null);
-"""
-
-
-@pytest.fixture(scope="module")
-def airbyte_env(postgres_server: Any, service_dir: Path) -> Iterator[dict[str, str]]:
-    """A running server's address and credentials, its metadata in a database of its own."""
-    postgres_server.ensure_role("octavia_metadata", "metadata")
-    postgres_server.ensure_database("octavia_metadata", "octavia_metadata")
-    port = free_port()
-    credentials = {"AIRBYTE_CLIENT_ID": "octavia-tests", "AIRBYTE_CLIENT_SECRET": "octavia-tests-secret"}
-    log = service_dir / "octavia-airbyte-server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                Path(sys.executable).parent / "airbyte-server",
-                *("--host", "127.0.0.1", "--port", str(port), "--data-dir", service_dir / "octavia-airbyte"),
-                "--database-url",
-                f"postgresql://octavia_metadata:metadata@{postgres_server.host}:{postgres_server.port}/octavia_metadata",
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **credentials},
-        )
-    url = f"http://127.0.0.1:{port}/api/public/v1"
-    wait_for_http(f"{url}/health", process, log)
-    yield {"AIRBYTE_API_URL": url, **credentials}
-    process.terminate()
-    process.wait(20)
-
-
-@pytest.fixture
-def shop(project: Any, database: Any, airbyte_env: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The project, its source a real database, in a workspace of its own."""
-    with psycopg.connect(database.conninfo) as connection:
-        connection.execute(TABLES)
-    project.env |= airbyte_env | {
-        "SHOP_HOST": database.host,
-        "SHOP_PORT": str(database.port),
-        "SHOP_USER": database.user,
-        PASSWORD_VARIABLE: database.password,
-    }
-    project.edit(project.source, "database: shop", f"database: {database.name}")
-    workspace = models.WorkspaceCreateRequest(name=request.node.name)
-    created = sdk(airbyte_env).workspaces.create_workspace(request=workspace).workspace_response
-    assert created
-    project.env["AIRBYTE_WORKSPACE_ID"] = created.workspace_id
-    yield project
-
-
-def sdk(env: dict[str, str]) -> AirbyteAPI:
-    credentials = models.SchemeClientCredentials(
-        client_id=env["AIRBYTE_CLIENT_ID"],
-        client_secret=env["AIRBYTE_CLIENT_SECRET"],
-        token_url=f"{env['AIRBYTE_API_URL']}/applications/token",
-    )
-    return AirbyteAPI(
-        server_url=env["AIRBYTE_API_URL"], security=models.Security(client_credentials=credentials), timeout_ms=60_000
-    )
-
-
-def succeeded(result: subprocess.CompletedProcess[str], status: int = 0) -> str:
-    assert result.returncode == status, result.stdout + result.stderr
-    return result.stdout
+RESOURCES = [("source", "shop"), ("destination", "warehouse"), ("connection", "shop_to_warehouse")]
 
 
 def test_apply_makes_the_workspace_as_declared_and_a_second_one_changes_nothing(shop: Any) -> None:
@@ -102,9 +31,6 @@ def test_apply_makes_the_workspace_as_declared_and_a_second_one_changes_nothing(
     assert "created" not in again and "changed" not in again
     assert [shop.octavia("get", kind, name).stdout for kind, name in RESOURCES] == before
     assert shop.env[PASSWORD_VARIABLE] not in planned + applied + again + "".join(before)
-
-
-RESOURCES = [("source", "shop"), ("destination", "warehouse"), ("connection", "shop_to_warehouse")]
 
 
 def test_list_and_get_show_what_is_there(shop: Any) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ HERE = Path(__file__).parent
 CLIENT_ID, CLIENT_SECRET = "test-client", "test-client-secret"
 FAKE_SOURCE = str(uuid.UUID(int=1))
 FAKE_DESTINATION = str(uuid.UUID(int=2))
+LINES_ONLY_SOURCE = str(uuid.UUID(int=3))
+# id, kind, type, script
+CONNECTORS = (
+    (FAKE_SOURCE, "source", "scripted-source", "fake_source.py"),
+    (FAKE_DESTINATION, "destination", "scripted-destination", "fake_destination.py"),
+    (LINES_ONLY_SOURCE, "source", "postgres-by-lines", "lines_only_source.py"),
+)
 
 
 class AirbyteServer:
@@ -36,11 +44,11 @@ class AirbyteServer:
                     {
                         "id": definition_id,
                         "kind": kind,
-                        "name": f"Scripted {kind}",
-                        "type": f"scripted-{kind}",
-                        "command": [sys.executable, str(HERE / f"fake_{kind}.py")],
+                        "name": connector_type.capitalize().replace("-", " "),
+                        "type": connector_type,
+                        "command": [sys.executable, str(HERE / script)],
                     }
-                    for kind, definition_id in (("source", FAKE_SOURCE), ("destination", FAKE_DESTINATION))
+                    for definition_id, kind, connector_type, script in CONNECTORS
                 ]
             )
         )
@@ -146,6 +154,13 @@ class AirbyteServer:
                 return job
             assert time.monotonic() < deadline, f"{job}\n{self.explain(job_id)}"
             time.sleep(0.05)
+
+    def wait_until(self, job_id: int, reached: Callable[[dict[str, Any]], bool], timeout: float = 30) -> None:
+        """Until ``reached`` holds for the job with its attempts, as the Config API shows it."""
+        deadline = time.monotonic() + timeout
+        while not reached(self.details(job_id)):
+            assert time.monotonic() < deadline, self.explain(job_id)
+            time.sleep(0.02)
 
     def sync(self, connection_id: str, job_type: str = "sync") -> dict[str, Any]:
         return self.wait(self.trigger(connection_id, job_type))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from airbyte_api import AirbyteAPI, api, errors, models
-from airbyte_services import CLIENT_ID, CLIENT_SECRET, FAKE_DESTINATION, FAKE_SOURCE, AirbyteServer
+from airbyte_services import CLIENT_ID, CLIENT_SECRET, FAKE_DESTINATION, FAKE_SOURCE, LINES_ONLY_SOURCE, AirbyteServer
 
 POSTGRES = "decd338e-5647-4c0b-adf4-da0e75f5a750"
 
@@ -220,7 +220,7 @@ def test_definitions(sdk: AirbyteAPI, workspace: str) -> None:
         request=api.ListSourceDefinitionsRequest(workspace_id=workspace)
     ).definitions_response
     assert sources is not None
-    assert {definition.id for definition in sources.data} == {POSTGRES, FAKE_SOURCE}
+    assert {definition.id for definition in sources.data} == {POSTGRES, FAKE_SOURCE, LINES_ONLY_SOURCE}
     postgres = sdk.source_definitions.get_source_definition(
         request=api.GetSourceDefinitionRequest(workspace_id=workspace, definition_id=POSTGRES)
     ).definition_response

@@ -93,9 +93,9 @@ def from_csv(fields: tuple[Field, ...], csv: bytes) -> Batch:
     return _finished(fields, [column.combine_chunks() for column in table.columns])
 
 
-def from_texts(fields: tuple[Field, ...], columns: Sequence[Sequence[bytes | None]]) -> Batch:
-    """Rows given column by column as Postgres's texts in UTF-8."""
-    return _finished(fields, [pa.array(column, pa.binary()).cast(pa.string()) for column in columns])
+def from_texts(fields: tuple[Field, ...], columns: Sequence[pa.Array]) -> Batch:
+    """Rows given column by column, as Postgres's texts or typed already."""
+    return _finished(fields, columns)
 
 
 def json_of(column: ColumnType, text: str) -> str | None:
@@ -121,7 +121,7 @@ def _read(csv: bytes, types: dict[str, pa.DataType]) -> pa.Table:
     )
 
 
-def _finished(fields: tuple[Field, ...], read: list[pa.Array]) -> Batch:
+def _finished(fields: tuple[Field, ...], read: Sequence[pa.Array]) -> Batch:
     columns = []
     losses: dict[str, pa.BooleanArray] = {}
     for field, values in zip(fields, read, strict=True):

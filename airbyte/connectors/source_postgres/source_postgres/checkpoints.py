@@ -53,7 +53,7 @@ class GlobalCheckpoints(Checkpoints):
         self, output: Output, seconds: int, shared: dict[str, Any], streams: dict[StreamKey, StreamState]
     ) -> None:
         super().__init__(output, seconds)
-        self.shared = shared
+        self._shared = shared
         self._streams = dict(streams)
 
     def emit(self, stream: ConfiguredStream, state: StreamState | None) -> None:
@@ -61,10 +61,23 @@ class GlobalCheckpoints(Checkpoints):
             self._streams.pop(stream.key, None)
         else:
             self._streams[stream.key] = state
-        self.emit_global()
+        self._emit()
 
-    def emit_global(self) -> None:
-        """Write a state that covers all records of all streams so far."""
+    def state(self, stream: ConfiguredStream) -> StreamState | None:
+        """The stream's last state."""
+        return self._streams.get(stream.key)
+
+    def forget(self, stream: ConfiguredStream) -> None:
+        """Leave the stream out of further states: it will be read from its start."""
+        self._streams.pop(stream.key, None)
+
+    def advance(self, shared: dict[str, Any], streams: dict[StreamKey, StreamState]) -> None:
+        """Write a state that covers all records of all streams so far, at a new position; ``streams`` have changed."""
+        self._shared = shared
+        self._streams |= streams
+        self._emit()
+
+    def _emit(self) -> None:
         states = [
             {
                 "stream_descriptor": {"name": name, "namespace": namespace},
@@ -72,5 +85,7 @@ class GlobalCheckpoints(Checkpoints):
             }
             for (name, namespace), state in self._streams.items()
         ]
-        self._output.global_state(self.shared, states, sum(self._records.values()))
+        # The platform may keep states of streams that are no longer read: those listed here are up to date.
+        streams = [list(key) for key in self._streams]
+        self._output.global_state({**self._shared, "streams": streams}, states, sum(self._records.values()))
         self._reset(list(self._records))

@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, output: Output) -> bool:
     config = configuration.parse(raw)
     if options.command == "discover":
         with _connect(config) as connection:
-            streams = [table.stream(config.replication) for table in _tables(connection, config)]
+            streams = _streams(connection, config)
         output.message("CATALOG", "catalog", {"streams": streams})
         return True
     # Arrow takes a noticeable part of the start-up time, and only reading has need of it.
@@ -110,11 +110,25 @@ def _tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
     return found
 
 
+def _streams(connection: psycopg.Connection[Any], config: Config) -> list[dict[str, Any]]:
+    tables = _tables(connection, config)
+    if config.cdc is None:
+        return [table.stream(config.replication) for table in tables]
+    from source_postgres import slot
+
+    shown = slot.published(connection, config.cdc)
+    return [table.stream("CDC", published=slot.is_published(connection, shown, table)) for table in tables]
+
+
 def _check(raw: dict[str, Any], output: Output) -> None:
     try:
         config = configuration.parse(raw)
         with _connect(config) as connection:
-            _tables(connection, config)
+            tables = _tables(connection, config)
+            if config.cdc is not None:
+                from source_postgres import slot
+
+                slot.check(connection, config, config.cdc, tables)
     except ConnectorError as error:
         output.log("ERROR", error.internal)
         output.message("CONNECTION_STATUS", "connectionStatus", {"status": "FAILED", "message": error.message})

@@ -98,8 +98,6 @@ def parse(raw: dict[str, Any]) -> Config:
         raise ConnectorError(
             f"replication_method.method is {method!r}; it must be one of {', '.join(get_args(Replication))}."
         )
-    if method == "CDC":
-        raise ConnectorError("replication_method CDC is not supported yet by this connector version; use Xmin.")
     replication: Replication = method  # type: ignore[assignment]
     tunnel = _choice(raw, "tunnel_method", "tunnel_method", "NO_TUNNEL")
     if tunnel != "NO_TUNNEL":

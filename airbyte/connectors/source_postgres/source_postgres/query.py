@@ -19,6 +19,10 @@ def literal(value: object, sql_type: str) -> str:
     return f"{sql.quote(str(value))}::{sql_type}"
 
 
+def literal_text(text: str) -> str:
+    return sql.quote(text)
+
+
 def column(name: str) -> str:
     """A column of the table being read."""
     return identifier(_ROW, name)
@@ -34,6 +38,22 @@ def copy_rows(table: Table, columns: Iterable[str], where: str = "", order: str 
     tail = (f" WHERE {where}" if where else "") + (f" ORDER BY {order}" if order else "")
     names = ", ".join(column(name) for name in columns)
     return f"COPY (SELECT {names} FROM {relation(table)}{tail}) TO STDOUT (FORMAT csv)"
+
+
+def copy_by_key(table: Table, names: Iterable[str], keys: list[list[str]]) -> str:
+    """COPY … TO STDOUT of the named columns of the rows whose key columns have the values ``keys`` (one list for each
+    key column, as texts), each with its number in the lists, from 1. Rows that are gone are left out."""
+    given = ", ".join(f"{sql.Literal(values).as_string()}::text[]" for values in keys)
+    aliases = [f"k{i}" for i in range(len(keys))]
+    matching = " AND ".join(
+        f"{column(name)} = k.{alias}::{table.columns[name].sql_type}"
+        for name, alias in zip(table.primary_key, aliases, strict=True)
+    )
+    selected = ", ".join(["k.number", *map(column, names)])
+    return (
+        f"COPY (SELECT {selected} FROM unnest({given}) WITH ORDINALITY AS k({', '.join(aliases)}, number) "
+        f"JOIN {relation(table)} ON {matching}) TO STDOUT"
+    )
 
 
 def changed_since(transaction: int) -> str:

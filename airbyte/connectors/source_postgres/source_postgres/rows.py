@@ -99,8 +99,9 @@ class RowReader:
         """Write a state that covers everything put before."""
         self._session.pipeline.put(lambda: self._checkpoints.emit(self._stream, state))
 
-    def read_pass(self, start: StreamState, condition: str = "") -> None:
-        """All rows (under ``condition``) in physical order past ``start.ctid``, with a state after each range of pages.
+    def read_pass(self, start: StreamState, condition: str = "", pause: Callable[[], None] | None = None) -> None:
+        """All rows (under ``condition``) in physical order past ``start.ctid``, with a state after each range of pages,
+        after which ``pause`` is called: it may raise to end the pass there.
 
         Where an interrupted pass goes on in a new snapshot, rows may have moved from pages not yet read to pages read
         before: what was written since the first snapshot is read there, too.
@@ -113,6 +114,8 @@ class RowReader:
             self.copy(_both(condition, pages))
             if end:
                 self.emit(replace(state, ctid=end))
+                if pause:
+                    pause()
 
     def usable_pass(self, saved: StreamState) -> bool:
         """Whether the pass that ``saved`` interrupted can go on; says in the log why not."""

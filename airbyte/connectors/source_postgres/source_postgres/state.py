@@ -1,8 +1,8 @@
 """Stream states: version 3 of the upstream connector's format; version 2 is read and converted.
 
 ``{"version": 3, "state_type": …, "stream_name": …, "stream_namespace": …, "ctid": null or "(page,item)",
-"cursors": {column: value}, "relation_filenode": null or number, "xmin": null or number}``, and, where they apply, four
-keys of our own: ``cursor_record_count``, ``xmin_from``, ``lsn`` and ``complete``.
+"cursors": {column: value}, "relation_filenode": null or number, "xmin": null or number}``, and, where they apply, keys
+of our own: ``cursor_record_count``, ``xmin_from``, ``lsn``, ``snapshot``, ``sequence`` and ``complete``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ class StreamState:
 
     * cursor_based: ``cursor``, as in the records, at which there were ``cursor_count`` rows (None: not known);
     * xmin_based: transaction ``xmin``; a pass under way reads what changed since ``xmin_from`` (None: all rows);
-    * cdc_based: the log position ``lsn`` of the snapshot; changes since are the global state's.
+    * cdc_based: the log position ``lsn`` of the (last) snapshot; changes since are the global state's. While that has
+      not reached ``lsn``, ``snapshot`` (as pg_current_snapshot) tells which transactions the (first) snapshot has seen,
+      and ``sequence`` how many changes have been given numbers behind ``lsn``.
     """
 
     kind: Kind
@@ -38,6 +40,8 @@ class StreamState:
     xmin: int | None = None
     xmin_from: int | None = None
     lsn: int | None = None
+    snapshot: str | None = None
+    sequence: int | None = None
     complete: bool | None = None
 
     def as_json(self, name: str, namespace: str | None) -> dict[str, Any]:
@@ -55,6 +59,8 @@ class StreamState:
             "cursor_record_count": self.cursor_count,
             "xmin_from": self.xmin_from,
             "lsn": self.lsn,
+            "snapshot": self.snapshot,
+            "sequence": self.sequence,
             "complete": self.complete,
         }
         return state | {key: value for key, value in own.items() if value is not None}
@@ -96,6 +102,9 @@ def parse_states(raw: Any) -> SavedStates:
         for stream in streams:
             descriptor = stream["stream_descriptor"]
             state = _parse(stream.get("stream_state"), descriptor["name"])
+            if state is None and kind == "GLOBAL":
+                # Upstream's state of a stream whose snapshot is complete holds nothing.
+                state = StreamState("cdc_based", lsn=0)
             if state is not None:
                 found[descriptor["name"], descriptor.get("namespace")] = state
     return SavedStates(found, shared)
@@ -118,6 +127,8 @@ def _parse(raw: dict[str, Any] | None, stream: str) -> StreamState | None:
             raw.get("xmin"),
             raw.get("xmin_from"),
             raw.get("lsn"),
+            raw.get("snapshot"),
+            raw.get("sequence"),
             raw.get("complete"),
         )
     if version == 2:

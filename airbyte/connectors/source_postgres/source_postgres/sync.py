@@ -35,7 +35,12 @@ def read(config: Config, configured: dict[str, Any], raw_state: Any, output: Out
         states = parse_states(raw_state)
         output.log("INFO", f"Reading {len(streams)} streams from {config.host}:{config.port}/{config.database}.")
         with contextlib.closing(Sync(config, output, channel, pipeline)) as sync:
-            return sync.read(streams, states)
+            if config.cdc is None or not any(stream.incremental for stream in streams):
+                return sync.read(streams, states)
+            # numpy and the replication protocol are of use to nobody else.
+            from source_postgres import cdc
+
+            return cdc.read(sync, config.cdc, streams, states)
     finally:
         pipeline.close()
         channel.close()

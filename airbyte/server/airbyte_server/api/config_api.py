@@ -6,16 +6,16 @@ import time
 import uuid
 from typing import Annotated, Any
 
-import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from pydantic.alias_generators import to_camel
-from sqlalchemy import select
 
+from airbyte_server.api import config_state
+from airbyte_server.api.config_state import ConnectionId
 from airbyte_server.api.public import health
 from airbyte_server.api.requests import Body, ServicesDep, SessionDep, authenticate, existing, existing_actor
 from airbyte_server.catalog import SYNC_MODES, configured_stream
-from airbyte_server.database import Attempt, Connection, Job, StreamState
+from airbyte_server.database import Attempt, Connection, Job
 from airbyte_server.errors import not_implemented
 from airbyte_server.replication.logs import attempt_log_path, last_lines
 from airbyte_server.replication.progress import aggregate, totals
@@ -31,10 +31,6 @@ class SourceId(Body):
 
 class DestinationId(Body):
     destination_id: uuid.UUID
-
-
-class ConnectionId(Body):
-    connection_id: uuid.UUID
 
 
 class JobId(Body):
@@ -209,30 +205,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-@router.post("/state/get")
-def get_state(body: ConnectionId, session: SessionDep) -> Response:
-    """The state as connectors wrote it, digit for digit."""
-    existing(session, Connection, body.connection_id, "connection")
-    rows = list(session.scalars(select(StreamState).where(StreamState.connection_id == body.connection_id)))
-    streams = [
-        {
-            "streamDescriptor": {"name": row.name, "namespace": row.namespace or None},
-            "streamState": orjson.Fragment(row.state),
-        }
-        for row in rows
-        if row.kind == "stream"
-    ]
-    answer: dict[str, Any] = {"stateType": "not_set", "connectionId": str(body.connection_id)}
-    shared = next((row for row in rows if row.kind == "global"), None)
-    legacy = next((row for row in rows if row.kind == "legacy"), None)
-    if legacy is not None:
-        answer.update(stateType="legacy", state=orjson.Fragment(legacy.state))
-    elif shared is not None:
-        whole = {"shared_state": orjson.Fragment(shared.state), "streamStates": streams}
-        answer.update(stateType="global", globalState=whole)
-    elif streams:
-        answer.update(stateType="stream", streamState=streams)
-    return Response(orjson.dumps(answer), media_type="application/json")
+router.include_router(config_state.router)
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)

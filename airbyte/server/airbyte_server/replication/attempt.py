@@ -1,18 +1,17 @@
 """One attempt of a job: a source process, a destination process and the pipe between them.
 
 The caller's thread reads the source and writes to the destination, whose full pipe holds the source back, so memory
-stays constant; a second reads the destination's confirmations; two small ones read what is written to stderr.
+stays constant; a second reads the destination's confirmations; two small ones read what is written to stderr. Where
+both connectors can, records go by the data channel, which has a thread of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ import orjson
 from airbyte_server.connector import write_private
 from airbyte_server.failures import Failure, failure_from_trace
 from airbyte_server.replication.checkpoints import Checkpoint, Checkpoints
+from airbyte_server.replication.data_channel import DataChannel
 from airbyte_server.replication.logs import AttemptLog
 from airbyte_server.replication.mapping import NameMapping
+from airbyte_server.replication.pipes import enlarge, line_batches
 from airbyte_server.replication.processes import describe, end_group, start
 from airbyte_server.replication.progress import StreamKey, StreamProgress, totals
 from airbyte_server.replication.translator import Translator
 
-_READ_BYTES = 1 << 20
 # What a destination that lost its source may still do; a cancelled job must be over within two seconds.
 _TERM_GRACE = 1.0
 _SOURCE, _DESTINATION, _PLATFORM = "source", "destination", "platform"
@@ -45,7 +45,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """All an attempt needs to know. ``source`` is ``None`` to clear streams; ``state`` is the protocol's list."""
+    """All an attempt needs to know. ``source`` is ``None`` to clear streams; ``state`` is the protocol's list;
+    ``arrow`` tells that both connectors take the data channel."""
 
     source: Side | None
     destination: Side
@@ -54,6 +55,7 @@ class Plan:
     streams: list[StreamKey]
     resumed: frozenset[StreamKey]
     folder: Path
+    arrow: bool = False
 
 
 @dataclass
@@ -84,8 +86,14 @@ class Attempt:
         self._on_start = on_start
         self._on_commit = on_commit
         self._checkpoints = Checkpoints(self.streams)
+        self._channel = DataChannel(self.streams, plan.mapping, self._channel_broken, self._end_source, self._warn)
         self._translator = Translator(
-            self.streams, plan.mapping, self._checkpoints, self._source_message, lambda text: self._text(_SOURCE, text)
+            self.streams,
+            plan.mapping,
+            self._checkpoints,
+            self._source_message,
+            lambda text: self._text(_SOURCE, text),
+            self._settle if plan.arrow else None,
         )
         self._failures: dict[str, list[Failure]] = {_SOURCE: [], _DESTINATION: [], _PLATFORM: []}
         self._last_text: dict[str, str] = {}
@@ -120,6 +128,7 @@ class Attempt:
                 for pipe in (process.stdin, process.stdout, process.stderr):
                     if pipe is not None:
                         pipe.close()
+            self._channel.close()
             shutil.rmtree(self._plan.folder, ignore_errors=True)
         failures = [failure for found in self._failures.values() for failure in found]
         for failure in failures:
@@ -131,6 +140,8 @@ class Attempt:
         return Outcome(failures, cancelled=self._stopping.is_set())
 
     def _replicate(self) -> None:
+        if self._plan.arrow:
+            self._channel.open()
         destination = self._start(_DESTINATION, self._plan.destination, "write")
         source = self._start(_SOURCE, self._plan.source, "read") if self._plan.source else None
         threads = [
@@ -171,24 +182,30 @@ class Attempt:
             if self._stopping.is_set():
                 raise OSError("the job was cancelled")
             process = start(
-                arguments, folder=folder, stdin=subprocess.PIPE if command == "write" else subprocess.DEVNULL
+                arguments,
+                folder=folder,
+                stdin=subprocess.PIPE if command == "write" else subprocess.DEVNULL,
+                variables=self._channel.environment(role) if self._plan.arrow else None,
             )
             self._processes.append(process)
         for pipe in (process.stdin, process.stdout):
-            _enlarge(pipe)
+            enlarge(pipe)
         self._on_start(describe(role, process))
-        self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}")
+        by = "the Arrow data channel" if self._plan.arrow else "JSON lines"
+        self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}, records by {by}")
         return process
 
     def _pipe(
         self, source: subprocess.Popen[bytes], destination: subprocess.Popen[bytes], source_words: threading.Thread
     ) -> None:
-        for lines in _line_batches(source.stdout, on_fragment=self._fragment):
+        for lines in line_batches(source.stdout, on_fragment=self._fragment):
             forward = self._translator.translate(lines)
             if forward and not self._write(destination, forward):
                 end_group(source, _TERM_GRACE)
                 break
         status = source.wait()
+        if self._plan.arrow:
+            self._channel.finish()
         if self._stopping.is_set() or self._destination_gone.is_set():
             return
         if status != 0 and not self._failures[_SOURCE]:
@@ -212,7 +229,7 @@ class Attempt:
                 if progress.status != "COMPLETE":
                     message = f"the source ended without completing stream {key[1]!r}"
                     self._fail(_SOURCE, "system_error", message, stream=key)
-        for name, records in self._translator.unexpected.items():
+        for name, records in [*self._translator.unexpected.items(), *self._channel.unexpected.items()]:
             self._log.write("WARN", _PLATFORM, f"{records} records of stream {name!r}, which is not selected, left out")
         for mismatch in self._translator.count_mismatches:
             self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
@@ -248,7 +265,7 @@ class Attempt:
 
     def _read_destination(self, process: subprocess.Popen[bytes], source: subprocess.Popen[bytes] | None) -> None:
         try:
-            for lines in _line_batches(process.stdout):
+            for lines in line_batches(process.stdout):
                 confirmed: list[Checkpoint] = []
                 for line in lines:
                     self._destination_line(line, confirmed)
@@ -257,10 +274,10 @@ class Attempt:
         except Exception as error:  # the thread's own failure must fail the attempt
             self._fail(_PLATFORM, "system_error", f"a state could not be stored: {type(error).__name__}: {error}")
             end_group(process, _TERM_GRACE)
+        self._channel.hang_up(_DESTINATION)
         # A destination that ends early must not leave a source running that nobody reads.
         if source is not None and source.poll() is None:
-            self._destination_gone.set()
-            end_group(source, _TERM_GRACE)
+            self._end_source()
 
     def _destination_line(self, line: bytes, confirmed: list[Checkpoint]) -> None:
         try:
@@ -277,8 +294,27 @@ class Attempt:
             self._log.write("WARN", _PLATFORM, "the destination confirmed a state it was not sent; it is not stored")
         confirmed.extend(found)
 
+    def _end_source(self) -> None:
+        """Nobody reads it any more."""
+        self._destination_gone.set()
+        with self._lock:
+            sources = self._processes[1:]
+        for process in sources:
+            end_group(process, _TERM_GRACE)
+
+    def _settle(self, seq: int) -> int | None:
+        last = self._channel.settle(seq)
+        if last is None and not (self._stopping.is_set() or self._destination_gone.is_set()):
+            self._fail(
+                _SOURCE, "system_error", f"a state stands behind frame {seq} of the data channel, which is missing"
+            )
+        return last
+
+    def _channel_broken(self, role: str, message: str) -> None:
+        self._fail(role, "system_error", message)
+
     def _read_stderr(self, role: str, process: subprocess.Popen[bytes]) -> None:
-        for lines in _line_batches(process.stderr):
+        for lines in line_batches(process.stderr):
             for line in lines:
                 self._text(role, line.decode(errors="replace"))
 
@@ -313,44 +349,12 @@ class Attempt:
         )
 
     def _fragment(self, text: bytes) -> None:
-        self._log.write("WARN", _PLATFORM, f"the source's output ends within a message of {len(text)} bytes; left out")
+        self._warn(f"the source's output ends within a message of {len(text)} bytes; left out")
+
+    def _warn(self, text: str) -> None:
+        self._log.write("WARN", _PLATFORM, text)
 
     def _fail(self, origin: str, failure_type: str, message: str, stream: StreamKey | None = None) -> None:
         descriptor = {"name": stream[1], "namespace": stream[0] or None} if stream else None
         reported = "airbyte_platform" if origin == _PLATFORM else origin
         self._failures[origin].append(Failure(reported, failure_type, self._log.redact(message), stream=descriptor))
-
-
-def _line_batches(pipe: Any, on_fragment: Callable[[bytes], None] | None = None) -> Iterator[list[bytes]]:
-    """The lines of a pipe as they come, many at a time.
-
-    A last line without a line end is given too, unless it goes to ``on_fragment``: a message cut short by a crash.
-    """
-    rest: list[bytes] = []
-    while chunk := os.read(pipe.fileno(), _READ_BYTES):
-        head, newline, tail = chunk.rpartition(b"\n")
-        if not newline:
-            rest.append(chunk)
-            continue
-        yield (b"".join([*rest, head])).split(b"\n")
-        rest = [tail] if tail else []
-    last = b"".join(rest)
-    if last and on_fragment is not None and not _is_json(last):
-        on_fragment(last)
-    elif last:
-        yield [last]
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _enlarge(pipe: Any) -> None:
-    """Fewer switches between processes with a bigger pipe; only Linux can, and only up to the user's limit."""
-    if pipe is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _READ_BYTES)

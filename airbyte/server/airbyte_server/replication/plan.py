@@ -146,6 +146,7 @@ class Planner:
         relevant = [row for row in rows if row.kind != "stream" or (row.namespace, row.name) in keys]
         source = connection.source
         clear = job.config_type == "clear"
+        ends = (source, connection.destination)
         return Plan(
             source=None if clear else self._side(source, configured),
             destination=self._side(connection.destination, mapped),
@@ -154,6 +155,7 @@ class Planner:
             streams=keys,
             resumed=frozenset((row.namespace, row.name) for row in relevant if row.kind == "stream"),
             folder=self._work_dir / f"job-{job.id}-{number}",
+            arrow=not clear and all(self._connectors.takes_arrow(self.definition(end)) for end in ends),
         )
 
     def _side(self, actor: Actor, streams: list[dict[str, Any]]) -> Side:

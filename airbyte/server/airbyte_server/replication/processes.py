@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from airbyte_server.settings import connector_environment
 _START_TOLERANCE = 0.05
 
 
-def start(arguments: list[str], *, folder: Path, stdin: int) -> subprocess.Popen[bytes]:
-    """Start a connector with pipes on stdout and stderr. Raises :class:`OSError`."""
+def start(
+    arguments: list[str], *, folder: Path, stdin: int, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a connector with pipes on stdout and stderr, ``variables`` in its environment. Raises :class:`OSError`."""
     return subprocess.Popen(
         arguments,
         stdin=stdin,
@@ -27,7 +30,7 @@ def start(arguments: list[str], *, folder: Path, stdin: int) -> subprocess.Popen
         stderr=subprocess.PIPE,
         bufsize=0,
         cwd=folder,
-        env=connector_environment(),
+        env={**connector_environment(), **(variables or {})},
         start_new_session=True,
     )
 

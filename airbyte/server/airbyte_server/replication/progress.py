@@ -14,8 +14,8 @@ class StreamProgress:
     """Counts of one stream. Emitted: sent by the source. Committed: durably written, as the destination confirmed.
 
     ``emitted*`` and ``states_emitted`` are written by the thread that reads the source, the others by the one that
-    reads the destination. ``bytes`` are of the records' ``data`` as JSON text. ``status`` is the source's last stream
-    status, or empty.
+    reads the destination. ``bytes`` are of the records' ``data`` as JSON text, or of their frames. ``status`` is the
+    source's last stream status, or empty. ``ahead*`` came on the data channel and wait for a state that covers them.
     """
 
     key: StreamKey
@@ -23,12 +23,24 @@ class StreamProgress:
     emitted: int = 0
     emitted_bytes: int = 0
     states_emitted: int = 0
+    ahead: int = 0
+    ahead_bytes: int = 0
     committed: int = 0
     committed_bytes: int = 0
     rejected: int = 0
     estimated_records: int | None = None
     estimated_bytes: int | None = None
     status: str = ""
+
+    def arrive(self, records: int, size: int) -> None:
+        self.ahead += records
+        self.ahead_bytes += size
+
+    def settle(self, records: int, size: int) -> None:
+        self.ahead -= records
+        self.ahead_bytes -= size
+        self.emitted += records
+        self.emitted_bytes += size
 
     def as_dict(self) -> dict[str, Any]:
         """An entry of the Config API's ``streamStats``, with the stream's status added."""
@@ -38,8 +50,8 @@ class StreamProgress:
             "status": self.status or "PENDING",
             "wasResumed": self.resumed,
             "stats": {
-                "recordsEmitted": self.emitted,
-                "bytesEmitted": self.emitted_bytes,
+                "recordsEmitted": self.emitted + self.ahead,
+                "bytesEmitted": self.emitted_bytes + self.ahead_bytes,
                 "recordsCommitted": self.committed,
                 "bytesCommitted": self.committed_bytes,
                 "recordsRejected": self.rejected,

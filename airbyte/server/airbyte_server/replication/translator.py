@@ -37,7 +37,7 @@ class Translator:
     """Turns lines of the source into lines for the destination, counting on the way.
 
     ``on_other`` gets every message that is not forwarded (logs, errors, …), decoded; ``on_text`` every line that is not
-    a protocol message.
+    a protocol message. ``settle`` is the data channel's, where there is one.
     """
 
     def __init__(
@@ -47,12 +47,14 @@ class Translator:
         checkpoints: Checkpoints,
         on_other: Callable[[dict[str, Any]], None],
         on_text: Callable[[str], None],
+        settle: Callable[[int], int | None] | None = None,
     ) -> None:
         self._streams = streams
         self._mapping = mapping
         self._checkpoints = checkpoints
         self._on_other = on_other
         self._on_text = on_text
+        self._settle = settle
         self._routes: dict[bytes, _Route] = {}
         self.any_status = False
         self.unexpected: dict[str, int] = {}
@@ -190,7 +192,14 @@ class Translator:
             rows = (StateRow("global", ("", ""), whole), *(row for row, _ in found))
         else:
             rows = (StateRow("legacy", ("", ""), spans["data"].of(line)),)
-        translated = self._with_descriptors(line, descriptors)
+        watermark = []
+        if self._settle is not None and "arrow_seq" in (state.get("additionalData") or {}):
+            last = self._settle(int(state["additionalData"]["arrow_seq"]))
+            if last is None:
+                return None
+            span = members(line, spans["additionalData"].start)["arrow_seq"]
+            watermark.append((span.start, span.end, b"%d" % last))
+        translated = self._with_descriptors(line, descriptors, watermark)
         start = members(translated)["state"].start + 1
         identified = splice(translated, [(start, start, b'"id":%d,' % self._checkpoints.next_id())])
         for row in rows:
@@ -213,14 +222,15 @@ class Translator:
         state = stream["stream_state"].of(line) if "stream_state" in stream else b"null"
         return StateRow("stream", _key_of(orjson.loads(descriptor.of(line))), state), descriptor
 
-    def _with_descriptors(self, line: bytes, descriptors: list[Span]) -> bytes:
-        return splice(
-            line,
-            [
-                (span.start, span.end, orjson.dumps(self._mapping.stream(orjson.loads(span.of(line)))))
-                for span in descriptors
-            ],
-        )
+    def _with_descriptors(
+        self, line: bytes, descriptors: list[Span], more: list[tuple[int, int, bytes]] | None = None
+    ) -> bytes:
+        """``line`` under the destination's names, and with ``more`` replacements."""
+        mapped = [
+            (span.start, span.end, orjson.dumps(self._mapping.stream(orjson.loads(span.of(line)))))
+            for span in descriptors
+        ]
+        return splice(line, [*mapped, *(more or [])])
 
     def _estimate(self, estimate: dict[str, Any]) -> None:
         progress = self._streams.get((estimate.get("namespace") or "", estimate.get("name") or ""))

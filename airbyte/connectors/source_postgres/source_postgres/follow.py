@@ -1,0 +1,240 @@
+"""Following the log: each stream's changes are collected, decoded and written, with states between transactions."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from source_postgres import pgoutput
+from source_postgres.catalog import Table
+from source_postgres.changes import StreamChanges
+from source_postgres.checkpoints import CHECKPOINT_ROWS, GlobalCheckpoints
+from source_postgres.config import Cdc
+from source_postgres.pgoutput import Relation, Transaction
+from source_postgres.replication import DATA_HEADER, LogReader, lsn_text
+from source_postgres.state import StreamState
+from source_postgres.stream import ConfiguredStream
+from source_postgres.sync import Sync
+
+#: Bytes of changes that are held before they are decoded and written.
+_HELD_BYTES = 4 << 20
+#: pg_stat_activity's wait event of a sender that has sent all there is; versions write it in different cases.
+_SENDER_WAITS = "walsenderwaitforwal"
+
+
+@dataclass
+class FollowedStream:
+    """A stream whose changes are read; ``relations`` are the oids under which they stand in the log."""
+
+    configured: ConfiguredStream
+    table: Table
+    changes: StreamChanges
+    relations: list[int]
+    state: StreamState
+    #: The transaction being read; what its changes are numbered behind, the last number, and whether to leave it out.
+    transaction: Transaction | None = None
+    position: int = 0
+    number: int = 0
+    seen: bool = False
+
+    def begin(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+        snapshot_at = self.state.lsn or 0
+        self.seen = transaction.lsn < snapshot_at and _saw(self.state.snapshot, transaction.xid)
+        if transaction.lsn >= snapshot_at:
+            self.position, self.number = transaction.lsn, 0
+        elif self.position != snapshot_at:
+            self.position, self.number = snapshot_at, self.state.sequence or 0
+
+    def state_at(self, position: int) -> StreamState:
+        """The stream's state once everything committed before ``position`` has been read."""
+        if position >= (self.state.lsn or 0) and not self.state.ctid:
+            return replace(self.state, snapshot=None, sequence=None)
+        return replace(self.state, sequence=self.number) if self.position == self.state.lsn else self.state
+
+
+def _saw(snapshot: str | None, xid: int) -> bool:
+    """Whether a snapshot (``xmin:xmax:xid,xid,…``) has seen the committed transaction of which 32 bits are given."""
+    if snapshot is None:
+        return False
+    oldest, next_one, running = _parsed(snapshot)
+    xid += next_one >> 32 << 32
+    if xid - next_one > 2**31:
+        xid -= 2**32
+    elif next_one - xid > 2**31:
+        xid += 2**32
+    return xid < oldest or (xid < next_one and xid not in running)
+
+
+@functools.lru_cache(64)
+def _parsed(snapshot: str) -> tuple[int, int, frozenset[int]]:
+    oldest, next_one, running = snapshot.split(":")
+    return int(oldest), int(next_one), frozenset(map(int, filter(None, running.split(","))))
+
+
+@dataclass
+class _Held:
+    """Changes of one relation that wait to be decoded."""
+
+    stream: FollowedStream
+    relation: Relation
+    messages: list[memoryview] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+
+
+class Follower:
+    """Reads the log until everything committed before a target has been read."""
+
+    def __init__(
+        self,
+        sync: Sync,
+        cdc: Cdc,
+        log: LogReader,
+        streams: list[FollowedStream],
+        checkpoints: GlobalCheckpoints,
+        shared: Callable[[int], dict[str, Any]],
+    ) -> None:
+        self._sync = sync
+        self._session = sync.session
+        self._cdc = cdc
+        self._log = log
+        self._streams = streams
+        self._checkpoints = checkpoints
+        self._shared = shared
+        self._by_oid = {oid: stream for stream in streams for oid in stream.relations}
+        self._by_name = {(stream.table.namespace, stream.table.name): stream for stream in streams}
+        self._relations: dict[int, _Held | None] = {}
+        self._held = self._held_bytes = self._since_state = 0
+        self._last_state = time.monotonic()
+
+    def read(self, target: int) -> None:
+        """Raises: ConnectorError, psycopg.Error: where the log or a table cannot be read."""
+        position = self._log.position
+        transaction: Transaction | None = None
+        for message in self._log.messages():
+            if message is None:
+                if transaction is None:
+                    position = max(position, self._log.position)
+                    if position >= target or (self._log.quiet and self._sender_waits()):
+                        break
+                    self._checkpoint(position)
+                continue
+            kind = message[DATA_HEADER]
+            if kind in (pgoutput.INSERT, pgoutput.UPDATE, pgoutput.DELETE):
+                held = self._relations[pgoutput.relation_oid(message)]
+                if held is not None and transaction is not None:
+                    self._hold(held, message, transaction)
+            elif kind == pgoutput.BEGIN:
+                transaction = pgoutput.begin(message)
+                if transaction.lsn >= target:
+                    position = max(position, transaction.lsn)
+                    break
+            elif kind == pgoutput.COMMIT:
+                transaction = None
+                position = pgoutput.commit_end(message)
+                self._checkpoint(position)
+            elif kind == pgoutput.RELATION:
+                self._relation(pgoutput.relation(message))
+            elif kind == pgoutput.TRUNCATE and transaction is not None:
+                self._truncated(pgoutput.truncated(message), transaction)
+        self._emit(position)
+        self._session.pipeline.drain()
+        for stream in self._streams:
+            if stream.changes.superseded:
+                self._session.output.log(
+                    "INFO",
+                    f"Stream {stream.configured}: {stream.changes.superseded} changes were left out, for their rows "
+                    "were deleted before values that the log does not hold could be read; the deletions follow.",
+                )
+
+    def _hold(self, held: _Held, message: memoryview, transaction: Transaction) -> None:
+        stream = held.stream
+        if stream.transaction is not transaction:
+            stream.begin(transaction)
+        if stream.seen:
+            return
+        stream.number += 1
+        held.messages.append(message)
+        held.positions.append(stream.position)
+        held.numbers.append(stream.number)
+        held.times.append(transaction.at)
+        self._held += 1
+        self._held_bytes += len(message)
+        if self._held >= self._cdc.queue_size or self._held_bytes >= _HELD_BYTES:
+            self._write()
+
+    def _relation(self, relation: Relation) -> None:
+        """A table's columns, told before its first change and after they have changed."""
+        before = self._relations.get(relation.oid)
+        if before is not None and before.relation == relation:
+            return
+        self._write()
+        stream = self._by_oid.get(relation.oid) or self._by_name.get((relation.namespace, relation.name))
+        if stream is None and relation.oid not in self._relations:
+            stream = self._partitioned(relation.oid)
+        self._relations[relation.oid] = None if stream is None else _Held(stream, relation)
+
+    def _partitioned(self, oid: int) -> FollowedStream | None:
+        """The stream of a partition that was made after reading began."""
+        row = self._session.connection.execute("SELECT pg_partition_root(%s)::oid::int8", [oid]).fetchone()
+        return self._by_oid.get(row[0]) if row and row[0] is not None else None
+
+    def _truncated(self, oids: tuple[int, ...], transaction: Transaction) -> None:
+        for held in filter(None, map(self._relations.get, oids)):
+            stream = held.stream
+            if stream.transaction is not transaction:
+                stream.begin(transaction)
+            if not stream.seen:
+                self._session.output.log(
+                    "WARN",
+                    f"Stream {stream.configured}: TRUNCATE of {held.relation.namespace}.{held.relation.name} at "
+                    f"{lsn_text(transaction.lsn)} is not replicated; refresh the stream to remove its rows.",
+                )
+
+    def _write(self) -> None:
+        """Have what is held decoded and written."""
+        waiting = [held for held in self._relations.values() if held is not None and held.messages]
+        if not waiting:
+            return
+        for held in waiting:
+            self._relations[held.relation.oid] = _Held(held.stream, held.relation)
+        self._since_state += self._held
+        self._held = self._held_bytes = 0
+
+        def write() -> None:
+            for held in waiting:
+                stream = held.stream
+                batch = stream.changes.records(held.relation, held.messages, held.positions, held.numbers, held.times)
+                if batch.rows:
+                    self._checkpoints.add(stream.configured, batch.rows)
+                    self._session.channel.write(stream.configured.name, stream.configured.namespace, batch)
+
+        self._session.pipeline.put(write)
+
+    def _checkpoint(self, position: int) -> None:
+        """Between transactions: a state, if one is due."""
+        overdue = time.monotonic() - self._last_state > self._sync.config.checkpoint_seconds
+        if overdue or self._since_state + self._held >= CHECKPOINT_ROWS:
+            self._emit(position)
+
+    def _emit(self, position: int) -> None:
+        self._write()
+        shared = self._shared(position)
+        states = {stream.configured.key: stream.state_at(position) for stream in self._streams}
+        self._session.pipeline.put(lambda: self._checkpoints.advance(shared, states))
+        self._since_state, self._last_state = 0, time.monotonic()
+        if self._cdc.confirm_while_reading:
+            self._log.confirm(position)
+
+    def _sender_waits(self) -> bool:
+        """Whether the server has sent everything that is flushed: a target amid an unfinished transaction's log may
+        stay unflushed as long as nothing else happens."""
+        row = self._session.connection.execute(
+            "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [self._log.backend_pid]
+        ).fetchone()
+        return row is not None and str(row[0]).lower() == _SENDER_WAITS

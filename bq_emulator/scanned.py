@@ -1,0 +1,108 @@
+"""How many bytes a statement will process: of the columns it reads, in the partitions its conditions leave.
+
+https://cloud.google.com/bigquery/docs/estimate-costs: a column of a table counts once, however often it is read;
+UPDATE, DELETE and MERGE count all columns of the partitions they may change.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from bq_emulator.duck import Session
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import BigQueryError, Scan, TableRef
+from bq_emulator.partitions import Partitioning
+from bq_emulator.sizes import ROWS, Measured
+from bq_emulator.tables import STORED_KINDS, Tables
+
+_MIB = 1 << 20
+#: What every table read costs at least (https://cloud.google.com/bigquery/pricing).
+_LEAST_BILLED = 10 * _MIB
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """``billed`` is rounded as Google's prices are. ``exact``: no partition or block can turn out to be skipped."""
+
+    processed: int = 0
+    billed: int = 0
+    partitions: int = 0
+    exact: bool = True
+
+
+def check_filters(scans: Sequence[Scan]) -> None:
+    """Raises BigQueryError for a table that requires a partition filter and is read without one."""
+    for scan in scans:
+        if scan.unfiltered:
+            columns = ", ".join(f"'{name}'" for name in scan.unfiltered)
+            raise BigQueryError(
+                "invalidQuery",
+                f"Cannot query over table '{scan.ref}' without a filter over column(s) {columns} that can be used for "
+                "partition elimination",
+                "query",
+            )
+
+
+def scanned(db: Session, tables: Tables, scans: Sequence[Scan]) -> Scanned:
+    """What carrying out a statement with these ``scans`` processes, seen from the session's transaction."""
+    by_table: dict[TableRef, list[Scan]] = defaultdict(list)
+    for scan in scans:
+        if scan.ref.project == tables.metadata.project:
+            by_table[scan.ref].append(scan)
+    processed = billed = partitions = 0
+    exact = True
+    for ref, mentions in by_table.items():
+        record = tables.metadata.find_table(db, ref.dataset, ref.table)
+        if record is None or record.kind not in STORED_KINDS:
+            continue
+        size, count = _of_table(db, tables, record, mentions)
+        processed += size
+        partitions += count
+        if size:
+            billed += max(_LEAST_BILLED, -(-size // _MIB) * _MIB)
+        exact = exact and not record.resource.get("clustering") and not any(scan.rewrites for scan in mentions)
+    return Scanned(processed, billed, partitions, exact)
+
+
+def _of_table(db: Session, tables: Tables, record: TableRecord, scans: Sequence[Scan]) -> tuple[int, int]:
+    """Bytes and partitions."""
+    everything = frozenset(field.name for field in record.schema)
+    columns = [everything if scan.rewrites else scan.columns for scan in scans]
+    wanted = frozenset().union(*columns)
+    if not wanted:
+        return 0, 0
+    measured = tables.sizes.measure(db, record, wanted)
+    read: dict[str | None, set[str]] = defaultdict(set)
+    for scan, names in zip(scans, columns, strict=True):
+        for partition in _left(db, record.partitioning, measured, scan.conditions):
+            read[partition] |= names
+    return sum(_bytes(measured[each], names) for each, names in read.items()), len(read)
+
+
+def _bytes(sizes: dict[str, int], names: Collection[str]) -> int:
+    """A field of a STRUCT that is read whole anyway counts no more."""
+
+    def is_covered(name: str) -> bool:
+        parts = name.split(".")
+        return any(".".join(parts[:length]) in names for length in range(1, len(parts)))
+
+    return sum(sizes[name] for name in names if name != ROWS and not is_covered(name))
+
+
+def _left(
+    db: Session, partitioning: Partitioning | None, measured: Measured, conditions: Sequence[str]
+) -> list[str | None]:
+    """The partitions that can hold rows which meet the conditions."""
+    if not conditions or not measured:
+        return list(measured)
+    condition = " AND ".join(f"({each})" for each in conditions)
+    if partitioning is None:
+        bounds = 'SELECT NULL AS id, NULL::DATE AS "@low", NULL::DATE AS "@high"'
+        kept = db.rows(f"SELECT id FROM ({bounds}) WHERE {condition}")
+    else:
+        bounds = partitioning.bounds_query()
+        ids = list(measured)
+        kept = db.rows(f"SELECT DISTINCT id FROM ({bounds}) WHERE {condition}", [ids])
+    return [row[0] for row in kept]

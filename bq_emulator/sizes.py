@@ -1,0 +1,154 @@
+"""Logical bytes of tables, by column and partition: what queries are said to process, and what storage is said to hold.
+
+https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#data_type_sizes
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from bq_emulator.duck import Session, identifier
+from bq_emulator.metadata import REWRITTEN, TableRecord
+from bq_emulator.model import Field
+from bq_emulator.schema import Schema, find
+
+_FIXED_BYTES = {
+    "INT64": 8,
+    "FLOAT64": 8,
+    "NUMERIC": 16,
+    "BIGNUMERIC": 32,
+    "BOOL": 1,
+    "DATE": 8,
+    "DATETIME": 8,
+    "TIME": 8,
+    "TIMESTAMP": 8,
+    "INTERVAL": 16,
+}
+#: DuckDB numbers rows from here on that their transaction has not committed yet.
+_UNCOMMITTED = 36_028_797_018_960_000
+_KNOWN_TABLES = 5000
+#: Stands for the number of rows among the names of columns.
+ROWS = ""
+
+#: Partition id (None for a table without partitions) → column → bytes; :data:`ROWS` → rows.
+Measured = dict[str | None, dict[str, int]]
+
+
+def bytes_expression(field: Field, expression: str) -> str:
+    """DuckDB text for the logical size of one value."""
+    if field.mode == "REPEATED":
+        element = bytes_expression(replace(field, mode="NULLABLE"), "x")
+        return f"coalesce(list_sum(list_transform({expression}, lambda x: {element})), 0)"
+    if field.type == "STRUCT":
+        return "(" + " + ".join(bytes_expression(f, f"{expression}.{identifier(f.name)}") for f in field.fields) + ")"
+    if field.type in _FIXED_BYTES:
+        return f"(CASE WHEN {expression} IS NULL THEN 0 ELSE {_FIXED_BYTES[field.type]} END)"
+    length = "octet_length" if field.type == "BYTES" else "strlen"
+    return f"coalesce({length}({expression}) + 2, 0)"
+
+
+def _sum(schema: Schema, path: str) -> str:
+    """DuckDB text for the bytes of all values of a column, or of a field ``a.b`` of one."""
+    first, *rest = path.split(".")
+    field, text = find(schema, first), identifier(first)
+    for name in rest:
+        field = find(field.fields, name) if field is not None else None
+        text += f".{identifier(name)}"
+    if field is None:
+        raise KeyError(path)
+    if field.type in _FIXED_BYTES and field.mode != "REPEATED":
+        return f"{_FIXED_BYTES[field.type]} * count({text})"
+    return f"coalesce(sum({bytes_expression(field, text)}), 0)::BIGINT"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The measures of the first ``rows`` rows of a table, up to the one DuckDB numbers ``last``."""
+
+    rows: int
+    last: int
+    names: frozenset[str]
+    measured: Measured
+
+
+class Sizes:
+    """Each table is measured lazily, once for each column that is asked for. As long as rows are only appended, the
+    new ones are all that is looked at: appending costs what the batch weighs."""
+
+    def __init__(self) -> None:
+        #: By the table's store and the mark of its last rewriting; between two of these the number of rows tells its
+        #: versions apart.
+        self._known: OrderedDict[tuple[str | None, str | None], _Known] = OrderedDict()
+        self._mutex = threading.Lock()
+
+    def measure(self, db: Session, record: TableRecord, names: Iterable[str]) -> Measured:
+        """The bytes of columns (``a.b`` for a field of a STRUCT), and the number of rows, of each partition.
+
+        Seen from the session's transaction; ``record`` must be read in it.
+        """
+        wanted = frozenset({*names, ROWS})
+        rows = int(record.resource.get("numRows", 0))
+        if record.physical is None or not rows:
+            return {}
+        key = (record.physical, record.resource.get(REWRITTEN))
+        with self._mutex:
+            known = self._known.get(key)
+        now = self._brought_up_to(db, record, known, rows)
+        if missing := wanted - now.names:
+            more = _read(db, record, missing, -1)
+            measured = {each: now.measured.get(each, {}) | values for each, values in more.measured.items()}
+            now = _Known(rows, max(now.last, more.last), now.names | missing, measured)
+        if now.last < _UNCOMMITTED and (known is None or now.rows >= known.rows):
+            with self._mutex:
+                self._known[key] = now
+                self._known.move_to_end(key)
+                while len(self._known) > _KNOWN_TABLES:
+                    self._known.popitem(last=False)
+        return {each: {name: values[name] for name in wanted} for each, values in now.measured.items()}
+
+    def _brought_up_to(self, db: Session, record: TableRecord, known: _Known | None, rows: int) -> _Known:
+        if known is None or known.rows > rows:  # or the transaction began before what is known was there
+            return _Known(rows, -1, frozenset(), {})
+        if known.rows == rows:
+            return known
+        added = _read(db, record, known.names, known.last)
+        if added.rows != rows - known.rows:  # DuckDB has numbered the rows anew
+            return _Known(rows, -1, frozenset(), {})
+        measured = {each: dict(values) for each, values in known.measured.items()}
+        for each, values in added.measured.items():
+            before = measured.get(each, {})
+            measured[each] = {name: before.get(name, 0) + value for name, value in values.items()}
+        return _Known(rows, added.last, known.names, measured)
+
+    def uncommitted(self, db: Session, record: TableRecord) -> int:
+        """Logical bytes of the rows that the session's transaction has appended."""
+        names = frozenset(field.name for field in record.schema)
+        measured = _read(db, record, names, _UNCOMMITTED - 1).measured if record.physical else {}
+        return sum(values[name] for values in measured.values() for name in names)
+
+    def total(self, db: Session, record: TableRecord, names: Collection[str] | None = None) -> int:
+        """Logical bytes of the table, or of some of its columns."""
+        chosen = [field.name for field in record.schema] if names is None else names
+        measured = self.measure(db, record, chosen)
+        return sum(values[name] for values in measured.values() for name in chosen)
+
+
+def _read(db: Session, record: TableRecord, names: frozenset[str], after: int) -> _Known:
+    """Measure the rows that DuckDB numbers higher than ``after``."""
+    columns = sorted(names - {ROWS})
+    sums = "".join(f", {_sum(record.schema, name)}" for name in columns)
+    where = f" WHERE rowid > {after}" if after >= 0 else ""
+    source = f"FROM {record.physical}{where}"
+    partitioning = record.partitioning
+    if partitioning is None:
+        found = db.rows(f"SELECT NULL, count(*), max(rowid){sums} {source}")
+    else:
+        # Grouped by what is cheap to compare; the ids are made of the few groups.
+        grouped = f"SELECT {partitioning.key_expression()} AS {partitioning.text}, count(*), max(rowid){sums} {source}"
+        text = f"SELECT {partitioning.id_expression()}, * EXCLUDE ({partitioning.text}) FROM ({grouped} GROUP BY 1)"
+        found = db.rows(text)
+    measured = {row[0]: dict(zip((ROWS, *columns), (row[1], *row[3:]), strict=True)) for row in found if row[1]}
+    return _Known(sum(row[1] for row in found), max((row[2] for row in found if row[1]), default=-1), names, measured)
