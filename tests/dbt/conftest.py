@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_cli import dbt
 from google.cloud import bigquery
 
 DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt"
-DATASETS = ("raw", "staging", "intermediate", "marts", "seeds", "test_failures")
+DATASETS = ("raw", "staging", "intermediate", "marts", "seeds", "snapshots", "test_failures")
 
 Row = dict[str, Any]
 Raw = dict[str, list[Row]]
@@ -194,7 +192,6 @@ class Warehouse:
         self.prefix = f"dbt_{uuid.uuid4().hex[:8]}_"
         self.folder = folder
         self.environment = {
-            **os.environ,
             "BIGQUERY_API_ENDPOINT": endpoint,
             "BIGQUERY_PROJECT": client.project,
             "DBT_DATASET_PREFIX": self.prefix,
@@ -224,24 +221,18 @@ class Warehouse:
         return [dict(row) for row in self.client.query_and_wait(sql.replace("{prefix}", self.prefix))]
 
     def dbt(self, *arguments: str, project: Path = DBT_PROJECT) -> DbtRun:
-        """Run dbt in a process of its own; its outcome is in the result, whether it succeeded or not."""
+        """Run a dbt command; its outcome is in the result, whether it succeeded or not."""
         target = self.folder / "target"
         (target / "run_results.json").unlink(missing_ok=True)
-        process = subprocess.run(
-            [
-                *(Path(sys.executable).parent / "dbt", "--no-use-colors", "--log-path", self.folder / "logs"),
-                *arguments,
-                *("--project-dir", project, "--profiles-dir", project, "--target-path", target),
-            ],
-            env=self.environment,
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        exit_status, output = dbt(
+            *("--log-path", self.folder / "logs", *arguments),
+            *("--project-dir", project, "--profiles-dir", project, "--target-path", target),
+            environment=self.environment,
+            folder=self.folder,
         )
         results_file = target / "run_results.json"
         results = json.loads(results_file.read_text())["results"] if results_file.exists() else []
-        return DbtRun(process.returncode, process.stdout, {_name(result["unique_id"]): result for result in results})
+        return DbtRun(exit_status, output, {_name(result["unique_id"]): result for result in results})
 
     def drop(self) -> None:
         for dataset in DATASETS:

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_cli import dbt
 
 DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt"
-
-
-def parse(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(Path(sys.executable).parent / "dbt", "--no-use-colors", "--log-path", folder / "logs", "parse"),
-            *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT, "--target-path", folder / "target"),
-            *arguments,
-        ],
-        cwd=folder,
-        env={**os.environ, "BIGQUERY_API_ENDPOINT": "http://127.0.0.1:1"},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("dbt-parse")
-    process = parse(folder, "--show-all-deprecations")
-    assert process.returncode == 0, process.stdout
-    assert "WARNING" not in process.stdout, process.stdout
+    exit_status, output = dbt(
+        *("--log-path", folder / "logs", "parse", "--show-all-deprecations"),
+        *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT, "--target-path", folder / "target"),
+        environment={"BIGQUERY_API_ENDPOINT": "http://127.0.0.1:1"},
+        folder=folder,
+    )
+    assert exit_status == 0, output
+    assert "warn: " not in output, output
     parsed: dict[str, Any] = json.loads((folder / "target" / "manifest.json").read_text())
     return parsed
 
@@ -66,7 +55,7 @@ def test_each_model_has_a_tested_key(manifest: dict[str, Any]) -> None:
 
 def test_datasets_are_named_as_declared(manifest: dict[str, Any]) -> None:
     datasets = {node["schema"] for node in manifest["nodes"].values()}
-    assert datasets == {"staging", "intermediate", "marts", "seeds", "test_failures"}
+    assert datasets == {"staging", "intermediate", "marts", "seeds", "snapshots", "test_failures"}
     assert {source["schema"] for source in manifest["sources"].values()} == {"raw"}
 
 

@@ -34,6 +34,7 @@ converted as (
     select
         items.*,
         orders.buyer_id,
+        orders.ordered_at,
         orders.order_date,
         orders.status as order_status,
         orders.is_gmv,
@@ -55,12 +56,14 @@ select
     converted.buyer_id,
 
     -- order
+    converted.ordered_at,
     converted.order_date,
     converted.order_status,
     converted.is_gmv,
     converted.region,
 
     -- product
+    converted.product_title,
     coalesce(categories.root_name, 'Uncategorized') as category,
     coalesce(categories.name, 'Uncategorized') as subcategory,
 

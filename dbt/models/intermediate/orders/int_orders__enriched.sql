@@ -28,10 +28,17 @@ payments as (
     from {{ ref('int_payments__usd') }}
     group by order_id
 
+),
+
+quarantined as (
+
+    select * from {{ ref('int_orders__quarantined') }}
+
 )
 
 select
     orders.*,
+    quarantined.order_id is not null as is_quarantined,
 
     -- items
     coalesce(items.item_count, 0) as item_count,
@@ -50,3 +57,4 @@ select
 from orders
 left join items on orders.order_id = items.order_id
 left join payments on orders.order_id = payments.order_id
+left join quarantined on orders.order_id = quarantined.order_id

@@ -10,6 +10,7 @@ with payments as (
 
 select
     -- keys
+    {{ dbt_utils.generate_surrogate_key(['event_id', 'if(event_id is null, payment_id, null)']) }} as payment_event_key,
     payment_id,
     order_id,
     event_id,

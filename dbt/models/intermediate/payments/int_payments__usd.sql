@@ -20,6 +20,7 @@ rates as (
 
 select
     -- keys
+    payments.payment_event_key,
     payments.payment_id,
     payments.event_id,
     payments.order_id,
@@ -42,6 +43,7 @@ select
 
     -- times
     orders.order_date,
+    payments.first_event_at,
     payments.event_timestamp,
     payments.processed_at
 

@@ -9,7 +9,8 @@ rooted as (
 
     select
         categories.category_id,
-        categories.name as root_name
+        categories.name as root_name,
+        categories.name as category_path
     from categories
     left join categories as parents on categories.parent_category_id = parents.category_id
     where parents.category_id is null
@@ -18,16 +19,23 @@ rooted as (
 
     select
         categories.category_id,
-        rooted.root_name
+        rooted.root_name,
+        concat(rooted.category_path, ' > ', categories.name) as category_path
     from rooted
     inner join categories on rooted.category_id = categories.parent_category_id
 
 )
 
 select
+    -- keys
     categories.category_id,
+    categories.parent_category_id,
+
+    -- category
     categories.name,
+    categories.level,
     coalesce(rooted.root_name, categories.name) as root_name,
+    coalesce(rooted.category_path, categories.name) as category_path,
     rooted.category_id is null as is_in_cycle
 
 from categories

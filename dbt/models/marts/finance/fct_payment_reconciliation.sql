@@ -1,0 +1,50 @@
+with orders as (
+
+    select * from {{ ref('int_orders__enriched') }}
+
+),
+
+payments as (
+
+    select
+        payments.order_id,
+        sum(if(payments.status = 'completed', payments.amount, 0)) as paid_amount,
+        sum(if(payments.status = 'completed', payments.amount_usd, 0)) as paid_usd,
+        sum(if(payments.status = 'refunded', payments.amount_usd, 0)) as refunded_usd,
+        sum(if(payments.status = 'completed', payments.platform_fee_usd, 0)) as platform_fee_usd,
+        sum(if(payments.status = 'completed', payments.seller_payout_usd, 0)) as seller_payout_usd,
+        sum(payments.duplicate_count) as duplicate_events_removed,
+        countif(payments.status = 'completed') as completed_events,
+        countif(payments.status = 'refunded') as refund_events,
+        countif(payments.status in ('completed', 'refunded') and payments.currency <> orders.currency)
+            as foreign_currency_events
+    from {{ ref('int_payments__usd') }} as payments
+    inner join orders on payments.order_id = orders.order_id
+    group by payments.order_id
+
+)
+
+select
+    orders.order_id,
+    orders.order_date,
+    orders.status as order_status,
+    orders.total_usd as order_total_usd,
+    coalesce(payments.paid_usd, 0) as paid_usd,
+    coalesce(payments.refunded_usd, 0) as refunded_usd,
+    coalesce(payments.platform_fee_usd, 0) as platform_fee_usd,
+    coalesce(payments.seller_payout_usd, 0) as seller_payout_usd,
+    coalesce(payments.paid_usd, 0) - orders.total_usd as difference_usd,
+    coalesce(payments.duplicate_events_removed, 0) as duplicate_events_removed,
+    -- amounts of one currency are compared as they are: dollars of a payment in parts may be a cent off by rounding
+    case
+        when payments.foreign_currency_events > 0 then 'currency_mismatch'
+        when payments.refund_events > 0 or orders.status = 'refunded' then 'refunded'
+        when coalesce(payments.completed_events, 0) = 0 and orders.status in ('pending', 'cancelled') then 'not_due'
+        when coalesce(payments.completed_events, 0) = 0 then 'unpaid'
+        when payments.paid_amount < orders.total_amount then 'underpaid'
+        when payments.paid_amount > orders.total_amount then 'overpaid'
+        else 'matched'
+    end as reconciliation_status
+
+from orders
+left join payments on orders.order_id = payments.order_id
