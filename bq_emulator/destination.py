@@ -14,7 +14,7 @@ from bq_emulator.tables import Tables
 
 _DISPOSITIONS = {
     "createDisposition": ("CREATE_IF_NEEDED", "CREATE_NEVER"),
-    "writeDisposition": ("WRITE_TRUNCATE", "WRITE_APPEND", "WRITE_EMPTY"),
+    "writeDisposition": ("WRITE_TRUNCATE", "WRITE_TRUNCATE_DATA", "WRITE_APPEND", "WRITE_EMPTY"),
 }
 _UPDATE_OPTIONS = {"ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"}
 #: Properties of a new table that job configurations may carry, by their name there and in the Table resource.
@@ -105,7 +105,7 @@ def prepare(db: Session, tables: Tables, destination: Destination, schema: Schem
     if destination.write == "WRITE_EMPTY" and tables.count(db, record, partition):
         raise BigQueryError("duplicate", f"Already Exists: Table {display(ref)}{f'${partition}' if partition else ''}")
     _check_same_layout(record, destination)
-    if destination.write == "WRITE_TRUNCATE" and partition:
+    if destination.write == "WRITE_TRUNCATE_DATA" or (destination.write == "WRITE_TRUNCATE" and partition):
         tables.empty_partition(db, record, partition)
     elif destination.write == "WRITE_TRUNCATE":
         return _truncate(db, tables, record, destination, schema)

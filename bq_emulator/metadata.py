@@ -12,6 +12,7 @@ import orjson
 
 from bq_emulator.duck import Session
 from bq_emulator.model import BigQueryError, RoutineRef, TableRef
+from bq_emulator.names import check_labels
 from bq_emulator.partitions import PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, schema_from_rest
 
@@ -125,6 +126,7 @@ class Metadata:
         return [DatasetRecord(self.project, name, orjson.loads(text)) for name, text in rows]
 
     def save_dataset(self, db: Session, record: DatasetRecord) -> None:
+        check_labels(record.resource.get("labels") or {})
         record.resource["etag"] = new_etag()
         record.resource["lastModifiedTime"] = str(now_ms())
         text = orjson.dumps(record.resource).decode()
@@ -177,6 +179,7 @@ class Metadata:
         return TableRecord(TableRef(self.project, dataset, table), kind, physical, orjson.loads(resource))
 
     def save_table(self, db: Session, record: TableRecord) -> None:
+        check_labels(record.resource.get("labels") or {})
         record.resource["etag"] = new_etag()
         record.resource["lastModifiedTime"] = str(now_ms())
         record.__dict__.pop("schema", None)

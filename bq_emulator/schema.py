@@ -174,6 +174,28 @@ def find(schema: Schema, name: str) -> Field | None:
     return next((field for field in schema if field.name.lower() == name.lower()), None)
 
 
+def select(schema: Schema, names: str, table: str) -> Schema:
+    """The columns that REST's ``selectedFields`` names, in the table's order: ``a,b.c`` is a, and of b only c.
+
+    Raises:
+        BigQueryError: invalid for a name that is not there.
+    """
+    wanted: dict[str, list[str]] = {}
+    for name in names.split(","):
+        head, _, rest = name.strip().partition(".")
+        if find(schema, head) is None:
+            raise BigQueryError("invalid", f"No such field: {name.strip()} in {table}")
+        wanted.setdefault(head.lower(), []).append(rest)
+    chosen = []
+    for field in schema:
+        within = wanted.get(field.name.lower())
+        if within is None:
+            continue
+        whole = "" in within
+        chosen.append(field if whole else replace(field, fields=select(field.fields, ",".join(within), table)))
+    return tuple(chosen)
+
+
 def evolve(table: str, current: Schema, given: Schema, options: Collection[str]) -> Schema:
     """The schema of ``table`` after a write of ``given`` (columns in any order, absent ones stay).
 

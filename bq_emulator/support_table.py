@@ -7,6 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from bq_emulator.model import TYPES
+from bq_emulator.rest.app import ROUTES
+from bq_emulator.rest.methods import METHODS, served
 from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.functions import registry
 from bq_emulator.sql.functions.evaluated import Evaluated
@@ -52,8 +54,24 @@ def page() -> str:
         f"## Functions\n\n{len(whole) + len(partly)} of the {len(functions)} functions the analyzer knows, {here} of "
         f"{len(signatures)} signatures.\n\nWith every signature: {listed(whole)}\n\nWith some: {listed(partly)}\n\n"
         f"Refused (many of them are not BigQuery's, or are rewritten before they get here): {listed(absent)}\n",
+        _api(),
     ]
     return "\n".join(parts)
+
+
+def _api() -> str:
+    """The API's methods, by resource."""
+    here = set(served((verb, path) for verb, path, _ in ROUTES))
+    resources: dict[str, list[str]] = defaultdict(list)
+    for name in METHODS:
+        resource, method = name.split(".")
+        resources[resource].append(f"| `{resource}.{method}` | {'served' if name in here else 'refused'} |")
+    rows = "\n".join(row for methods in resources.values() for row in methods)
+    return (
+        f"## API methods ({len(here)} of {len(METHODS)})\n\n| method | |\n|---|---|\n{rows}\n\n"
+        "`models` has none: CREATE MODEL is refused. `jobs.insert` takes query, load, copy and extract jobs, also by "
+        "multipart and resumable upload. A refused method answers `notImplemented` with its name.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from typing import Any
 from bq_emulator.duck import Session, identifier, literal
 from bq_emulator.metadata import REWRITTEN, Metadata, TableRecord, display, new_etag, now_ms
 from bq_emulator.model import BigQueryError, Field, TableRef
-from bq_emulator.partitions import PARTITION_DATE, PARTITION_TIME, Partitioning, by_ingestion_time
+from bq_emulator.names import check_column_name
+from bq_emulator.partitions import PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, schema_to_rest
 from bq_emulator.sizes import Sizes
 
@@ -165,11 +166,7 @@ class Tables:
 
     def _check_columns(self, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> None:
         """What partitioning, clustering and keys name must be columns."""
-        for each in schema:
-            if each.name.lower() in (PARTITION_TIME.name.lower(), PARTITION_DATE.name.lower()):
-                raise BigQueryError(
-                    "invalid", f"Invalid field name {each.name!r}. Fields must not start with the reserved prefix."
-                )
+        _check_names(schema)
         partitioning = resource.get("timePartitioning")
         if partitioning:
             column = partitioning.get("field")
@@ -319,8 +316,8 @@ class Tables:
         condition = self.partition_condition(record, partition)
         return int(db.scalar(f"SELECT count(*) FROM {record.physical} WHERE {condition}") or 0)
 
-    def empty_partition(self, db: Session, record: TableRecord, partition: str) -> None:
-        """Delete the rows of ``partition``."""
+    def empty_partition(self, db: Session, record: TableRecord, partition: str | None) -> None:
+        """Delete the rows of ``partition``, or all."""
         condition = self.partition_condition(record, partition)
         if record.physical:
             db.execute(f"DELETE FROM {record.physical} WHERE {condition}")
@@ -338,6 +335,12 @@ class Tables:
             assignments = ", ".join(f"{name} = {value}" for name, value in changes)
             differs = " OR ".join(f"{name} IS DISTINCT FROM {value}" for name, value in changes)
             db.execute(f"UPDATE {record.physical} SET {assignments} WHERE {differs}")
+
+
+def _check_names(schema: Schema) -> None:
+    for field in schema:
+        check_column_name(field.name)
+        _check_names(field.fields)
 
 
 def _spec(resource: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from bq_emulator.duck import Database, Session, translate_error
 from bq_emulator.jobs.job import KINDS, Job
 from bq_emulator.metadata import new_etag, now_ms
 from bq_emulator.model import BigQueryError
+from bq_emulator.names import check_labels
 
 log = structlog.get_logger("bq_emulator.jobs")
 
@@ -98,12 +99,17 @@ class JobManager:
             raise BigQueryError("notFound", f"Not found: location {location}; this emulator serves {self.location}.")
         job_id = reference.get("jobId") or f"job_{uuid.uuid4().hex}"
         if not _JOB_ID.fullmatch(job_id):
-            raise BigQueryError("invalid", f"Invalid job ID: {job_id!r}; letters, digits, _ and -, at most 1024.")
+            raise BigQueryError(
+                "invalid",
+                f'Invalid job ID "{job_id}". Job IDs must be alphanumeric (plus underscores and dashes) and must be at '
+                "most 1024 characters long.",
+            )
         timeout = configuration.get("jobTimeoutMs")
         if timeout and not str(timeout).isdecimal():
             raise BigQueryError("invalid", f"Invalid value for jobTimeoutMs: {timeout!r}; milliseconds are expected.")
         job = Job(self.project, job_id, self.location, configuration, upload)
         if labels := configuration.get("labels"):
+            check_labels(labels)
             job.statistics["labels"] = labels
         job.etag = new_etag()
         return job

@@ -9,10 +9,22 @@ from starlette.routing import Route
 
 from bq_emulator.emulator import Emulator
 from bq_emulator.model import BigQueryError
-from bq_emulator.rest import datasets, jobs, policies, projects, routines, tabledata, tables, uploads
+from bq_emulator.rest import datasets, jobs, models, policies, projects, routines, tabledata, tables, uploads
 from bq_emulator.rest.call import endpoint, error_response
+from bq_emulator.rest.methods import name_of
 
 _PREFIX = "/bigquery/v2"
+#: Each a verb, a path and what answers.
+ROUTES = (
+    *projects.ROUTES,
+    *datasets.ROUTES,
+    *tables.ROUTES,
+    *policies.ROUTES,
+    *tabledata.ROUTES,
+    *jobs.ROUTES,
+    *routines.ROUTES,
+    *models.ROUTES,
+)
 
 
 async def _healthz(request: Request) -> Response:
@@ -20,23 +32,15 @@ async def _healthz(request: Request) -> Response:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    return error_response(
-        BigQueryError("notImplemented", f"{request.method} {request.url.path} is not in this emulator.")
-    )
+    path = request.url.path
+    method = name_of(request.method, path.removeprefix(_PREFIX)) if path.startswith(_PREFIX) else None
+    what = method or f"{request.method} {path}"
+    return error_response(BigQueryError("notImplemented", f"{what} is not in this emulator."))
 
 
 def create_app(emulator: Emulator) -> Starlette:
-    handlers = (
-        *projects.ROUTES,
-        *datasets.ROUTES,
-        *tables.ROUTES,
-        *policies.ROUTES,
-        *tabledata.ROUTES,
-        *jobs.ROUTES,
-        *routines.ROUTES,
-    )
     routes = [Route("/healthz", _healthz)]
-    routes += [Route(_PREFIX + path, endpoint(handler), methods=[method]) for method, path, handler in handlers]
+    routes += [Route(_PREFIX + path, endpoint(handler), methods=[method]) for method, path, handler in ROUTES]
     routes += [
         Route(f"{prefix}{_PREFIX}/projects/{{project}}/jobs", uploads.upload, methods=["POST", "PUT"])
         for prefix in ("/upload", "/resumable/upload")

@@ -12,11 +12,13 @@ from typing import Any
 import orjson
 import structlog
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
 from bq_emulator.emulator import Emulator
 from bq_emulator.model import BigQueryError
+from bq_emulator.rest import fields
 
 log = structlog.get_logger("bq_emulator.rest")
 
@@ -38,13 +40,19 @@ class Call:
 
     emulator: Emulator
     path: dict[str, str]
-    query: dict[str, str]
+    query: QueryParams
     headers: dict[str, str]
     body: dict[str, Any]
 
     def integer(self, name: str, default: int) -> int:
         """A non-negative number among the query parameters."""
         return non_negative(name, self.query.get(name), default)
+
+    def check_location(self, what: str) -> None:
+        """Raises BigQueryError notFound if the request looks for ``what`` in another location."""
+        location = self.query.get("location")
+        if location and location.upper() != self.emulator.location.upper():
+            raise BigQueryError("notFound", f"Not found: {what} was not found in location {location}")
 
     def flag(self, name: str) -> bool:
         return self.query.get(name, "").lower() == "true"
@@ -137,10 +145,11 @@ def endpoint(handler: Handler) -> Callable[[Request], Any]:
         try:
             if project := request.path_params.get("project"):
                 check_project(emulator, project)
+            mask = fields.parse(request.query_params["fields"]) if request.query_params.get("fields") else None
             call = Call(
                 emulator,
                 dict(request.path_params),
-                dict(request.query_params),
+                request.query_params,
                 dict(request.headers),
                 parse_json(await read_body(request)),
             )
@@ -157,6 +166,9 @@ def endpoint(handler: Handler) -> Callable[[Request], Any]:
             )
         if isinstance(result, Response):
             return result
+        if mask is not None and result is not None:
+            # Rows may be JSON text already.
+            return json_response(fields.select(orjson.loads(orjson.dumps(result)), mask))
         return Response(status_code=204) if result is None else json_response(result)
 
     return respond

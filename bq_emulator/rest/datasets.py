@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from starlette.responses import Response
+
 from bq_emulator.grants import DEFAULT_ACCESS
 from bq_emulator.metadata import ANONYMOUS_DATASET, DatasetRecord, now_ms
 from bq_emulator.model import BigQueryError
+from bq_emulator.names import check_dataset_id
 from bq_emulator.rest.call import Call, page
-from bq_emulator.rest.patching import merge_patch
+from bq_emulator.rest.patching import check_properties, check_rounding, merge_patch
 from bq_emulator.statements import drop_dataset
 
-_NAME = re.compile(r"\w{1,1024}", re.ASCII)
 _STORED = ("access", "description", "friendlyName", "labels", "defaultTableExpirationMs", "location",
            "defaultPartitionExpirationMs", "maxTimeTravelHours", "storageBillingModel")  # fmt: skip
 _REFUSED = (
@@ -21,7 +23,12 @@ _REFUSED = (
     "externalDatasetReference",
     "isCaseInsensitive",
     "linkedDatasetSource",
+    "externalCatalogDatasetOptions",
+    "linkedDatasetMetadata",
+    "resourceTags",
 )
+_OUTPUT = ("kind", "etag", "id", "selfLink", "datasetReference", "creationTime", "lastModifiedTime", "type",
+           "defaultRoundingMode", "satisfiesPzs", "satisfiesPzi", "tags", "restrictions")  # fmt: skip
 
 
 def _present(record: DatasetRecord) -> dict[str, Any]:
@@ -37,9 +44,8 @@ def _present(record: DatasetRecord) -> dict[str, Any]:
 
 
 def _check(call: Call, resource: dict[str, Any]) -> None:
-    for key in _REFUSED:
-        if resource.get(key):
-            raise BigQueryError("notImplemented", f"The dataset property {key} is not supported by this emulator.")
+    check_properties("dataset", resource, (*_STORED, *_OUTPUT), _REFUSED)
+    check_rounding(resource)
     location = resource.get("location")
     if location and location.upper() != call.emulator.location.upper():
         raise BigQueryError("invalid", f"Invalid location {location}: this emulator serves {call.emulator.location}.")
@@ -62,19 +68,20 @@ def list_datasets(call: Call) -> dict[str, Any]:
     return {"kind": "bigquery#datasetList", "datasets": entries, **rest}
 
 
-def get(call: Call) -> dict[str, Any]:
+def get(call: Call) -> dict[str, Any] | Response:
     with call.emulator.database.session() as db:
-        return _present(call.emulator.metadata.dataset(db, call.path["dataset"]))
+        record = call.emulator.metadata.dataset(db, call.path["dataset"])
+    if call.headers.get("if-none-match") == record.resource["etag"]:
+        return Response(status_code=304)
+    return _present(record)
 
 
 def insert(call: Call) -> dict[str, Any]:
     emulator = call.emulator
     name = (call.body.get("datasetReference") or {}).get("datasetId") or ""
-    if not _NAME.fullmatch(name) or name == ANONYMOUS_DATASET:
-        raise BigQueryError(
-            "invalid",
-            f'Invalid dataset ID "{name}": letters, digits and underscores, at most 1024.',
-        )
+    check_dataset_id(name)
+    if name == ANONYMOUS_DATASET:
+        raise BigQueryError("invalid", f"Invalid dataset ID {name}: the emulator keeps results there.")
     _check(call, call.body)
     resource = {"location": emulator.location, "creationTime": str(now_ms()), **_stored(call.body)}
     record = DatasetRecord(emulator.project, name, resource)
@@ -112,7 +119,7 @@ def _change(call: Call, change: Any) -> dict[str, Any]:
 def delete(call: Call) -> None:
     emulator, name = call.emulator, call.path["dataset"]
     with emulator.locks.dataset(name), emulator.database.transaction() as db:
-        emulator.metadata.dataset(db, name)
+        call.check_etag(emulator.metadata.dataset(db, name).resource["etag"])
         drop_dataset(db, emulator.tables, name, call.flag("deleteContents"))
 
 

@@ -22,6 +22,7 @@ from bq_emulator.schema import schema_from_rest
 _MAX_WAIT_MS = 60_000
 _DEFAULT_WAIT_MS = 10_000
 _PATIENCE_MS = 500
+_JOB_CREATION_MODES = (None, "JOB_CREATION_MODE_UNSPECIFIED", "JOB_CREATION_REQUIRED", "JOB_CREATION_OPTIONAL")
 
 
 async def insert(call: Call) -> dict[str, Any]:
@@ -61,8 +62,15 @@ def dry_run(emulator: Emulator, configuration: dict[str, Any]) -> Job:
     return job
 
 
+def _job_id(call: Call) -> str:
+    """Raises BigQueryError notFound for a job looked for in another location."""
+    job = call.path["job"]
+    call.check_location(f"Job {call.emulator.project}:{job}")
+    return job
+
+
 def get(call: Call) -> dict[str, Any]:
-    return call.emulator.jobs.get(call.path["job"])
+    return call.emulator.jobs.get(_job_id(call))
 
 
 def list_jobs(call: Call) -> dict[str, Any]:
@@ -70,12 +78,18 @@ def list_jobs(call: Call) -> dict[str, Any]:
     offset = non_negative("pageToken", call.query.get("pageToken"), 0)
     since = call.integer("minCreationTime", 0)
     until = call.integer("maxCreationTime", now_ms())
-    states = {state.upper() for state in call.query.get("stateFilter", "").split(",") if state}
+    states = {state.upper() for given in call.query.getlist("stateFilter") for state in given.split(",") if state}
+    if unknown := states - {"PENDING", "RUNNING", "DONE"}:
+        raise BigQueryError("invalid", f"Invalid value for stateFilter: {', '.join(sorted(unknown)).lower()}.")
+    projection = call.query.get("projection", "minimal").lower()
+    if projection not in ("minimal", "full"):
+        raise BigQueryError("invalid", f"Invalid value for projection: {projection}; one of minimal, full.")
+    shown = ("id", "jobReference", "status", "statistics", "user_email")
+    keys = (*shown, "configuration") if projection == "full" else shown
     found, more = call.emulator.jobs.list(states, since, until, offset, limit, call.query.get("parentJobId") or None)
     entries = []
     for resource in found:
         status = resource["status"]
-        keys = ("id", "jobReference", "configuration", "status", "statistics", "user_email")
         entry = {"kind": "bigquery#job", "state": status["state"], **{key: resource[key] for key in keys}}
         if "errorResult" in status:
             entry["errorResult"] = status["errorResult"]
@@ -85,12 +99,13 @@ def list_jobs(call: Call) -> dict[str, Any]:
 
 
 def cancel(call: Call) -> dict[str, Any]:
-    call.emulator.jobs.cancel(call.path["job"])
-    return {"kind": "bigquery#jobCancelResponse", "job": call.emulator.jobs.get(call.path["job"])}
+    job = _job_id(call)
+    call.emulator.jobs.cancel(job)
+    return {"kind": "bigquery#jobCancelResponse", "job": call.emulator.jobs.get(job)}
 
 
 def delete(call: Call) -> None:
-    call.emulator.jobs.delete(call.path["job"])
+    call.emulator.jobs.delete(_job_id(call))
 
 
 async def _wait(emulator: Emulator, job_id: str, timeout_ms: int) -> None:
@@ -101,16 +116,20 @@ async def _wait(emulator: Emulator, job_id: str, timeout_ms: int) -> None:
 
 
 async def get_query_results(call: Call) -> dict[str, Any]:
-    await _wait(call.emulator, call.path["job"], call.integer("timeoutMs", _DEFAULT_WAIT_MS))
+    job = _job_id(call)
+    await _wait(call.emulator, job, call.integer("timeoutMs", _DEFAULT_WAIT_MS))
     limit = call.integer("maxResults", 0) if call.query.get("maxResults") else None
     int64 = call.flag("formatOptions.useInt64Timestamp")
-    content = await run_in_threadpool(_results, call.emulator, call.path["job"], start_index(call), limit, int64)
+    content = await run_in_threadpool(_results, call.emulator, job, start_index(call), limit, int64)
     return {"kind": "bigquery#getQueryResultsResponse", **content}
 
 
 async def query(call: Call) -> dict[str, Any]:
     """Run a query and wait for it, up to ``timeoutMs``."""
     emulator, body = call.emulator, call.body
+    # A job is always made, which the mode allows: it only says that one may be left out.
+    if (mode := body.get("jobCreationMode")) not in _JOB_CREATION_MODES:
+        raise BigQueryError("invalid", f"Invalid value for jobCreationMode: {mode}.")
     parameters = {
         key: body[key]
         for key in (

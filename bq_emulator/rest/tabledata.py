@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,16 @@ from bq_emulator.emulator import Emulator
 from bq_emulator.loads import ndjson
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError
+from bq_emulator.names import check_table_id
 from bq_emulator.partitions import split_decorator
 from bq_emulator.rest.call import Call
+from bq_emulator.rest.partitions_summary import DECORATOR, summary
 from bq_emulator.rest.rows import read_page, start_index
-from bq_emulator.schema import Schema, find
+from bq_emulator.schema import select
 from bq_emulator.tables import STORED_KINDS
+
+#: What a table made from a template takes over from it, besides the schema.
+_TEMPLATE = ("description", "friendlyName", "labels", "timePartitioning", "rangePartitioning", "clustering")
 
 
 def list_rows(call: Call) -> dict[str, Any]:
@@ -26,9 +32,12 @@ def list_rows(call: Call) -> dict[str, Any]:
     with emulator.database.transaction() as db:
         name, partition = split_decorator(call.path["table"])
         record = emulator.metadata.table(db, call.path["dataset"], name)
+        if partition == DECORATOR:
+            record, partition = summary(db, record), None
         if record.kind not in STORED_KINDS:
             raise BigQueryError("invalid", f"Cannot list a table of type {record.kind}: {record}.")
-        schema = _selected(record, call.query.get("selectedFields", ""))
+        names = call.query.get("selectedFields")
+        schema = select(record.schema, names, str(record)) if names else record.schema
         limit = call.integer("maxResults", 0) if call.query.get("maxResults") else None
         int64 = call.flag("formatOptions.useInt64Timestamp")
         rows = partition_rows(emulator, db, record, partition)
@@ -46,24 +55,8 @@ def partition_rows(
     return condition, emulator.tables.count(db, record, partition)
 
 
-def _selected(record: TableRecord, names: str) -> Schema:
-    if not names:
-        return record.schema
-    chosen = []
-    for name in names.split(","):
-        if "." in name:
-            raise BigQueryError("notImplemented", f"selectedFields cannot name a subfield in this emulator: {name}")
-        field = find(record.schema, name)
-        if field is None:
-            raise BigQueryError("invalid", f"No such field: {name} in {record}")
-        chosen.append(field)
-    return tuple(field for field in record.schema if field in chosen)
-
-
 def insert_all(call: Call) -> dict[str, Any]:
     """Rows that do not fit come back in ``insertErrors``; the others stay out with them, unless skipInvalidRows."""
-    if call.body.get("templateSuffix"):
-        raise BigQueryError("notImplemented", "templateSuffix is not supported by this emulator.")
     entries = call.body.get("rows") or []
     if not entries:
         raise BigQueryError("invalid", "Empty request.")
@@ -71,6 +64,9 @@ def insert_all(call: Call) -> dict[str, Any]:
     table, partition = split_decorator(call.path["table"])
     with emulator.database.session() as db:
         record = emulator.metadata.table(db, dataset, table)
+    if suffix := call.body.get("templateSuffix"):
+        record = _from_template(emulator, record, suffix)
+        table = record.ref.table
     if record.kind != "TABLE":
         raise BigQueryError("invalid", f"Cannot add rows to a table of type {record.kind}: {record}.")
     insertion = _Insertion(call, record, partition)
@@ -103,6 +99,17 @@ def insert_all(call: Call) -> dict[str, Any]:
         "kind": "bigquery#tableDataInsertAllResponse",
         "insertErrors": [{"index": index, "errors": [_error(errors[index])]} for index in sorted(errors)],
     }
+
+
+def _from_template(emulator: Emulator, template: TableRecord, suffix: str) -> TableRecord:
+    """The table named as ``template`` with ``suffix``, made like it if need be
+    (https://cloud.google.com/bigquery/docs/streaming-data-into-bigquery#template-tables)."""
+    ref = replace(template.ref, table=template.ref.table + suffix)
+    check_table_id(ref.table)
+    with emulator.locks.tables([(ref.dataset, ref.table)]), emulator.database.transaction() as db:
+        existing = emulator.metadata.find_table(db, ref.dataset, ref.table)
+        kept = {key: template.resource[key] for key in _TEMPLATE if key in template.resource}
+        return existing or emulator.tables.create(db, ref, template.schema, kept)
 
 
 def _error(error: BigQueryError) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -11,14 +11,15 @@ from bq_emulator.duck import Session
 from bq_emulator.emulator import Emulator
 from bq_emulator.metadata import REWRITTEN, TableRecord
 from bq_emulator.model import BigQueryError, TableRef
+from bq_emulator.names import check_table_id
 from bq_emulator.partitions import split_decorator
 from bq_emulator.rest.call import Call, page
-from bq_emulator.rest.patching import merge_patch
-from bq_emulator.schema import Schema, schema_from_rest
+from bq_emulator.rest.partitions_summary import DECORATOR, summary
+from bq_emulator.rest.patching import check_properties, check_rounding, merge_patch
+from bq_emulator.schema import Schema, schema_from_rest, schema_to_rest, select
 from bq_emulator.schema import patch as patch_schema
 from bq_emulator.tables import POLICY, STORED_KINDS
 
-_NAME = re.compile(r"[^\x00-\x1f$@*`.:/\\\"'?#\[\]]{1,1024}")
 _STORED = (
     "description",
     "friendlyName",
@@ -38,11 +39,26 @@ _REFUSED = (
     "cloneDefinition",
     "snapshotDefinition",
     "biglakeConfiguration",
+    "maxStaleness",
+    "managedTableType",
+    "streamingBuffer",
+    "model",
     "resourceTags",
     "partitionDefinition",
     "externalCatalogTableOptions",
     "tableReplicationInfo",
 )
+#: What an answer holds, too, or what is looked at one by one.
+_OUTPUT = (
+    "kind", "etag", "id", "selfLink", "tableReference", "schema", "view", "materializedView", "type", "location",
+    "creationTime", "lastModifiedTime", "numRows", "numBytes", "numPhysicalBytes", "numLongTermBytes",
+    "numTotalLogicalBytes", "numActiveLogicalBytes", "numLongTermLogicalBytes", "numTotalPhysicalBytes",
+    "numActivePhysicalBytes", "numLongTermPhysicalBytes", "numTimeTravelPhysicalBytes", "numCurrentPhysicalBytes",
+    "numPartitions", "materializedViewStatus", "defaultRoundingMode", "replicas", "restrictions",
+)  # fmt: skip
+#: What the view BASIC leaves out.
+_STORAGE_STATISTICS = ("numRows", "numBytes", "numTotalLogicalBytes", "numLongTermBytes", "lastModifiedTime")
+_METADATA_VIEWS = ("", "TABLE_METADATA_VIEW_UNSPECIFIED", "BASIC", "STORAGE_STATS", "FULL")
 
 
 def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, Any]:
@@ -71,9 +87,8 @@ def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, A
 
 
 def _check(resource: dict[str, Any]) -> None:
-    for key in _REFUSED:
-        if resource.get(key):
-            raise BigQueryError("notImplemented", f"The table property {key} is not supported by this emulator.")
+    check_properties("table", resource, (*_STORED, *_OUTPUT), _REFUSED)
+    check_rounding(resource)
 
 
 def _stored(resource: dict[str, Any]) -> dict[str, Any]:
@@ -139,17 +154,27 @@ def get(call: Call) -> dict[str, Any] | Response:
     with emulator.database.transaction() as db:
         name, partition = split_decorator(call.path["table"])
         record = emulator.metadata.table(db, call.path["dataset"], name)
+        if partition == DECORATOR:
+            # Nothing is stored, so there is nothing to measure.
+            record, partition = replace(summary(db, record), physical=None), None
         if call.headers.get("if-none-match") == record.etag:
             return Response(status_code=304)
         resource = present(emulator, db, record)
-        return resource | {"numRows": str(emulator.tables.count(db, record, partition))} if partition else resource
+        if partition:
+            resource["numRows"] = str(emulator.tables.count(db, record, partition))
+    if (view := call.query.get("view", "")) not in _METADATA_VIEWS:
+        raise BigQueryError("invalid", f"Invalid value for view: {view}; one of {', '.join(_METADATA_VIEWS[2:])}.")
+    if view == "BASIC":
+        resource = {key: value for key, value in resource.items() if key not in _STORAGE_STATISTICS}
+    if names := call.query.get("selectedFields"):
+        resource["schema"] = schema_to_rest(select(record.schema, names, str(record)))
+    return resource
 
 
 def insert(call: Call) -> dict[str, Any]:
     emulator, dataset = call.emulator, call.path["dataset"]
     name = (call.body.get("tableReference") or {}).get("tableId") or ""
-    if not _NAME.fullmatch(name):
-        raise BigQueryError("invalid", f'Invalid table ID "{name}".')
+    check_table_id(name)
     _check(call.body)
     resource = _stored(call.body)
     query = _view_query(call.body)

@@ -250,8 +250,9 @@ def test_another_project_and_an_unknown_path_are_told_clearly(bigquery_endpoint:
     error = answer.json()["error"]
     assert "Project other" in error["message"] and PROJECT in error["message"]
     assert error["errors"][0]["reason"] == "notFound"
-    models = httpx.get(f"{bigquery_endpoint}/bigquery/v2/projects/{PROJECT}/datasets/d/models")
-    assert (models.status_code, models.json()["error"]["errors"][0]["reason"]) == (501, "notImplemented")
+    policies = httpx.get(f"{bigquery_endpoint}/bigquery/v2/projects/{PROJECT}/datasets/d/tables/t/rowAccessPolicies")
+    assert (policies.status_code, policies.json()["error"]["errors"][0]["reason"]) == (501, "notImplemented")
+    assert "rowAccessPolicies.list is not in this emulator" in policies.json()["error"]["message"]
 
 
 def test_bignumeric_columns_keep_every_digit(bigquery_client: bigquery.Client, dataset: str) -> None:
