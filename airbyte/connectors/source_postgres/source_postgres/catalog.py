@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -24,6 +24,7 @@ CDC_FIELDS = {
 
 _COLUMNS = """
 SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, c.oid::int8 AS oid,
+       EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
        a.attname AS name, a.atttypid::int8 AS type, a.atttypmod AS modifier, a.attnotnull AS not_null,
        format_type(a.atttypid, a.atttypmod) AS sql_type,
        has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') AS readable,
@@ -32,7 +33,7 @@ FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-WHERE c.relkind = ANY(%(kinds)s) AND NOT c.relispartition AND c.relpersistence <> 't'
+WHERE c.relkind = ANY(%(kinds)s) AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND (cardinality(%(schemas)s::text[]) = 0 OR n.nspname = ANY(%(schemas)s::text[]))
 ORDER BY n.nspname, c.relname, a.attnum
@@ -57,7 +58,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A relation with its readable columns in table order; ``kind`` is pg_class.relkind."""
+    """A relation with its readable columns in table order; ``kind`` is pg_class.relkind. Reading one with children
+    (partitions, or tables that inherit from it) reads theirs, too."""
 
     namespace: str
     name: str
@@ -65,6 +67,12 @@ class Table:
     oid: int
     columns: dict[str, Column]
     primary_key: tuple[str, ...]
+    has_children: bool = False
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether all its rows lie in one file, where a ctid is a place in it."""
+        return self.kind in "rm" and not self.has_children
 
     @property
     def has_xmin(self) -> bool:
@@ -96,9 +104,8 @@ class Table:
 
 
 def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
-    """The tables of the configured schemas; with ``check_privileges``, only what the role may read.
-
-    Partitions are read through their partitioned table and not listed on their own.
+    """The tables of the configured schemas; with ``check_privileges``, only what the role may read. Partitions are
+    tables, too, and listed beside their partitioned table.
 
     Raises:
         ConnectorError: config_error naming schemas that do not exist.
@@ -116,11 +123,12 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
     found: dict[int, Table] = {}
     keys: dict[int, dict[int, str]] = {}
     for row in rows:
+        if row["key_position"] is not None:
+            keys.setdefault(row["oid"], {})[row["key_position"]] = row["name"]
         if not row["readable"] and config.check_privileges:
             continue
-        table = found.setdefault(
-            row["oid"], Table(row["namespace"], row["table"], row["kind"], row["oid"], columns={}, primary_key=())
-        )
+        names = row["namespace"], row["table"]
+        table = found.setdefault(row["oid"], Table(*names, row["kind"], row["oid"], {}, (), row["has_children"]))
         pg_type = types.resolve(row["type"], row["modifier"], pg_types)
         table.columns[row["name"]] = Column(
             row["name"],
@@ -128,14 +136,13 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
             row["not_null"],
             types.column_type(pg_type, connection.info.server_version),
         )
-        if row["key_position"] is not None:
-            keys.setdefault(row["oid"], {})[row["key_position"]] = row["name"]
     return [_with_key(table, keys.get(table.oid, {})) for table in found.values()]
 
 
 def _with_key(table: Table, key: dict[int, str]) -> Table:
     names = tuple(name for _, name in sorted(key.items()))
-    return Table(table.namespace, table.name, table.kind, table.oid, table.columns, names)
+    # A part of a key tells no row from another.
+    return replace(table, primary_key=names) if table.columns.keys() >= set(names) else table
 
 
 def _missing_schemas(connection: psycopg.Connection[Any], schemas: tuple[str, ...]) -> list[str]:

@@ -153,7 +153,7 @@ class RowReader:
         page = 0
         if start:
             lower, page = f"t.ctid > '{_checked(start, self._stream)}'", int(start[1:].partition(",")[0])
-        if self._table.kind in "rm" and self._connection.info.server_version >= _TID_RANGE_SCAN_VERSION:
+        if self._table.has_pages and self._connection.info.server_version >= _TID_RANGE_SCAN_VERSION:
             pages, per_range = self._pages()
             for bound in range(page + per_range, pages, per_range):
                 # No row has number 0: the end belongs to either side.
