@@ -131,21 +131,6 @@ def test_decimals_keep_their_digits_on_the_wire(source: Any, execute: Any, confi
     assert b"0.1000000000000000055511151231257827" in lines[1]
 
 
-def test_views_partitions_and_unreadable_tables(source: Any, execute: Any, configured: Any, database: Any) -> None:
-    execute("CREATE TABLE p (id int, day date, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)")
-    execute("CREATE TABLE p_2024 PARTITION OF p FOR VALUES FROM ('2024-01-01') TO ('2025-01-01')")
-    execute("INSERT INTO p VALUES (1, '2024-05-05')")
-    execute("CREATE VIEW v AS SELECT id FROM p")
-    execute("CREATE TABLE hidden (id int)")
-    execute(f"REVOKE ALL ON hidden FROM {database.user}")
-    catalog = configured(p={"cursor_field": ["day"]}, v={})
-    assert [stream["stream"]["name"] for stream in configured()["streams"]] == ["p", "v"]
-    run = source("read", catalog=catalog)
-    assert run.records("p") == [{"id": 1, "day": "2024-05-05"}]
-    assert run.records("v") == [{"id": 1}]
-    assert run.states("p")[-1]["stream"]["stream_state"]["cursors"] == {"day": "2024-05-05"}
-
-
 def test_a_table_of_more_than_a_hundred_columns(source: Any, execute: Any, configured: Any) -> None:
     columns = [f"c{number} timestamptz" for number in range(150)]
     execute(f"CREATE TABLE wide ({', '.join(columns)})")
