@@ -28,9 +28,9 @@ def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> 
         ({"password": "wr0ng-one"}, "wrong or missing password"),
         ({"username": "nobody-here"}, "refused user 'nobody-here'"),
         ({"database": "no_such_db"}, "Database 'no_such_db' does not exist"),
-        ({"ssl_mode": {"mode": "require"}}, "TLS with Postgres"),
+        ({"ssl_mode": {"mode": "require"}}, "the server has none. Set ssl = on"),
         ({"schemas": ["public", "no_such_schema"]}, "Schema 'no_such_schema' does not exist"),
-        ({"schemas": []}, "can read no table in database"),
+        ({"schemas": []}, "There is no table in database"),
         ({"replication_method": {"method": "Cursor"}}, "replication_method.method is 'Cursor'"),
         ({"replication_method": {"method": "CDC"}}, "replication_method.replication_slot is missing"),
         ({"jdbc_url_params": "loglevel=2&ApplicationName=x"}, "jdbc_url_params holds loglevel"),
@@ -47,11 +47,21 @@ def test_check_tells_apart_what_is_wrong(source: Any, overrides: dict[str, Any],
 
 
 def test_check_names_the_missing_privilege(source: Any, execute: Any, postgres_server: Any, database: Any) -> None:
-    execute("CREATE TABLE t (id int)")
-    postgres_server.ensure_role("stranger", "pw")
-    status = source.check(username="stranger", password="pw")
-    assert status["status"] == "FAILED"
-    assert "'stranger' can read no table in schema public" in status["message"]
+    execute("CREATE SCHEMA inner_ones; CREATE TABLE inner_ones.t (id int)")
+    stranger = f"stranger_{database.name}"
+    postgres_server.ensure_role(stranger, "pw")
+
+    def said() -> str:
+        status = source.check(username=stranger, password="pw", schemas=["inner_ones"])
+        return status.get("message", status["status"])
+
+    assert f"GRANT USAGE ON SCHEMA inner_ones TO {stranger}" in said()
+    execute(f"GRANT USAGE ON SCHEMA inner_ones TO {stranger}")
+    assert f"GRANT SELECT ON ALL TABLES IN SCHEMA inner_ones TO {stranger}" in said()
+    execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA inner_ones TO {stranger}")
+    assert said() == "SUCCEEDED"
+    execute(f"REVOKE CONNECT ON DATABASE {database.name} FROM PUBLIC")
+    assert f"GRANT CONNECT ON DATABASE {database.name} TO {stranger}" in said()
 
 
 def test_no_message_shows_the_password(source: Any) -> None:

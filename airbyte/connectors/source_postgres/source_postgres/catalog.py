@@ -22,7 +22,13 @@ CDC_FIELDS = {
     "_ab_cdc_deleted_at": types.ColumnType(types.STRING),
 }
 
-_COLUMNS = """
+_RELATIONS = """
+  c.relkind = ANY(%(kinds)s) AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND (cardinality(%(schemas)s::text[]) = 0 OR n.nspname = ANY(%(schemas)s::text[]))
+"""
+
+_COLUMNS = f"""
 SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, c.oid::int8 AS oid,
        EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
        a.attname AS name, a.atttypid::int8 AS type, a.atttypmod AS modifier, a.attnotnull AS not_null,
@@ -33,10 +39,15 @@ FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
-WHERE c.relkind = ANY(%(kinds)s) AND c.relpersistence <> 't'
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND (cardinality(%(schemas)s::text[]) = 0 OR n.nspname = ANY(%(schemas)s::text[]))
+WHERE {_RELATIONS}
 ORDER BY n.nspname, c.relname, a.attnum
+"""
+
+_SCHEMAS = f"""
+SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE')
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE {_RELATIONS}
 """
 
 _TYPES = """
@@ -143,6 +154,26 @@ def _with_key(table: Table, key: dict[int, str]) -> Table:
     names = tuple(name for _, name in sorted(key.items()))
     # A part of a key tells no row from another.
     return replace(table, primary_key=names) if table.columns.keys() >= set(names) else table
+
+
+def nothing_to_read(connection: psycopg.Connection[Any], config: Config) -> ConnectorError:
+    """Why :func:`tables` found none: there is none, its schema is closed to the role, or the table is."""
+    where = f"schema {', '.join(config.schemas)}" if config.schemas else f"database {config.database}"
+    user = config.username
+    parameters = {"kinds": list(_KINDS), "schemas": list(config.schemas)}
+    rows = connection.execute(_SCHEMAS, parameters).fetchall()
+    closed = sorted({schema for schema, usable in rows if not usable})
+    if not rows:
+        return ConnectorError(f"There is no table in {where}; create one, or check schemas and database.")
+    if len(closed) == len({schema for schema, _ in rows}):
+        return ConnectorError(
+            f"User {user!r} may not use schema {', '.join(closed)}; GRANT USAGE ON SCHEMA {', '.join(closed)} "
+            f"TO {user}, and SELECT on its tables."
+        )
+    return ConnectorError(
+        f"User {user!r} can read no table in {where}, which holds {len(rows)}; GRANT SELECT ON ALL TABLES IN SCHEMA "
+        f"{', '.join(config.schemas) or '…'} TO {user}."
+    )
 
 
 def _missing_schemas(connection: psycopg.Connection[Any], schemas: tuple[str, ...]) -> list[str]:

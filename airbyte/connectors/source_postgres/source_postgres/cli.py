@@ -101,12 +101,7 @@ def _tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
 
     found = catalog.tables(connection, config)
     if not found:
-        where = f"schema {', '.join(config.schemas)}" if config.schemas else f"database {config.database}"
-        raise ConnectorError(
-            f"User {config.username!r} can read no table in {where}; "
-            f"GRANT USAGE ON SCHEMA … and GRANT SELECT ON ALL TABLES IN SCHEMA … TO {config.username}, "
-            "or check schemas in the configuration."
-        )
+        raise catalog.nothing_to_read(connection, config)
     return found
 
 

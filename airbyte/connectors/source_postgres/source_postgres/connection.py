@@ -16,6 +16,7 @@ from psycopg.pq.abc import PGconn
 
 from source_postgres.config import Config
 from source_postgres.errors import ConnectorError, FailureType
+from source_postgres.refusals import refused as _refused
 
 CONNECT_TIMEOUT_SECONDS = 20
 
@@ -149,37 +150,6 @@ def _tls(config: Config, folder: Path) -> dict[str, Any]:
     if config.ssl.client_key_password:
         parameters["sslpassword"] = config.ssl.client_key_password
     return parameters
-
-
-def _refused(config: Config, text: str) -> ConnectorError:
-    """A failed sign-in in words; libpq gives no error code for these, only the server's text."""
-    lower = text.lower()
-    where = f"{config.host}:{config.port}"
-    failure_type: FailureType = "config_error"
-    if "password" in lower and ("authentication" in lower or "no password supplied" in lower):
-        message = f"Postgres at {where} refused user {config.username!r}: wrong or missing password, or unknown user."
-    elif "database" in lower and "does not exist" in lower:
-        message = f"Database {config.database!r} does not exist on {where}; check database in the configuration."
-    elif "role" in lower and "does not exist" in lower:
-        message = f"User {config.username!r} does not exist on {where}; check username in the configuration."
-    elif "permission denied for database" in lower:
-        message = (
-            f"User {config.username!r} may not connect to database {config.database!r}; "
-            f"GRANT CONNECT ON DATABASE {config.database} TO {config.username}."
-        )
-    elif "replication" in lower and ("must be superuser" in lower or "permission denied" in lower):
-        message = f"User {config.username!r} may not replicate; ALTER ROLE {config.username} REPLICATION."
-    elif "number of requested standby connections" in lower or "too many" in lower:
-        message = f"Postgres at {where} has no connection left; raise max_wal_senders or max_connections."
-        failure_type = "transient_error"
-    elif "pg_hba.conf" in lower:
-        message = f"Postgres at {where} does not admit this host, user, database or encryption (pg_hba.conf)."
-    elif "ssl" in lower or "certificate" in lower or "private key" in lower:
-        message = f"TLS with Postgres at {where} failed under ssl_mode {config.ssl.mode}; check ssl_mode."
-    else:
-        message = f"Connecting to Postgres at {where} failed."
-        failure_type = "transient_error"
-    return ConnectorError(f"{message} Postgres said: {' '.join(text.split())}", failure_type)
 
 
 def explained(error: psycopg.Error, doing: str) -> ConnectorError:
