@@ -108,6 +108,10 @@ class Metadata:
 
     # Datasets -----------------------------------------------------------------------------------------------------
 
+    def jobs(self, db: Session) -> list[dict[str, Any]]:
+        """REST's Jobs, those of scripts' statements among them."""
+        return [orjson.loads(text) for (text,) in db.rows("SELECT resource FROM __bq.jobs ORDER BY created_ms, rowid")]
+
     def find_dataset(self, db: Session, dataset_id: str) -> DatasetRecord | None:
         row = db.one("SELECT resource FROM __bq.datasets WHERE dataset_id = ?", [dataset_id])
         return DatasetRecord(self.project, dataset_id, orjson.loads(row[0])) if row else None

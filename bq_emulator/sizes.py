@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bq_emulator.duck import Session, identifier
@@ -129,11 +129,12 @@ class Sizes:
         measured = _read(db, record, names, _UNCOMMITTED - 1).measured if record.physical else {}
         return sum(values[name] for values in measured.values() for name in names)
 
-    def total(self, db: Session, record: TableRecord, names: Collection[str] | None = None) -> int:
-        """Logical bytes of the table, or of some of its columns."""
-        chosen = [field.name for field in record.schema] if names is None else names
-        measured = self.measure(db, record, chosen)
-        return sum(values[name] for values in measured.values() for name in chosen)
+    def total(self, db: Session, record: TableRecord, partition: str | None = None) -> int:
+        """Logical bytes of the table, or of one of its partitions."""
+        names = [field.name for field in record.schema]
+        measured = self.measure(db, record, names)
+        chosen = measured if partition is None else {partition: measured.get(partition, {})}
+        return sum(values.get(name, 0) for values in chosen.values() for name in names)
 
 
 def _read(db: Session, record: TableRecord, names: frozenset[str], after: int) -> _Known:

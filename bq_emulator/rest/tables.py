@@ -162,6 +162,8 @@ def get(call: Call) -> dict[str, Any] | Response:
         resource = present(emulator, db, record)
         if partition:
             resource["numRows"] = str(emulator.tables.count(db, record, partition))
+            size = str(emulator.tables.sizes.total(db, record, partition))
+            resource |= {"numBytes": size, "numTotalLogicalBytes": size}
     if (view := call.query.get("view", "")) not in _METADATA_VIEWS:
         raise BigQueryError("invalid", f"Invalid value for view: {view}; one of {', '.join(_METADATA_VIEWS[2:])}.")
     if view == "BASIC":

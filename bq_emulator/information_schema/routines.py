@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any
 
 import orjson
 
+from bq_emulator.information_schema.source import Row, View, time, yes
+from bq_emulator.information_schema.source import view as make
 from bq_emulator.sql import routines
 
-Row = dict[str, Any]
 _TYPES = {"TABLE_VALUED_FUNCTION": "TABLE FUNCTION", "AGGREGATE_FUNCTION": "AGGREGATE FUNCTION"}
 
 
@@ -18,10 +17,6 @@ def _key(routine: Row, prefix: str) -> Row:
     ref = routine["routineReference"]
     values = ref["projectId"], ref["datasetId"], ref["routineId"]
     return {f"{prefix}_{part}": value for part, value in zip(("catalog", "schema", "name"), values, strict=True)}
-
-
-def _time(milliseconds: str) -> datetime:
-    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
 def _type(resource: Row | None) -> str | None:
@@ -46,8 +41,8 @@ def _routines(found: Iterable[Row]) -> Iterator[Row]:
                 "data_type": _returned(routine),
                 "routine_body": "SQL",
                 "routine_definition": routine["definitionBody"],
-                "created": _time(routine["creationTime"]),
-                "last_altered": _time(routine["lastModifiedTime"]),
+                "created": time(routine["creationTime"]),
+                "last_altered": time(routine["lastModifiedTime"]),
                 "ddl": routines.to_statement(path, routine) + ";",
             }
         )
@@ -65,7 +60,7 @@ def _parameters(found: Iterable[Row]) -> Iterator[Row]:
                 "is_result": "NO",
                 "parameter_name": name,
                 "data_type": _type(each.get("dataType")) or "ANY TYPE",
-                "is_aggregate": ("YES" if each["isAggregate"] else "NO") if "isAggregate" in each else None,
+                "is_aggregate": yes(each["isAggregate"]) if "isAggregate" in each else None,
             }
 
 
@@ -78,18 +73,24 @@ def _options(found: Iterable[Row]) -> Iterator[Row]:
 
 
 _KEY = "specific_catalog STRING, specific_schema STRING, specific_name STRING"
-#: View → its columns, and what makes its rows of REST's Routines.
-VIEWS: dict[str, tuple[str, Callable[[Iterable[Row]], Iterator[Row]]]] = {
-    "ROUTINES": (
+
+
+def _view(columns: str, rows: Callable[[Iterable[Row]], Iterator[Row]]) -> View:
+    """``rows`` makes them of REST's Routines."""
+    return make(columns, lambda source: rows(source.routines()))
+
+
+VIEWS = {
+    "ROUTINES": _view(
         f"{_KEY}, routine_catalog STRING, routine_schema STRING, routine_name STRING, routine_type STRING, "
         "data_type STRING, routine_body STRING, routine_definition STRING, external_language STRING, "
         "is_deterministic STRING, security_type STRING, created TIMESTAMP, last_altered TIMESTAMP, ddl STRING",
         _routines,
     ),
-    "PARAMETERS": (
+    "PARAMETERS": _view(
         f"{_KEY}, ordinal_position INT64, parameter_mode STRING, is_result STRING, parameter_name STRING, "
         "data_type STRING, parameter_default STRING, is_aggregate STRING",
         _parameters,
     ),
-    "ROUTINE_OPTIONS": (f"{_KEY}, option_name STRING, option_type STRING, option_value STRING", _options),
+    "ROUTINE_OPTIONS": _view(f"{_KEY}, option_name STRING, option_type STRING, option_value STRING", _options),
 }
