@@ -1,5 +1,5 @@
 """The translation and Google's reference evaluator give the same types and the same values, or both an error: for every
-line of the corpus, and for generated calls of every function signature in the tables.
+line of the corpus, for generated calls of every function signature in the tables, and for generated queries.
 
 ``GOOGLE_COMPARISON_ROUNDS`` and ``GOOGLE_COMPARISON_SEED`` make the generated part longer or another.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from google_calls import Calls
 from google_comparison import Answer, Comparison
+from google_queries import Queries
 
 from bq_emulator.sql.signatures import builtin
 
@@ -101,3 +102,22 @@ def test_generated_calls_agree_with_googles_evaluator(
     print(f"{len(compared)} signatures, {comparison.values - before} values compared, seed {SEED}")
     assert not differences, "\n".join(differences)
     assert len(compared) > 480 and comparison.values - before > 2000
+
+
+def test_generated_queries_agree_with_googles_evaluator(
+    comparison: Comparison, record_property: pytest.RecordProperty
+) -> None:
+    before = comparison.values
+    queries = Queries(SEED)
+    differences = []
+    for _ in range(40 * ROUNDS):
+        sql = queries.next()
+        google = comparison.by_google(sql)
+        assert not re.search(r"\[at ", google.error or ""), f"{google.error} in {sql}"
+        difference = comparison.difference(sql, google)
+        if difference and not explained(sql, difference):
+            differences.append(difference)
+    record_property("values", comparison.values - before)
+    print(f"{40 * ROUNDS} queries, {comparison.values - before} values compared, seed {SEED}")
+    assert not differences, "\n".join(differences)
+    assert comparison.values - before > 400 * ROUNDS

@@ -104,7 +104,7 @@ class Comparison:
         else:
             rows = expected.rows, found.rows
             if not re.search(r"ORDER BY [^()]*$", sql):
-                rows = sorted(rows[0], key=repr), sorted(rows[1], key=repr)
+                rows = sorted(rows[0], key=_place), sorted(rows[1], key=_place)
             agree = [anonymous(kind) for kind in expected.kinds] == [anonymous(kind) for kind in found.kinds]
             agree = agree and same(*rows)
             self.values += sum(len(row) for row in expected.rows)
@@ -146,6 +146,15 @@ def anonymous(kind: types.Type) -> types.Type:
     element = anonymous(kind.element) if kind.element else None
     fields = tuple(("" if name.startswith("_field_") else name, anonymous(member)) for name, member in kind.fields)
     return types.Type(kind.name, element, fields, kind.enum)
+
+
+def _place(value: Any) -> str:
+    """What rows are sorted by to be compared: alike for floats that are."""
+    if isinstance(value, float):
+        return f"{value + 0.0:.9g}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_place, value))})"
+    return repr(value)
 
 
 def same(left: Any, right: Any) -> bool:

@@ -81,6 +81,16 @@ _LOG_CHECK = (
 )
 
 
+def _range_bucket(call: Call) -> str:
+    known = "{0} IS NOT NULL" + (" AND NOT isnan({0})" if call.type(0).name == "FLOAT64" else "")
+    return call.context.apply(
+        f"CASE WHEN len({{1}}) >= 0 AND {known} THEN "
+        "bq_check(list_sort({1}) = {1}, 'Elements in input array to RANGE_BUCKET must be in ascending order.', "
+        "CAST(len(list_filter({1}, lambda e: e <= {0})) AS BIGINT)) END",
+        call.args,
+    )
+
+
 def _logarithm(call: Call) -> str:
     return Evaluated("LOG({*})")(call) if len(call.args) > 1 else call.context.apply(_LOG_CHECK, call.args)
 
@@ -160,9 +170,7 @@ SCALAR: dict[str, Template] = {
     "FN_PI_DOUBLE": "pi()",
     "FN_IS_NAN": "isnan({0})",
     "FN_IS_INF": "isinf({0})",
-    "FN_RANGE_BUCKET": "CASE WHEN len({1}) >= 0 AND {0} IS NOT NULL THEN "
-    "bq_check(list_sort({1}) = {1}, 'Elements in input array to RANGE_BUCKET must be in ascending order.', "
-    "CAST(len(list_filter({1}, lambda e: e <= {0})) AS BIGINT)) END",
+    "FN_RANGE_BUCKET": _range_bucket,
     "FN_RAND": "random()",
     "FN_ATAN2_DOUBLE": "atan2({0}, {1})",
     **{

@@ -164,6 +164,8 @@ def _subquery(context: Context, node: Node) -> str:
     if kind == "EXISTS":
         return f"EXISTS ({query})"
     if kind == "IN":
+        if types.from_proto(node.in_expr.type).name == "FLOAT64":  # NaN equals nothing, in DuckDB itself
+            query = f"SELECT v FROM ({query}) AS q(v) WHERE v IS NULL OR NOT isnan(v)"
         return f"({expression(context, node.in_expr)} IN ({query}))"
     if kind == "ARRAY":
         return f"coalesce(ARRAY({query}), [])"

@@ -142,7 +142,8 @@ def _aggregated(context: Context, item: Node, beneath: Beneath) -> tuple[str, st
 
 
 def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
-    """Keys are computed below, so that a set can name them; DuckDB's GROUPING SETS does the rest."""
+    """Keys are computed below, so that a set can name them; DuckDB's GROUPING SETS does the rest, but for the grand
+    total of no rows, which Google leaves out."""
     keys = [(expression(context, item.expr), column(item.column.column_id)) for item in node.group_by_list]
     inner = Select([(name, name) for _, name in select.items] + keys, select.source, select.where)
     names = [name for _, name in keys]
@@ -159,7 +160,7 @@ def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
     if beneath.items:
         raise unsupported("HAVING MAX or MIN in an aggregate function with GROUPING SETS")
     items = [(name, name) for name in names] + aggregates + calls
-    return Select(items, f"({inner.sql()})", group_by=f"GROUPING SETS ({', '.join(sets)})")
+    return Select(items, f"({inner.sql()})", group_by=f"GROUPING SETS ({', '.join(sets)}) HAVING count(*) > 0")
 
 
 def _grouping_set(node: Node) -> str:
