@@ -207,7 +207,7 @@ class Queries:
             [text for text, kind in scope.columns if kind in COMPARABLE and not text.endswith(".id")], 0, 2
         )
         if self._random.random() < 0.4:
-            keys = keys[:1] + [self._value(scope, self._pick(["INT64", "STRING", "DATE", "BOOL"]), 1)]
+            keys = [*keys[:1], self._value(scope, self._pick(["INT64", "STRING", "DATE", "BOOL"]), 1)]
         keys = [key for key in keys if "." in key or "(" in key]
         order = ", ".join(text for text, kind in scope.columns if text.endswith(".id") or text in ("o", "x"))
         values = keys + self._aggregates(scope, order)
@@ -267,7 +267,7 @@ class Queries:
         both = Scope(outer.columns + self._columns("r").columns)
         inner = self._predicate(both)
         values = self._some([
-            f"(SELECT COUNT(*) FROM r WHERE {inner})", f"EXISTS (SELECT 1 FROM r WHERE {inner})", f"(SELECT MAX(r.n) FROM r WHERE r.i = l.i)", "l.i IN (SELECT r.i FROM r WHERE r.b)", "l.s NOT IN (SELECT r.s FROM r)",
+            f"(SELECT COUNT(*) FROM r WHERE {inner})", f"EXISTS (SELECT 1 FROM r WHERE {inner})", "(SELECT MAX(r.n) FROM r WHERE r.i = l.i)", "l.i IN (SELECT r.i FROM r WHERE r.b)", "l.s NOT IN (SELECT r.s FROM r)",
             f"ARRAY(SELECT r.id FROM r WHERE {inner} ORDER BY r.id)", "(SELECT SUM(x) FROM UNNEST(l.xs) AS x WHERE x > 1)", "(SELECT STRING_AGG(r.s ORDER BY r.id) FROM r WHERE r.id < l.id)", "(SELECT AS STRUCT r.i, r.s FROM r WHERE r.id = l.id LIMIT 1).s",
             "(SELECT MIN(x) FROM UNNEST(l.xs) AS x JOIN r ON r.id = x)", "(SELECT LOGICAL_AND(l.n > r.n) FROM r)",
         ], 1, 3)  # fmt: skip
