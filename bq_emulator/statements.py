@@ -41,11 +41,12 @@ from bq_emulator.tables import Tables, check_rows
 
 @dataclass
 class Outcome:
-    """``statistics`` is (part of) REST's statistics.query; ``result`` holds a query's rows, ``target`` is the table
+    """``statistics`` is (part of) REST's statistics.query; ``result`` holds a query's ``rows``, ``target`` is the table
     REST calls the job's destination."""
 
     statistics: dict[str, Any] = field(default_factory=dict)
     result: TableRecord | None = None
+    rows: int | None = None
     target: TableRef | None = None
 
 
@@ -104,8 +105,8 @@ def _query(db: Session, tables: Tables, query: Query, destination: Destination |
         record = tables.create(db, ref, query.schema, {"expirationTime": expires})
     else:
         record = destinations.prepare(db, tables, destination, query.schema, declared=False)
-    tables.insert(db, record, query.schema, query.sql, destination.partition if destination else None)
-    return Outcome(result=record, target=record.ref)
+    rows = tables.insert(db, record, query.schema, query.sql, destination.partition if destination else None)
+    return Outcome(result=record, rows=rows, target=record.ref)
 
 
 # DDL ------------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ class Job:
     #: What went wrong without failing the job: bad rows that maxBadRecords allows.
     warnings: list[BigQueryError] = field(default_factory=list)
     etag: str = ""
+    #: Of a query's result.
+    rows: int | None = None
     # While it runs:
     parent: Job | None = None
     done: Future[None] = field(default_factory=Future)

@@ -17,6 +17,7 @@ import structlog
 
 from bq_emulator.duck import Database, Session, translate_error
 from bq_emulator.jobs.job import KINDS, Job
+from bq_emulator.jobs.report import report
 from bq_emulator.metadata import new_etag, now_ms
 from bq_emulator.model import BigQueryError
 from bq_emulator.names import check_labels
@@ -144,7 +145,7 @@ class JobManager:
         with self._mutex:
             self._running.pop(job.job_id, None)
         job.done.set_result(None)
-        _report(job)
+        report(job)
 
     def _attempt(self, job: Job) -> None:
         try:
@@ -301,17 +302,3 @@ def _timeout(job: Job) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-def _report(job: Job) -> None:
-    """One line a job in the log. What was wrong with a job may quote its data, and is kept with the job only."""
-    started = int(job.statistics.get("startTime", job.statistics["creationTime"]))
-    details = {
-        "job_id": job.job_id,
-        "type": job.statistics.get("query", {}).get("statementType") or job.kind.upper(),
-        "ms": int(job.statistics["endTime"]) - started,
-    }
-    if job.error is None:
-        log.info("job done", **details)
-    else:
-        log.warning("job failed", **details, reason=job.error.reason)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from bq_emulator.duck import translate_error
 from bq_emulator.jobs.job import Job
+from bq_emulator.jobs.report import report
 from bq_emulator.jobs.script_state import ScriptState
 from bq_emulator.jobs.statement import Source, finish
 from bq_emulator.metadata import ANONYMOUS_DATASET, now_ms
@@ -41,7 +42,9 @@ class ChildJobs:
         except (BigQueryError, duckdb.Error) as error:
             child.error = translate_error(error) if isinstance(error, duckdb.Error) else error
             self.save(child)
+            report(child)
             raise
+        report(child)
         state.note(child, statement, outcome)
 
     def expression(self, part: Part, statement: Statement) -> Job | None:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from zetasql.wasi._pb2.zetasql.public import type_pb2
 
+from bq_emulator.jobs.report import report
 from bq_emulator.jobs.script_children import ChildJobs
 from bq_emulator.jobs.script_state import ScriptState
 from bq_emulator.jobs.statement import Source
@@ -38,6 +39,7 @@ class Expressions:
             child = self._children.expression(part, statement)
         if child is not None:
             self._children.save(child)
+            report(child)
 
     def infer(self, part: Part) -> Variable:
         """A hidden variable with the type and value of an expression."""

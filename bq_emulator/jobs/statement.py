@@ -130,6 +130,7 @@ def finish(job: Job, outcome: Outcome) -> None:
     if outcome.result is not None:
         # What reads the results looks here, whatever has become of the table meanwhile.
         job.statistics["query"]["schema"] = schema_to_rest(outcome.result.schema)
+        job.rows = outcome.rows
 
 
 def reference(ref: TableRef) -> dict[str, str]:
