@@ -30,14 +30,15 @@ node and function signature by function signature, from the tables listed here. 
 BYTES = """## Bytes processed
 
 `totalBytesProcessed` is the logical size of the columns a statement refers to (a field of a STRUCT by itself), in the
-partitions that its conditions leave, each once; the same in a dry run. UPDATE, DELETE and MERGE count all columns of the
-partitions of their table that their conditions leave (Google counts those in which rows really change, which a dry run
-cannot know there either); a DELETE of whole partitions counts none. A condition rules partitions out if it compares the
-partition column, or a function of it that never falls, with literals, parameters, variables and functions of these, or
-if it is on nothing but a column with one value in each partition. It is carried through views, WITH, subqueries, joins,
-unions, GROUP BY and PARTITION BY. `require_partition_filter` demands one such condition for each mention of a table.
-`totalBytesBilled` is rounded up to 10 MiB a table; results are never cached. Elements of arrays count with their whole
-array, a WITH entry behind more than 1000 table scans without conditions from outside, INFORMATION_SCHEMA nothing.
+partitions that its conditions leave, each once; the same in a dry run. UPDATE, DELETE and MERGE count all columns of
+the partitions of their table that their conditions leave (Google counts those in which rows really change, which a
+dry run cannot know there either); a DELETE of whole partitions counts none. A condition rules partitions out if it
+compares the partition column, or a function of it that never falls, with literals, parameters, variables and
+functions of these, or if it is on nothing but a column with one value in each partition. It is carried through views,
+WITH, subqueries, joins, unions, GROUP BY and PARTITION BY. `require_partition_filter` demands one such condition for
+each mention of a table. `totalBytesBilled` is rounded up to 10 MiB a table; results are never cached. Elements of
+arrays count with their whole array, a WITH entry behind more than 1000 table scans without conditions from outside,
+INFORMATION_SCHEMA nothing.
 """
 
 
