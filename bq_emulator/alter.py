@@ -10,6 +10,7 @@ from bq_emulator.metadata import TableRecord
 from bq_emulator.model import AlterTable, BigQueryError, Field
 from bq_emulator.options import apply_table_options
 from bq_emulator.schema import find
+from bq_emulator.stored import check_widening
 from bq_emulator.tables import Tables
 
 
@@ -53,6 +54,7 @@ def alter(db: Session, tables: Tables, record: TableRecord, statement: AlterTabl
             case "alter_column_type":
                 column = _required_column(record, schema, action["name"])
                 new = action["field"]
+                check_widening(column, new)
                 schema[schema.index(column)] = replace(
                     new,
                     name=column.name,
@@ -62,6 +64,8 @@ def alter(db: Session, tables: Tables, record: TableRecord, statement: AlterTabl
                 )
             case "drop_not_null":
                 column = _required_column(record, schema, action["name"])
+                if column.mode != "REQUIRED":
+                    raise BigQueryError("invalidQuery", f"Column {column.name} of {record} is not NOT NULL", "query")
                 schema[schema.index(column)] = replace(column, mode="NULLABLE")
             case "set_default":
                 column = _required_column(record, schema, action["name"])

@@ -7,53 +7,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
-from bq_emulator.duck import Session, identifier, literal
+from bq_emulator.duck import Session, identifier
 from bq_emulator.metadata import REWRITTEN, Metadata, TableRecord, display, new_etag, now_ms
 from bq_emulator.model import BigQueryError, Field, TableRef
 from bq_emulator.names import check_column_name
 from bq_emulator.partitions import PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, schema_to_rest
 from bq_emulator.sizes import Sizes
+from bq_emulator.stored import converted, stored_value
 
 #: Kinds of tables that hold rows of their own.
 STORED_KINDS = ("TABLE", "SNAPSHOT")
 
 #: Key of a table's record under which :mod:`grants` keeps its policy.
 POLICY = "iamPolicy"
-
-
-def stored_value(field: Field, expression: str, path: str = "") -> str:
-    """DuckDB text that turns ``expression`` into what BigQuery stores in ``field``: a NULL array is empty, a
-    NUMERIC(p, s) is rounded and bounded, a too long STRING(n) or BYTES(n) is an error."""
-    path = f"{path}{field.name}"
-    if field.mode == "REPEATED":
-        element = stored_value(replace(field, mode="NULLABLE"), "x")
-        mapped = expression if element == "x" else f"list_transform({expression}, lambda x: {element})"
-        return f"coalesce({mapped}, [])"
-    if field.type == "STRUCT":
-        parts = [(f, f"{expression}.{identifier(f.name)}") for f in field.fields]
-        values = [(f, source, stored_value(f, source, f"{path}.")) for f, source in parts]
-        if all(source == value for _, source, value in values):
-            return expression
-        packed = ", ".join(f"{identifier(f.name)} := {value}" for f, _, value in values)
-        return f"CASE WHEN {expression} IS NULL THEN NULL ELSE struct_pack({packed}) END"
-    if field.precision:
-        scale = field.scale or 0
-        if field.type == "BIGNUMERIC":
-            return f"bq_big_within({expression}, {field.precision}, {scale})"
-        return f"CAST(CAST({expression} AS DECIMAL({field.precision},{scale})) AS DECIMAL(38,9))"
-    if field.max_length:
-        length = "octet_length" if field.type == "BYTES" else "length"
-        limit = field.max_length
-        message = f"Field {path}: {field.type}({limit}) has maximum length {limit} but got a value with length "
-        return (
-            f"CASE WHEN {length}({expression}) > {field.max_length} "
-            f"THEN error({literal(message)} || {length}({expression})) ELSE {expression} END"
-        )
-    return expression
 
 
 class Tables:
@@ -240,10 +209,7 @@ class Tables:
         match = find(old, source)
         if match is None:
             return stored_value(field, f"CAST(NULL AS {duckdb_type(field)})")
-        value = identifier(match.name)
-        if duckdb_type(match) != duckdb_type(field):
-            value = f"CAST({value} AS {duckdb_type(field)})"
-        return stored_value(field, value)
+        return stored_value(field, converted(match, field, identifier(match.name)))
 
     def touch(self, db: Session, record: TableRecord, rewritten: bool = True) -> None:
         """Record that the table changed: row count, modification time, etag. Rows of expired partitions go. Unless

@@ -11,7 +11,7 @@ from bq_emulator.duck import Session
 from bq_emulator.model import BigQueryError, Field
 from bq_emulator.sql.scope import Variable
 from bq_emulator.sql.types import from_proto
-from bq_emulator.tables import stored_value
+from bq_emulator.stored import stored_value
 
 
 def has_limits(field: Field) -> bool:

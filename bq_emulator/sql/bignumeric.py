@@ -191,8 +191,8 @@ def mean(values: list[bytes | None]) -> bytes | None:
     return encode(rounded(sum(numbers), len(numbers)), "AVG") if numbers else None
 
 
-def within(value: bytes, precision: int, scale: int) -> bytes:
-    """``value`` as BIGNUMERIC(precision, scale): rounded to the scale.
+def within(value: bytes, precision: int, scale: int, where: str) -> bytes:
+    """``value`` as BIGNUMERIC(precision, scale): rounded to the scale. ``where`` begins the error's text.
 
     Raises:
         ValueError: more digits before the point than the precision leaves.
@@ -201,7 +201,7 @@ def within(value: bytes, precision: int, scale: int) -> bytes:
     if abs(cut) >= 10 ** (precision - scale) * ONE:
         limit = f"{'9' * (precision - scale) or '0'}{'.' + '9' * scale if scale else ''}"
         raise ValueError(
-            f"BIGNUMERIC({precision}, {scale}) has precision {precision} and scale {scale} "
+            f"{where}BIGNUMERIC({precision}, {scale}) has precision {precision} and scale {scale} "
             f"but got a value that is not in range of [-{limit}, {limit}]"
         )
     return encode(cut)

@@ -66,7 +66,7 @@ FUNCTIONS: tuple[PythonFunction, ...] = (
     *(PythonFunction(f"bq_big_{name}", function, ["BLOB"], "BLOB") for name, function in _BIG_UNARY.items()),
     PythonFunction("bq_big_round", bignumeric.round_half_away, ["BLOB", "BIGINT"], "BLOB"),
     PythonFunction("bq_big_trunc", bignumeric.truncate, ["BLOB", "BIGINT"], "BLOB"),
-    PythonFunction("bq_big_within", bignumeric.within, ["BLOB", "BIGINT", "BIGINT"], "BLOB"),
+    PythonFunction("bq_big_within", bignumeric.within, ["BLOB", "BIGINT", "BIGINT", "VARCHAR"], "BLOB"),
     PythonFunction("bq_big_text", bignumeric.text, ["BLOB"], "VARCHAR"),
     PythonFunction("bq_big_parse", bignumeric.parse, ["VARCHAR"], "BLOB"),
     PythonFunction("bq_big_from_double", bignumeric.from_double, ["DOUBLE"], "BLOB"),

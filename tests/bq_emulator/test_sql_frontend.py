@@ -131,7 +131,7 @@ def test_a_view_follows_its_tables(frontend: GoogleSqlFrontend) -> None:
     def text() -> str:
         query = frontend.compile("SELECT * FROM d.v", catalog=catalog, project="p")
         assert isinstance(query, Query)
-        assert query.referenced_tables == (view.ref,)
+        assert query.referenced_tables == (base.ref,)
         return query.sql
 
     assert '"first"' in text() and text() == text()

@@ -128,9 +128,8 @@ def described(shop: Shop, statement: Statement) -> str:
     query = values.pop("query", None)
     if isinstance(statement, AlterTable):
         lines += [_action(dict(action)) for action in values.pop("actions")]
-    lines += [
-        f"{key} {value}" for key, value in values.items() if value and value is not True and key != "referenced_tables"
-    ]
+    unsaid = ("referenced_tables", "referenced_routines", "scans")
+    lines += [f"{key} {value}" for key, value in values.items() if value and value is not True and key not in unsaid]
     return "\n".join(lines + ([f"rows {line}" for line in rows(shop, query)] if query is not None else []))
 
 

@@ -124,7 +124,7 @@ def limited(context: Context, operand: str, kind: Type, limits: TypeParametersPr
         if kind.name == "BIGNUMERIC":
             given = limits.numeric_type_parameters
             precision = 77 if given.is_max_precision else given.precision
-            return f"bq_big_within({operand}, {precision}, {scale})"
+            return f"bq_big_within({operand}, {precision}, {scale}, '')"
         whole = limits.numeric_type_parameters.precision - scale
         rounded = f"CAST(round({operand}, {scale}) AS DECIMAL(38,9))" if scale < 9 else operand
         largest = f"{'9' * whole or '0'}{f'.{chr(57) * scale}' if scale else ''}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 
 from bq_emulator.model import BigQueryError, Dml, Table
-from bq_emulator.sql import types
+from bq_emulator.sql import literal, types
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate.context import Context, column, unsupported
 from bq_emulator.sql.translate.expr import expression
@@ -97,14 +97,51 @@ def truncate(context: Context, node: Node) -> Dml:
 
 
 def _assignments(context: Context, items: list[Node], table: Table) -> list[tuple[str, str]]:
-    """(column name, new value) of SET items."""
-    assigned = []
+    """(column name, new value) of SET items. Of a STRUCT column single fields may be set, at any depth."""
+    assigned: dict[str, str] = {}
+    parts: dict[str, tuple[Node, _Parts]] = {}
     for item in items:
-        if item.target.kind != "ColumnRef" or item.set_value is None:
-            raise unsupported("UPDATE of a part of a column")
-        name = item.target.column.name
-        assigned.append((name, _value(context, item.set_value, name, table)))
-    return assigned
+        if item.set_value is None:
+            raise unsupported("UPDATE of elements of an array")
+        target = item.target
+        path: list[int] = []
+        while target.kind == "GetStructField":
+            path.insert(0, target.field_idx)
+            target = target.expr
+        if target.kind != "ColumnRef":
+            raise unsupported(f"UPDATE of a {target.kind}")
+        name = target.column.name
+        value = _value(context, item.set_value, name, table)
+        if not path:
+            assigned[name] = value
+            continue
+        _, within = parts.setdefault(name, (target, {}))
+        *outer, last = path
+        for index in outer:
+            inner = within.setdefault(index, {})
+            if not isinstance(inner, dict):
+                raise TypeError("the analyzer lets no field be set twice")
+            within = inner
+        within[last] = value
+        assigned[name] = ""
+    for name, (target, within) in parts.items():
+        assigned[name] = _with_parts(expression(context, target), types.from_proto(target.type), within)
+    return list(assigned.items())
+
+
+#: Places of a STRUCT's fields → new values, or what is new inside.
+_Parts = dict[int, "str | _Parts"]
+
+
+def _with_parts(struct: str, kind: Type, parts: _Parts) -> str:
+    """``struct`` with new values in some of its fields."""
+    items = []
+    for place, (_, member) in enumerate(kind.fields):
+        text = f"struct_extract_at({struct}, {place + 1})"
+        new = parts.get(place, text)
+        items.append(new if isinstance(new, str) else _with_parts(text, member, new))
+    message = "Cannot set field of NULL STRUCT"
+    return f"CASE WHEN {struct} IS NULL THEN error('{message}') ELSE {literal.struct_of(kind, items)} END"
 
 
 def update(context: Context, node: Node) -> Dml:
