@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import pq
-from psycopg.conninfo import make_conninfo
-from psycopg.pq.abc import PGconn
 
 from source_postgres.config import Config
 from source_postgres.errors import ConnectorError, FailureType
@@ -73,20 +70,18 @@ def connect(config: Config) -> psycopg.Connection[Any]:
     return connection
 
 
-def connect_replication(config: Config) -> PGconn:
-    """A connection that speaks the replication protocol; psycopg offers it at libpq's level only.
+def connect_replication(config: Config) -> psycopg.Connection[Any]:
+    """A connection that speaks the replication protocol; psycopg offers that at libpq's level (``pgconn``) only.
 
     Raises:
         ConnectorError: as :func:`connect`, or where the role may not replicate.
     """
     with _parameters(config) as parameters:
-        conninfo = make_conninfo(**parameters, replication="database", options=_REPLICATION_OPTIONS)
-        connection = pq.PGconn.connect(conninfo.encode())
-    if connection.status != pq.ConnStatus.OK:
-        said = connection.get_error_message()
-        connection.finish()
-        raise _refused(config, said)
-    return connection
+        parameters |= {"replication": "database", "options": _REPLICATION_OPTIONS}
+        try:
+            return psycopg.connect(**parameters, autocommit=True)
+        except psycopg.OperationalError as error:
+            raise _refused(config, str(error)) from error
 
 
 @contextlib.contextmanager

@@ -36,29 +36,33 @@ class LogReader:
     """
 
     def __init__(self, config: Config, cdc: Cdc, start: int) -> None:
-        self._waiting_seconds = cdc.waiting_seconds
+        self._cdc = cdc
         self._confirmed = start
         #: Everything that was committed before this position has been received.
         self.position = start
         #: Whether nothing has come for a while.
         self.quiet = False
-        self._connection = connect_replication(config)
+        self._session = connect_replication(config)
+        self._connection = self._session.pgconn
         try:
-            self._start(cdc, start)
+            self._start(start)
         except BaseException:
             self.close()
             raise
 
-    def _start(self, cdc: Cdc, start: int) -> None:
+    def _start(self, start: int) -> None:
+        cdc = self._cdc
         publication = query.literal_text(query.identifier(cdc.publication))
         self._connection.send_query(
             f"START_REPLICATION SLOT {query.identifier(cdc.slot)} LOGICAL {lsn_text(start)} "
             f"(proto_version '1', publication_names {publication})".encode()
         )
-        result = self._connection.get_result()
+        until = time.monotonic() + self._cdc.waiting_seconds
+        while self._connection.is_busy() and time.monotonic() < until:
+            self._receive()
+        result = None if self._connection.is_busy() else self._connection.get_result()
         if result is None or result.status != pq.ExecStatus.COPY_BOTH:
-            raise _failed(cdc, self._connection.get_error_message())
-        self._cdc = cdc
+            raise _failed(cdc, self._connection.get_error_message() or "nothing")
 
     @property
     def backend_pid(self) -> int:
@@ -78,10 +82,7 @@ class LogReader:
             try:
                 size, message = connection.get_copy_data(1)
                 if size == 0:
-                    ready = select.select([connection.socket], [], [], _QUIET_SECONDS)[0]
-                    # In any case: TLS may have taken from the socket what it has not given out yet.
-                    connection.consume_input()
-                    if ready:
+                    if self._receive():
                         continue
                     self._waited(heard)
                     self._tell()
@@ -108,7 +109,14 @@ class LogReader:
         self._tell()
 
     def close(self) -> None:
-        self._connection.finish()
+        self._session.close()
+
+    def _receive(self) -> bool:
+        """Wait for something to come, for a while; whether it has."""
+        ready = select.select([self._connection.socket], [], [], _QUIET_SECONDS)[0]
+        # In any case: TLS may have taken from the socket what it has not given out yet.
+        self._connection.consume_input()
+        return bool(ready)
 
     def _tell(self) -> None:
         """Say what is confirmed, and ask how far the server is."""
@@ -117,9 +125,9 @@ class LogReader:
         self._connection.flush()
 
     def _waited(self, heard: float) -> None:
-        if time.monotonic() - heard > self._waiting_seconds:
+        if time.monotonic() - heard > self._cdc.waiting_seconds:
             raise ConnectorError(
-                f"Postgres gave no sign of life for {self._waiting_seconds} s while reading replication slot "
+                f"Postgres gave no sign of life for {self._cdc.waiting_seconds} s while reading replication slot "
                 f"{self._cdc.slot!r}; raise initial_waiting_seconds if a very large transaction is being decoded.",
                 "transient_error",
             )

@@ -78,7 +78,7 @@ def check(connection: psycopg.Connection[Any], config: Config, cdc: Cdc, tables:
     slot = find(connection, config, cdc)
     if slot.lost:
         raise lost(cdc)
-    connect_replication(config).finish()
+    connect_replication(config).close()
     shown = published(connection, cdc)
     keyed = [table for table in tables if table.primary_key]
     replicated = [table for table in keyed if is_published(connection, shown, table)]
