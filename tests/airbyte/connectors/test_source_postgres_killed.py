@@ -53,7 +53,7 @@ def table(database: Any) -> Any:
     with psycopg.connect(database.superuser_conninfo, autocommit=True) as connection:
         connection.execute(
             "CREATE SEQUENCE clock; "
-            "CREATE TABLE t (id int PRIMARY KEY, at bigint DEFAULT nextval('clock'), pad text DEFAULT repeat('x', 600)); "
+            "CREATE TABLE t (id int PRIMARY KEY, at int8 DEFAULT nextval('clock'), pad text DEFAULT repeat('x', 600));"
             "INSERT INTO t SELECT i FROM generate_series(1, 3000) i"
         )
         connection.execute("ANALYZE t")

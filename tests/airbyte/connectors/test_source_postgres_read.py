@@ -194,6 +194,49 @@ def test_a_missing_table_or_column_fails_its_stream_only(source: Any, execute: A
     assert table["stream_descriptor"] == {"name": "a", "namespace": "public"}
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("RENAME COLUMN v TO w", "no readable column 'v'"),
+        ("ALTER COLUMN v TYPE text", "'v' (now text)"),
+        ("ALTER COLUMN v TYPE numeric(10,2)", "'v' (now numeric(10,2))"),
+        ("ALTER COLUMN at TYPE timestamp", "'at' (now timestamp without time zone)"),
+        ("ALTER COLUMN tags TYPE int[] USING NULL", "'tags' (now integer[])"),
+        ("ALTER COLUMN v TYPE bigint, ADD COLUMN more text, ALTER COLUMN s TYPE varchar(9)", None),
+    ],
+)
+def test_a_schema_that_has_changed_since_discovery(
+    source: Any, execute: Any, configured: Any, change: str, words: str | None
+) -> None:
+    execute("CREATE TABLE t (v int, at timestamptz, tags text[], s text); INSERT INTO t VALUES (1, NULL, '{}', 'é')")
+    catalog = configured()
+    execute(f"ALTER TABLE t {change}")
+    run = source("read", catalog=catalog)
+    if words is None:
+        assert run.records("t") == [{"v": 1, "at": None, "tags": [], "s": "é"}]
+    else:
+        assert (run.status, run.records("t"), run.errors[0]["failure_type"]) == (1, [], "config_error")
+        assert words in run.errors[0]["message"]
+        assert "refresh the connection's schema" in run.errors[0]["message"]
+
+
+def test_a_first_read_that_upstream_began_goes_on(source: Any, execute: Any, configured: Any) -> None:
+    execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9)")
+    filenode = execute("SELECT pg_relation_filenode('t')::int8")[0][0]
+    incremental = {"version": 2, "state_type": "cursor_based", "cursor_field": ["id"], "cursor": "9"}
+    old = {"version": 2, "state_type": "ctid", "ctid": "(0,6)", "relation_filenode": filenode}
+
+    def read(state: dict[str, Any], **stream: Any) -> list[int]:
+        body = {"stream_descriptor": {"name": "t", "namespace": "public"}, "stream_state": state}
+        run = source("read", catalog=configured(t=stream), state=[{"type": "STREAM", "stream": body}])
+        assert run.status == 0, run.errors
+        return [record["id"] for record in run.records("t")]
+
+    assert read(old | {"incremental_state": incremental}, cursor_field=["id"]) == [7, 8, 9]
+    # A full refresh without a snapshot's xmin cannot tell which rows have moved meanwhile: it begins anew.
+    assert read(old) == list(range(1, 10))
+
+
 @pytest.mark.parametrize(("cursor", "words"), [("tags", "cannot be a cursor"), ("nope", "not among its columns")])
 def test_an_unusable_cursor_is_named(source: Any, execute: Any, configured: Any, cursor: str, words: str) -> None:
     execute("CREATE TABLE t (id int, tags text[])")

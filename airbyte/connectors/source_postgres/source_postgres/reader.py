@@ -61,7 +61,8 @@ class StreamReader:
         done = StreamState("ctid_based", complete=True)
         if saved is None or saved.kind != "ctid_based" or not saved.complete:
             resumable = bool(self._table.primary_key)
-            going_on = resumable and saved and saved.ctid and saved.kind == "ctid_based"
+            # Without the first snapshot's xmin, nothing tells which rows have moved to pages that were read before.
+            going_on = resumable and saved and saved.ctid and saved.kind == "ctid_based" and saved.xmin is not None
             if saved is not None and going_on and self._rows.usable_pass(saved):
                 self._rows.read_pass(saved)
             elif resumable and self._table.has_xmin:

@@ -11,13 +11,13 @@ from source_postgres.errors import ConnectorError
 
 @dataclass(frozen=True)
 class ConfiguredStream:
-    """One stream of the configured catalog; no ``columns`` means all."""
+    """One stream of the configured catalog; ``columns`` are its fields' JSON schemas, and none means all."""
 
     name: str
     namespace: str | None
     incremental: bool
     cursor_field: str | None
-    columns: tuple[str, ...]
+    columns: dict[str, Any]
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> ConfiguredStream:
@@ -28,7 +28,7 @@ class ConfiguredStream:
             stream.get("namespace"),
             raw.get("sync_mode") == "incremental",
             cursor[0],
-            tuple((stream.get("json_schema") or {}).get("properties") or ()),
+            (stream.get("json_schema") or {}).get("properties") or {},
         )
 
     @property
@@ -43,7 +43,7 @@ def selected_columns(stream: ConfiguredStream, table: Table) -> list[Column]:
     """The table's columns that the stream selects.
 
     Raises:
-        ConnectorError: config_error for columns that the table lacks.
+        ConnectorError: config_error for columns that the table lacks, or whose type is another by now.
     """
     names = [name for name in stream.columns if name not in CDC_FIELDS]
     missing = [name for name in names if name not in table.columns]
@@ -52,7 +52,32 @@ def selected_columns(stream: ConfiguredStream, table: Table) -> list[Column]:
             f"Table {stream} has no readable column {', '.join(map(repr, missing))}, which the connection selects; "
             "refresh the connection's schema, or restore the column or the privilege to read it."
         )
+    changed = [
+        f"{name!r} (now {table.columns[name].sql_type})"
+        for name in names
+        if _meaning(stream.columns[name]) not in (None, _meaning(table.columns[name].type.schema))
+    ]
+    if changed:
+        raise ConnectorError(
+            f"Table {stream} has columns that have changed their type since the connection's schema was discovered: "
+            f"{', '.join(changed)}; refresh the connection's schema."
+        )
     return [table.columns[name] for name in names or table.columns]
+
+
+def _meaning(schema: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What a field's JSON schema says of its values, however it is put; None where it leaves that open."""
+    given = schema.get("type")
+    kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind not in (None, "null")]
+    if len(kinds) != 1:
+        return None
+    kind, airbyte_type = kinds[0], schema.get("airbyte_type")
+    if kind == "integer" or airbyte_type in ("integer", "big_integer"):
+        return ("integer",)
+    if kind == "array":
+        return "array", _meaning(schema.get("items") or {})
+    naive = airbyte_type in ("timestamp_without_timezone", "time_without_timezone")
+    return kind, schema.get("format"), naive
 
 
 def cursor_column(stream: ConfiguredStream, table: Table) -> Column:
