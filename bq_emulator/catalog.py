@@ -84,6 +84,7 @@ class SnapshotCatalog:
     def is_current(self) -> bool:
         """Whether every name still stands for what it stood for, seen from the session's present transaction."""
         told, told_routines = dict(self._seen), dict(self._seen_routines)
+        self._tables.metadata.find_tables(self._db, told)  # at once instead of one after another
         for ref in told:
             self.get_table(ref)
         for routine in told_routines:

@@ -65,6 +65,9 @@ class Session:
         self._connection = connection
         self._registered: list[str] = []
         self._deferred: list[str] = []
+        #: What has been read in the present transaction, for who reads it again; None outside one. Who writes it
+        #: forgets it here.
+        self.memo: dict[Any, Any] | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         return self._connection.execute(sql, list(parameters)) if parameters else self._connection.execute(sql)
@@ -111,6 +114,7 @@ class Session:
     def transaction(self) -> Iterator[None]:
         self._deferred.clear()
         self._connection.begin()
+        self.memo = {}
         try:
             yield
             for sql in self._deferred:
@@ -119,6 +123,8 @@ class Session:
         except BaseException:
             self.rollback()
             raise
+        finally:
+            self.memo = None
 
     def rollback(self) -> None:
         # An error inside COMMIT ends the transaction by itself, so there may be none left.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -146,8 +147,23 @@ class Metadata:
 
     def find_table(self, db: Session, dataset_id: str, table_id: str) -> TableRecord | None:
         """The table; an expired one does not exist."""
-        rows = self._tables(db, "dataset_id = ? AND table_id = ?", [dataset_id, table_id])
-        return rows[0] if rows else None
+        ref = TableRef(self.project, dataset_id, table_id)
+        return self.find_tables(db, [ref]).get(ref)
+
+    def find_tables(self, db: Session, refs: Collection[TableRef]) -> dict[TableRef, TableRecord]:
+        """Those of the tables that exist; one query for all, and none for those known in the session's transaction."""
+        memo = {} if db.memo is None else db.memo
+        missing = [ref for ref in refs if ref not in memo]
+        if missing:
+            memo |= dict.fromkeys(missing)
+            rows = db.rows(
+                "SELECT dataset_id, table_id, kind, physical, resource, expires_ms FROM __bq.tables "
+                f"WHERE {' OR '.join(['(dataset_id = ? AND table_id = ?)'] * len(missing))}",
+                [part for ref in missing for part in (ref.dataset, ref.table)],
+            )
+            memo |= {TableRef(self.project, *row[:2]): row for row in rows}
+        found = {ref: memo[ref] for ref in refs if memo[ref] is not None}
+        return {ref: self._record(*row[:5]) for ref, row in found.items() if row[5] is None or row[5] > now_ms()}
 
     def table(self, db: Session, dataset_id: str, table_id: str) -> TableRecord:
         """Raises BigQueryError notFound for the table or its dataset."""
@@ -190,6 +206,7 @@ class Metadata:
         record.__dict__.pop("partitioning", None)
         text = orjson.dumps(record.resource).decode()
         key = [record.ref.dataset, record.ref.table]
+        self._forget(db, record)
         if not db.change(
             "UPDATE __bq.tables SET kind = ?, physical = ?, expires_ms = ?, resource = ? "
             "WHERE dataset_id = ? AND table_id = ?",
@@ -201,9 +218,14 @@ class Metadata:
             )
 
     def delete_table(self, db: Session, record: TableRecord) -> None:
+        self._forget(db, record)
         db.execute(
             "DELETE FROM __bq.tables WHERE dataset_id = ? AND table_id = ?", [record.ref.dataset, record.ref.table]
         )
+
+    def _forget(self, db: Session, record: TableRecord) -> None:
+        if db.memo is not None:
+            db.memo.pop(record.ref, None)
 
     # Routines -----------------------------------------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ def scanned(db: Session, tables: Tables, scans: Sequence[Scan]) -> Scanned:
     for scan in scans:
         if scan.ref.project == tables.metadata.project:
             by_table[scan.ref].append(scan)
+    tables.metadata.find_tables(db, by_table)  # at once instead of one after another
     processed = billed = partitions = 0
     exact = True
     for ref, mentions in by_table.items():

@@ -26,6 +26,9 @@ from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.types import quote
 
 VIEW_CACHE_SIZE = 500
+#: Queries that are kept translated; longer texts are not.
+QUERY_CACHE_SIZE = 200
+_MAX_CACHED_TEXT = 50_000
 MAX_VIEW_DEPTH = 16
 
 
@@ -36,6 +39,8 @@ class GoogleSqlFrontend:
         self._pool = Pool(threads)
         self._views: OrderedDict[tuple[TableRef, str], View] = OrderedDict()
         self._views_lock = Lock()
+        self._queries: OrderedDict[tuple[str, str, str | None], tuple[Query, Read]] = OrderedDict()
+        self._queries_lock = Lock()
 
     def warm_up(self) -> None:
         """Load the analyzer, compiling it first where no compiled copy is cached (about 15 s, once per version)."""
@@ -81,6 +86,10 @@ class GoogleSqlFrontend:
                 tables.
         """
 
+        key = _cache_key(sql, project, default_dataset, parameters, scope, expected)
+        if key is not None and (known := self._known(key, catalog)) is not None:
+            return known
+
         def work(analyzer: Analyzer) -> Statement:
             compilation = _Compilation(
                 self,
@@ -92,11 +101,25 @@ class GoogleSqlFrontend:
                 scope or Scope(),
                 expected,
             )
-            if isinstance(sql, str):
-                return compilation.statement(sql)
-            return compilation.part(*sql)
+            if not isinstance(sql, str):
+                return compilation.part(*sql)
+            statement = compilation.statement(sql)
+            if key is not None and isinstance(statement, Query) and compilation.read.is_lasting:
+                with self._queries_lock:
+                    self._queries[key] = statement, compilation.read
+                    while len(self._queries) > QUERY_CACHE_SIZE:
+                        self._queries.popitem(last=False)
+            return statement
 
         return self._pool.run(work)
+
+    def _known(self, key: tuple[str, str, str | None], catalog: Catalog) -> Query | None:
+        """The translation of a query that was asked before, if all that it names is as it was."""
+        with self._queries_lock:
+            known = self._queries.get(key)
+            if known is not None:
+                self._queries.move_to_end(key)
+        return known[0] if known is not None and known[1].is_current(catalog) else None
 
     def default_value(self, field: Field) -> str:
         """See :func:`bq_emulator.sql.defaults.default_value`."""
@@ -128,6 +151,11 @@ class Read:
         self.tables |= other.tables
         self.routines |= other.routines
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether none of the tables is made anew for each query, as those of INFORMATION_SCHEMA are."""
+        return all(table.kind != "VIEW" or table.view_query for table in self.tables.values())
+
     def is_current(self, catalog: Catalog) -> bool:
         """Whether every name still stands for what it stood for."""
         return all(catalog.get_table(ref) == seen for ref, seen in self.tables.items()) and all(
@@ -144,6 +172,25 @@ class View:
     tables: tuple[TableRef, ...]
     reads: scans.Summary
     seen: Read
+
+
+def _cache_key(
+    sql: str | tuple[Script, Part],
+    project: str,
+    default_dataset: str | None,
+    parameters: Parameters | None,
+    scope: Scope | None,
+    expected: TypeProto | None,
+) -> tuple[str, str, str | None] | None:
+    """What a translation depends on besides what is in the catalog; None for one that also depends on parameters or on
+    a script, or may depend on system variables."""
+    if not isinstance(sql, str) or len(sql) > _MAX_CACHED_TEXT or "@" in sql or expected is not None:
+        return None
+    if parameters is not None and (parameters.named or parameters.positional):
+        return None
+    if scope is not None and (scope.variables or scope.temp_tables or scope.functions):
+        return None
+    return sql, project, default_dataset
 
 
 def _restored(error: BigQueryError, normalized: Normalized) -> BigQueryError:

@@ -182,3 +182,28 @@ def test_a_damaged_or_foreign_compiled_analyzer_is_never_run(tmp_path: Path, mon
     (tmp_path / "cache" / f"{name}-{digest}.cwasm").write_bytes(foreign)
     wasm.CompiledAnalyzer()
     assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_a_query_asked_again_follows_its_tables_parameters_and_variables(frontend: GoogleSqlFrontend) -> None:
+    base = Table(TableRef("p", "d", "t"), "TABLE", (Field("x", "INT64"),), '"first"')
+    catalog = Tables({base.ref: base})
+
+    def compiled(sql: str, **more: Any) -> Query:
+        query = frontend.compile(sql, catalog=catalog, project="p", **more)
+        assert isinstance(query, Query)
+        return query
+
+    sql = "SELECT x FROM d.t"
+    assert compiled(sql) is compiled(sql)
+    catalog[base.ref] = replace(base, schema=(Field("x", "STRING"),))
+    assert compiled(sql).schema[0].type == "STRING"
+    del catalog[base.ref]
+    with pytest.raises(BigQueryError, match="Not found"):
+        compiled(sql)
+    catalog[TableRef("p", "e", "t")] = replace(base, ref=TableRef("p", "e", "t"), physical='"other"')
+    assert [compiled("SELECT x FROM t", default_dataset="e").sql.count('"other"')] == [1]
+    with pytest.raises(BigQueryError, match="must be qualified"):
+        compiled("SELECT x FROM t")
+    number = Field("n", "INT64")
+    one, two = (compiled("SELECT @n AS n", parameters=Parameters({"n": (number, n)})).sql for n in (1, 2))
+    assert one != two

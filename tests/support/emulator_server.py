@@ -22,6 +22,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
+        self.grpc_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -31,11 +32,13 @@ class Server:
     def command(self, port: int, data: Path) -> list[str | Path]:
         return [BIN / "bq-emulator", "--port", str(port), "--data-dir", data, "--project", SERVER_PROJECT]
 
-    def start(self, max_file_bytes: int | None = None) -> None:
-        """``max_file_bytes`` is what the emulator can write into one file; the rest fails as on a full disk."""
+    def start(self, max_file_bytes: int | None = None, storage: bool = False) -> None:
+        """``max_file_bytes`` is what the emulator can write into one file; the rest fails as on a full disk.
+        ``storage`` has it serve the Storage API, too."""
         log = self.folder / "log"
         with log.open("ab") as output:
             command = self.command(self.port, self.folder / "data")
+            command += ["--grpc-port", str(self.grpc_port)] if storage else []
             self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         if max_file_bytes is not None:
             resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
