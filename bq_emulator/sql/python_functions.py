@@ -57,6 +57,8 @@ FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_google", evaluator.evaluate, ["VARCHAR", "VARCHAR[]"], "VARCHAR", vectors=True, nulls=True),
     PythonFunction("bq_full_upper", str.upper, ["VARCHAR"], "VARCHAR"),
     PythonFunction("bq_full_lower", str.lower, ["VARCHAR"], "VARCHAR"),
+    PythonFunction("bq_to_base32", texts.to_base32, ["BLOB"], "VARCHAR"),
+    PythonFunction("bq_from_base32", texts.from_base32, ["VARCHAR"], "BLOB"),
     PythonFunction("bq_casefold", texts.casefold, ["VARCHAR"], "VARCHAR"),
     PythonFunction("bq_json_leaves", texts.json_leaves, ["VARCHAR", "VARCHAR"], "VARCHAR[]", nulls=True),
     PythonFunction("bq_numeric_quotient", numeric_quotient, ["HUGEINT", "HUGEINT"], "HUGEINT"),

@@ -1,7 +1,9 @@
-"""Text search in BigQuery's terms."""
+"""Functions on text that DuckDB lacks."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import unicodedata
 from collections.abc import Iterator
@@ -14,6 +16,21 @@ def casefold(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def to_base32(value: bytes) -> str:
+    return base64.b32encode(value).decode()
+
+
+def from_base32(text: str) -> bytes:
+    """
+    Raises:
+        ValueError: the text is not base32.
+    """
+    try:
+        return base64.b32decode(text)
+    except binascii.Error:
+        raise ValueError(f"Failed to decode invalid base32 string: {text}") from None
 
 
 def json_leaves(value: str | None, scope: str) -> list[str | None]:

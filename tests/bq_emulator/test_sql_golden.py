@@ -1,16 +1,22 @@
-"""The golden corpus: SQL with what comes of it, translated and run on a small database in memory."""
+"""The golden corpus: SQL with what comes of it, translated and run on a small database in memory.
+
+The cases of a file run in order, on tables that are fresh for the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import fields
-from pathlib import Path
+from decimal import Decimal
+from typing import Any
 
 import duckdb
 import pytest
+from golden import CORPUS, cases
 
 from bq_emulator.model import (
     AlterTable,
+    Assertion,
     BigQueryError,
     CreateTable,
     CreateView,
@@ -22,12 +28,10 @@ from bq_emulator.model import (
     Table,
     TableRef,
 )
-from bq_emulator.sql import python_functions, types
+from bq_emulator.sql import bignumeric, python_functions, types
 from bq_emulator.sql.errors import from_duckdb
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.macros import SETUP_SQL
-
-CORPUS = Path(__file__).parent / "sql_golden"
 
 ORDERS = (Field("id", "INT64"), Field("amount", "NUMERIC"), Field("note", "STRING"), Field("created", "TIMESTAMP"))
 ITEMS = (Field("id", "INT64"), Field("name", "STRING"), Field("price", "NUMERIC"), Field("tags", "STRING", "REPEATED"))
@@ -94,8 +98,16 @@ def shown(field: Field) -> str:
 
 
 def rows(shop: Shop, query: Query) -> list[str]:
-    cells = shop.database.execute(query.sql).fetchall()
-    return [" | ".join("NULL" if cell is None else str(cell) for cell in row) for row in cells]
+    found = shop.database.execute(query.sql).fetchall()
+    return [" | ".join(printed(*pair) for pair in zip(row, query.schema, strict=True)) for row in found]
+
+
+def printed(cell: Any, field: Field) -> str:
+    if cell is None:
+        return "NULL"
+    if field.type == "BIGNUMERIC" and field.mode != "REPEATED":
+        return bignumeric.text(cell)
+    return f"{cell:f}" if isinstance(cell, Decimal) else str(cell)
 
 
 def change(shop: Shop, statement: Dml) -> str:
@@ -148,6 +160,9 @@ def outcome(frontend: GoogleSqlFrontend, shop: Shop, sql: str) -> str:
             return "\n".join([" | ".join(shown(field) for field in statement.schema), *rows(shop, statement)])
         if isinstance(statement, Dml):
             return change(shop, statement)
+        if isinstance(statement, Assertion):
+            holds = shop.database.execute(f"SELECT {statement.sql}").fetchone()
+            return f"ASSERT {holds}: {statement.description}"
         assert isinstance(statement, CreateTable | CreateView) or not isinstance(statement, Query | Dml)
         return described(shop, statement)
     except BigQueryError as error:
@@ -158,20 +173,23 @@ def outcome(frontend: GoogleSqlFrontend, shop: Shop, sql: str) -> str:
         return f"error invalidQuery: {from_duckdb(error).message}"
 
 
-def cases(path: Path) -> Iterator[tuple[str, str]]:
-    text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
-    for case in text.split("\n====\n"):
-        sql, _, expected = case.partition("\n----\n")
-        yield sql.strip("\n"), expected.strip("\n")
+TOPICS = sorted(path.stem for path in CORPUS.glob("*.txt"))
 
 
-@pytest.mark.parametrize("topic", sorted(path.stem for path in CORPUS.glob("*.txt")))
+def test_every_case_names_its_documentation() -> None:
+    every = [case for topic in TOPICS for case in cases(CORPUS / f"{topic}.txt")]
+    page = re.compile(r"# https://cloud\.google\.com/bigquery/docs/[\w/.-]+(#[\w-]+)?")
+    assert not [case.sql for case in every if not page.fullmatch(case.address)]
+    assert len(every) > 250
+
+
+@pytest.mark.parametrize("topic", TOPICS)
 def test_golden(topic: str, frontend: GoogleSqlFrontend) -> None:
     shop = Shop()
     differences = []
-    for sql, expected in cases(CORPUS / f"{topic}.txt"):
-        found = outcome(frontend, shop, sql)
+    for case in cases(CORPUS / f"{topic}.txt"):
+        found, expected = outcome(frontend, shop, case.sql), case.expected
         agree = found.startswith(expected[:-1].rstrip()) if expected.endswith("…") else found == expected
         if not agree:
-            differences.append(f"{sql}\n  expected:\n{expected}\n  found:\n{found}\n")
+            differences.append(f"{case.sql}\n  expected:\n{expected}\n  found:\n{found}\n")
     assert not differences, "\n".join(differences)

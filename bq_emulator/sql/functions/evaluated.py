@@ -233,8 +233,6 @@ SCALAR: dict[str, Template] = {
     **_named(
         "SAFE_CONVERT_BYTES_TO_STRING",
         "CODE_POINTS_TO_BYTES",
-        "TO_BASE32",
-        "FROM_BASE32",
         "PARSE_NUMERIC",
         "PARSE_BIGNUMERIC",
         "NET.HOST",

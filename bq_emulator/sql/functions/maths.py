@@ -166,7 +166,7 @@ SCALAR: dict[str, Template] = {
     "FN_NATURAL_LOGARITHM_DOUBLE": _LOG_CHECK,
     "FN_DECIMAL_LOGARITHM_DOUBLE": _LOG_CHECK.replace("LN", "LOG10").replace("ln(", "log10("),
     "FN_LOGARITHM_DOUBLE": _logarithm,
-    "FN_CBRT_DOUBLE": "cbrt({0})",
+    "FN_CBRT_DOUBLE": Evaluated("CBRT({*})"),
     "FN_PI_DOUBLE": "pi()",
     "FN_IS_NAN": "isnan({0})",
     "FN_IS_INF": "isinf({0})",

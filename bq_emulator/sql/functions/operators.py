@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bq_emulator.sql.errors import CHECK_MARK
 from bq_emulator.sql.functions.spec import Call, Template, render
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.types import Type
@@ -150,8 +151,11 @@ def _attempt(expression: str) -> str:
 
 
 def _error(call: Call) -> str:
-    # Typed NULL as the other arm: DuckDB's error() has no type of its own.
-    return f"CASE WHEN true THEN error({call.args[0]}) ELSE NULL::{call.result.duckdb()} END"
+    # DuckDB's error() is volatile, so it is not computed before it is reached; TRY takes nothing that is.
+    nothing = f"NULL::{call.result.duckdb()}"
+    if call.context.attempts:
+        return f"CASE WHEN CAST('{CHECK_MARK}' || {call.args[0]} AS BOOLEAN) THEN {nothing} END"
+    return f"CASE WHEN true THEN error({call.args[0]}) ELSE {nothing} END"
 
 
 SCALAR: dict[str, Template] = {

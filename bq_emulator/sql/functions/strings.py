@@ -156,6 +156,8 @@ SCALAR: dict[str, Template] = {
     "FN_FORMAT_STRING": _format,
     "FN_TO_HEX": "lower(hex({0}))",
     "FN_FROM_HEX": "unhex(CASE WHEN length({0}) % 2 = 0 THEN {0} ELSE '0' || {0} END)",
+    "FN_TO_BASE32": "bq_to_base32({0})",
+    "FN_FROM_BASE32": "bq_from_base32({0})",
     "FN_TO_BASE64": "to_base64({0})",
     "FN_FROM_BASE64": "from_base64({0})",
     "FN_MD5_STRING": "unhex(md5({0}))",

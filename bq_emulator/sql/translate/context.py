@@ -44,6 +44,8 @@ class Context:
     #: Columns of the table a DML statement changes: their text in place of the usual name.
     overrides: dict[int, str] = field(default_factory=dict)
     recursive: list[str] = field(default_factory=list)
+    #: How many TRYs are around what is translated.
+    attempts: int = 0
     _names: itertools.count = field(default_factory=lambda: itertools.count(1))
 
     def fresh(self, prefix: str) -> str:

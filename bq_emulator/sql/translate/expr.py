@@ -96,7 +96,12 @@ def _function_call(context: Context, node: Node) -> str:
     if template is None:
         raise _refuse(node, name)
     nodes = [each.expr or each.inline_lambda for each in node.generic_argument_list] or list(node.argument_list)
-    call = Call(context, name, [expression(context, each) for each in nodes], nodes, types.from_proto(node.type))
+    is_attempt = name in ("FN_IFERROR", "FN_ISERROR", "FN_NULLIFERROR")
+    context.attempts += is_attempt
+    args = [expression(context, nodes[0])] if is_attempt else []
+    context.attempts -= is_attempt
+    args += [expression(context, each) for each in nodes[len(args) :]]
+    call = Call(context, name, args, nodes, types.from_proto(node.type))
     if safe:
         return _safe(call, template)
     return template(call) if callable(template) else context.apply(template, call.args)
@@ -107,7 +112,10 @@ def _safe(call: Call, template: str | Callable[[Call], str]) -> str:
 
     def attempt(args: list[str]) -> str:
         call.args = args
-        return f"TRY({template(call) if callable(template) else render(template, args)})"
+        call.context.attempts += 1
+        text = template(call) if callable(template) else render(template, args)
+        call.context.attempts -= 1
+        return f"TRY({text})"
 
     return call.context.bind(call.args, attempt, opaque=True)
 
