@@ -30,12 +30,11 @@ REGISTERED_CATALOGS = 16
 #: The largest texts take some seconds.
 MAX_SECONDS = 300.0
 
-#: In the analyzer's maximum, not in BigQuery.
-NOT_IN_BIGQUERY = (
+#: In the analyzer's maximum, neither in BigQuery nor here.
+NOT_HERE = (
     "FEATURE_TIMESTAMP_NANOS",
     "FEATURE_TIMESTAMP_PICOS",
     "FEATURE_JSON_TYPE_COMPARISON",
-    "FEATURE_LATERAL_COLUMN_REFERENCES",
     "FEATURE_LATERAL_JOIN",
     "FEATURE_MAP_TYPE",
     "FEATURE_UUID_TYPE",
@@ -45,6 +44,21 @@ NOT_IN_BIGQUERY = (
     "FEATURE_DML_RETURNING",
     "FEATURE_FOR_UPDATE",
     "FEATURE_MULTIWAY_UNNEST",
+    "FEATURE_AGGREGATE_FILTERING",
+    "FEATURE_MULTILEVEL_AGGREGATION",
+    "FEATURE_MULTILEVEL_AGGREGATION_ON_UDAS",
+    "FEATURE_WITH_RECURSIVE_DEPTH_MODIFIER",
+    "FEATURE_ALLOW_MISSING_PATH_EXPRESSION_IN_ALTER_DDL",
+)
+#: Not in BigQuery, but harmless: taken unless the analyzer is strict.
+EXTENSIONS = (
+    "FEATURE_LATERAL_COLUMN_REFERENCES",
+    "FEATURE_ARRAY_EQUALITY",
+    "FEATURE_ARRAY_ORDERING",
+    "FEATURE_ARRAY_GREATEST_LEAST",
+    "FEATURE_IMPLICIT_COERCION_STRING_LITERAL_TO_BYTES",
+    "FEATURE_PI_FUNCTIONS",
+    "FEATURE_NULLIFZERO_ZEROIFNULL",
 )
 #: In BigQuery, not in the analyzer's maximum.
 ALSO_IN_BIGQUERY = (
@@ -62,7 +76,9 @@ ALSO_IN_BIGQUERY = (
 class Analyzer:
     """One instance of the analyzer with its options. Not thread-safe; lives on one thread of :class:`Pool`."""
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool = True) -> None:
+        """``strict`` takes what BigQuery takes, and not what GoogleSQL has beyond it (:data:`EXTENSIONS`)."""
+        self._strict = strict
         self._start()
 
     def _start(self) -> None:
@@ -78,8 +94,8 @@ class Analyzer:
         )
         numbers = public_options.LanguageFeature
         features = set(language.enabled_language_features)
-        features -= {numbers.Value(name) for name in NOT_IN_BIGQUERY}
-        features |= {numbers.Value(name) for name in ALSO_IN_BIGQUERY}
+        features -= {numbers.Value(name) for name in (*NOT_HERE, *EXTENSIONS)}
+        features |= {numbers.Value(name) for name in (*ALSO_IN_BIGQUERY, *(() if self._strict else EXTENSIONS))}
         del language.enabled_language_features[:]
         language.enabled_language_features.extend(sorted(features))
         language.product_mode = public_options.PRODUCT_EXTERNAL
@@ -199,7 +215,8 @@ class Pool:
     :data:`wasm.THREAD_STACK_BYTES` (address space, not memory) and Python's recursion limit is raised for the process.
     """
 
-    def __init__(self, size: int = 4) -> None:
+    def __init__(self, size: int = 4, strict: bool = True) -> None:
+        self._strict = strict
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="sql-analyzer")
         self._local = threading.local()
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
@@ -229,7 +246,7 @@ class Pool:
     def _serve(self, work: Callable[[Analyzer], Result]) -> Result:
         analyzer = getattr(self._local, "analyzer", None)
         if analyzer is None:
-            analyzer = self._local.analyzer = Analyzer()
+            analyzer = self._local.analyzer = Analyzer(self._strict)
         return work(analyzer)
 
 

@@ -24,7 +24,7 @@ def _analyzers() -> Pool:
     global _pool
     with _lock:
         if _pool is None:
-            _pool = Pool(1)
+            _pool = Pool(1, strict=False)
         return _pool
 
 

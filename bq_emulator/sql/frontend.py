@@ -35,8 +35,9 @@ MAX_VIEW_DEPTH = 16
 class GoogleSqlFrontend:
     """The front end. Thread-safe; analysis runs on a few threads of its own."""
 
-    def __init__(self, threads: int = 4) -> None:
-        self._pool = Pool(threads)
+    def __init__(self, threads: int = 4, strict: bool = True) -> None:
+        """``strict``: see :class:`Analyzer`."""
+        self._pool = Pool(threads, strict)
         self._views: OrderedDict[tuple[TableRef, str], View] = OrderedDict()
         self._views_lock = Lock()
         self._queries: OrderedDict[tuple[str, str, str | None], tuple[Query, Read]] = OrderedDict()

@@ -19,8 +19,9 @@ SERVER_PROJECT = "crash-test"
 class Server:
     """``folder`` gets the log and, in ``data``, the data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
+        self.options = options
         self.port = free_port()
         self.grpc_port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
@@ -30,7 +31,16 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def command(self, port: int, data: Path) -> list[str | Path]:
-        return [BIN / "bq-emulator", "--port", str(port), "--data-dir", data, "--project", SERVER_PROJECT]
+        return [
+            BIN / "bq-emulator",
+            "--port",
+            str(port),
+            "--data-dir",
+            data,
+            "--project",
+            SERVER_PROJECT,
+            *self.options,
+        ]
 
     def start(self, max_file_bytes: int | None = None, storage: bool = False) -> None:
         """``max_file_bytes`` is what the emulator can write into one file; the rest fails as on a full disk.
