@@ -349,3 +349,5 @@ class Dml(Statement):
 
     target: TableRef
     steps: tuple[tuple[str, str], ...]
+    #: A query for the row ids of what is to be updated or deleted, as long as no step has changed a row.
+    changed: str | None = None

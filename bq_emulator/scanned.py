@@ -1,20 +1,21 @@
 """How many bytes a statement will process: of the columns it reads, in the partitions its conditions leave.
 
 https://cloud.google.com/bigquery/docs/estimate-costs: a column of a table counts once, however often it is read;
-UPDATE, DELETE and MERGE count all columns of the partitions they may change.
+UPDATE, DELETE and MERGE count all columns of the partitions they change, which only running them tells; before, it is
+all they may change.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bq_emulator.duck import Session
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import BigQueryError, Scan, TableRef
 from bq_emulator.partitions import Partitioning
-from bq_emulator.sizes import ROWS, Measured
+from bq_emulator.sizes import Measured
 from bq_emulator.tables import STORED_KINDS, Tables
 
 _MIB = 1 << 20
@@ -23,13 +24,46 @@ _LEAST_BILLED = 10 * _MIB
 
 
 @dataclass(frozen=True)
-class Scanned:
-    """``billed`` is rounded as Google's prices are. ``exact``: no partition or block can turn out to be skipped."""
+class _Read:
+    """Of one table: its sizes, the columns that are referred to in each partition, and the partitions in which rows are
+    changed, so that ``everything`` in them counts."""
 
-    processed: int = 0
-    billed: int = 0
-    partitions: int = 0
+    measured: Measured
+    columns: dict[str | None, set[str]]
+    changed: frozenset[str | None]
+    everything: frozenset[str]
+
+    @property
+    def size(self) -> int:
+        partitions = self.columns.keys() | self.changed
+        wanted = {each: self.everything if each in self.changed else self.columns[each] for each in partitions}
+        return sum(_bytes(self.measured[each], names) for each, names in wanted.items())
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a statement processes. ``exact``: no partition or block can turn out to be skipped."""
+
+    reads: tuple[_Read, ...] = ()
     exact: bool = True
+
+    @property
+    def processed(self) -> int:
+        """Bytes."""
+        return sum(read.size for read in self.reads)
+
+    @property
+    def billed(self) -> int:
+        """Bytes, rounded as Google's prices are."""
+        return sum(max(_LEAST_BILLED, -(-read.size // _MIB) * _MIB) for read in self.reads if read.size)
+
+    @property
+    def partitions(self) -> int:
+        return sum(len(read.columns) for read in self.reads)
+
+    def narrowed(self, changed: Collection[str | None]) -> Scanned:
+        """This, now that it is known in which partitions rows were changed."""
+        return replace(self, reads=tuple(replace(read, changed=read.changed & set(changed)) for read in self.reads))
 
 
 def check_filters(scans: Sequence[Scan]) -> None:
@@ -52,34 +86,32 @@ def scanned(db: Session, tables: Tables, scans: Sequence[Scan]) -> Scanned:
         if scan.ref.project == tables.metadata.project:
             by_table[scan.ref].append(scan)
     tables.metadata.find_tables(db, by_table)  # at once instead of one after another
-    processed = billed = partitions = 0
+    reads = []
     exact = True
     for ref, mentions in by_table.items():
         record = tables.metadata.find_table(db, ref.dataset, ref.table)
         if record is None or record.kind not in STORED_KINDS:
             continue
-        size, count = _of_table(db, tables, record, mentions)
-        processed += size
-        partitions += count
-        if size:
-            billed += max(_LEAST_BILLED, -(-size // _MIB) * _MIB)
+        if (read := _of_table(db, tables, record, mentions)) is not None:
+            reads.append(read)
         exact = exact and not record.resource.get("clustering") and not any(scan.rewrites for scan in mentions)
-    return Scanned(processed, billed, partitions, exact)
+    return Scanned(tuple(reads), exact)
 
 
-def _of_table(db: Session, tables: Tables, record: TableRecord, scans: Sequence[Scan]) -> tuple[int, int]:
-    """Bytes and partitions."""
+def _of_table(db: Session, tables: Tables, record: TableRecord, scans: Sequence[Scan]) -> _Read | None:
     everything = frozenset(field.name for field in record.schema)
-    columns = [everything if scan.rewrites else scan.columns for scan in scans]
-    wanted = frozenset().union(*columns)
+    wanted = frozenset[str]().union(*(everything if scan.rewrites else scan.columns for scan in scans))
     if not wanted:
-        return 0, 0
+        return None
     measured = tables.sizes.measure(db, record, wanted)
-    read: dict[str | None, set[str]] = defaultdict(set)
-    for scan, names in zip(scans, columns, strict=True):
-        for partition in _left(db, record.partitioning, measured, scan.conditions):
-            read[partition] |= names
-    return sum(_bytes(measured[each], names) for each, names in read.items()), len(read)
+    columns: dict[str | None, set[str]] = defaultdict(set)
+    changed: set[str | None] = set()
+    for scan in scans:
+        left = _left(db, record.partitioning, measured, scan.conditions)
+        for partition in left:
+            columns[partition] |= scan.columns
+        changed.update(left if scan.rewrites else ())
+    return _Read(measured, columns, frozenset(changed), everything)
 
 
 def _bytes(sizes: dict[str, int], names: Collection[str]) -> int:
@@ -89,7 +121,7 @@ def _bytes(sizes: dict[str, int], names: Collection[str]) -> int:
         parts = name.split(".")
         return any(".".join(parts[:length]) in names for length in range(1, len(parts)))
 
-    return sum(sizes[name] for name in names if name != ROWS and not is_covered(name))
+    return sum(sizes[name] for name in names if not is_covered(name))
 
 
 def _left(

@@ -42,12 +42,13 @@ from bq_emulator.tables import Tables, check_rows
 @dataclass
 class Outcome:
     """``statistics`` is (part of) REST's statistics.query; ``result`` holds a query's ``rows``, ``target`` is the table
-    REST calls the job's destination."""
+    REST calls the job's destination. ``partitions`` are those in which rows were updated or deleted, if it is known."""
 
     statistics: dict[str, Any] = field(default_factory=dict)
     result: TableRecord | None = None
     rows: int | None = None
     target: TableRef | None = None
+    partitions: set[str | None] | None = None
 
 
 def table_keys(statement: Statement, destination: Destination | None) -> set[TableKey]:
@@ -289,7 +290,10 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
     if record.kind != "TABLE":
         raise BigQueryError("invalidQuery", f"Cannot modify {record}: it is a {record.kind}, not a table.", "query")
     counts = dict.fromkeys(_COUNTERS, 0)
+    partitions = None
     for role, sql in statement.steps:
+        if partitions is None and role in _COUNTERS and statement.changed is not None:
+            partitions = tables.partitions_of(db, record, statement.changed)
         if role == "check":
             check_rows(db, (sql,))
         elif role == "run":
@@ -298,10 +302,10 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
             counts[role] += db.change(sql)
     if counts["insert"] or counts["update"]:
         tables.enforce(db, record)
-    tables.touch(db, record, rewritten=statement.statement_type != "INSERT")
+    tables.touch(db, record, rewritten=bool(counts["update"] or counts["delete"]))
     statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
     statistics["numDmlAffectedRows"] = str(sum(counts.values()))
-    return Outcome(statistics, target=record.ref)
+    return Outcome(statistics, target=record.ref, partitions=partitions)
 
 
 def _assert(db: Session, tables: Tables, statement: Assertion) -> Outcome:

@@ -31,8 +31,8 @@ BYTES = """## Bytes processed
 
 `totalBytesProcessed` is the logical size of the columns a statement refers to (a field of a STRUCT by itself), in the
 partitions that its conditions leave, each once; the same in a dry run. UPDATE, DELETE and MERGE count all columns of
-the partitions of their table that their conditions leave (Google counts those in which rows really change, which a
-dry run cannot know there either); a DELETE of whole partitions counts none. A condition rules partitions out if it
+the partitions in which they change rows, a dry run those of all that their conditions leave; a DELETE of whole
+partitions counts none. A condition rules partitions out if it
 compares the partition column, or a function of it that never falls, with literals, parameters, variables and
 functions of these, or if it is on nothing but a column with one value in each partition. It is carried through views,
 WITH, subqueries, joins, unions, GROUP BY and PARTITION BY. `require_partition_filter` demands one such condition for

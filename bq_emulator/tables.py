@@ -282,6 +282,13 @@ class Tables:
         condition = self.partition_condition(record, partition)
         return int(db.scalar(f"SELECT count(*) FROM {record.physical} WHERE {condition}") or 0)
 
+    def partitions_of(self, db: Session, record: TableRecord, row_ids: str) -> set[str | None]:
+        """The partitions of rows that the DuckDB query ``row_ids`` gives; {None} for a table without partitions."""
+        if record.partitioning is None:
+            return {None}
+        ids = f"SELECT DISTINCT {record.partitioning.id_expression()} FROM {record.physical} WHERE rowid IN ({row_ids})"
+        return {row[0] for row in db.rows(ids)}
+
     def empty_partition(self, db: Session, record: TableRecord, partition: str | None) -> None:
         """Delete the rows of ``partition``, or all."""
         condition = self.partition_condition(record, partition)

@@ -11,6 +11,7 @@ from typing import Any
 from bq_emulator.duck import Session
 from bq_emulator.metadata import now_ms
 from bq_emulator.model import BigQueryError
+from bq_emulator.scanned import Scanned
 
 KINDS = ("query", "load", "copy", "extract")
 
@@ -41,6 +42,7 @@ class Job:
     #: Of a query's result.
     rows: int | None = None
     # While it runs:
+    scanned: Scanned | None = None
     parent: Job | None = None
     done: Future[None] = field(default_factory=Future)
     session: Session | None = None

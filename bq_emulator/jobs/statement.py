@@ -16,7 +16,7 @@ from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
 from bq_emulator.model import BigQueryError, DropSchema, Statement, TableRef
 from bq_emulator.routines import reference as routine_reference
-from bq_emulator.scanned import check_filters, scanned
+from bq_emulator.scanned import Scanned, check_filters, scanned
 from bq_emulator.schema import schema_to_rest
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.parameters import Parameters
@@ -87,21 +87,18 @@ class StatementRunner:
     def describe(self, db: Session, job: Job, statement: Statement) -> None:
         """Write what is known of a statement before it runs into its job's statistics."""
         called = sorted(statement.referenced_routines, key=str)
-        read = scanned(db, self.tables, statement.scans)
-        size = str(read.processed)
-        job.statistics["totalBytesProcessed"] = size
+        job.scanned = scanned(db, self.tables, statement.scans)
         job.statistics.setdefault("query", {}).update(
             statementType=statement.statement_type,
             referencedTables=[reference(ref) for ref in sorted(statement.referenced_tables, key=str)],
             **({"referencedRoutines": [routine_reference(ref) for ref in called]} if called else {}),
-            totalBytesProcessed=size,
-            totalBytesBilled=str(read.billed),
-            totalPartitionsProcessed=str(read.partitions),
+            totalPartitionsProcessed=str(job.scanned.partitions),
             cacheHit=False,
             totalSlotMs="0",
         )
+        _count(job, job.scanned)
         if job.configuration.get("dryRun"):
-            accuracy = "PRECISE" if read.exact else "UPPER_BOUND"
+            accuracy = "PRECISE" if job.scanned.exact else "UPPER_BOUND"
             job.statistics["query"] |= {"totalBytesBilled": "0", "totalBytesProcessedAccuracy": accuracy}
 
     def system_variables(self, job: Job, default_dataset: dict[str, Any]) -> dict[tuple[str, ...], Any]:
@@ -122,9 +119,17 @@ class StatementRunner:
         return self.locks.tables(table_keys(statement, destination), check=job.check_stop)
 
 
+def _count(job: Job, read: Scanned) -> None:
+    size = str(read.processed)
+    job.statistics["totalBytesProcessed"] = size
+    job.statistics["query"] |= {"totalBytesProcessed": size, "totalBytesBilled": str(read.billed)}
+
+
 def finish(job: Job, outcome: Outcome) -> None:
     """Write what a statement did into its job."""
     job.statistics["query"] |= outcome.statistics
+    if outcome.partitions is not None and job.scanned is not None:
+        _count(job, job.scanned.narrowed(outcome.partitions))
     if outcome.target is not None:
         job.parameters.setdefault("destinationTable", reference(outcome.target))
     if outcome.result is not None:

@@ -373,7 +373,9 @@ class _Walk:
         clauses = node.when_clause_list
         kinds = {clause.match_type for clause in clauses}
         self.scans[target].rewrites = any(clause.action_type != "INSERT" for clause in clauses)
-        self.use(node.merge_expr, *clauses)
+        self.use(node.merge_expr)
+        for clause in clauses:
+            self.use(clause.match_expr, clause.insert_row, *(item.set_value for item in clause.update_item_list))
         wanted = []
         if kinds != {"NOT_MATCHED_BY_SOURCE"}:
             wanted.append(self._of_target(node.merge_expr, target))

@@ -86,7 +86,8 @@ def delete(context: Context, node: Node) -> Dml:
     table = _target(context, node)
     condition = expression(context, node.where_expr)
     matching = f"SELECT _rid FROM {_rows(node, table)} WHERE {condition}"
-    return Dml("DELETE", table.ref, (("delete", f"DELETE FROM {table.physical} WHERE rowid IN ({matching})"),))
+    step = ("delete", f"DELETE FROM {table.physical} WHERE rowid IN ({matching})")
+    return Dml("DELETE", table.ref, (step,), changed=matching)
 
 
 def truncate(context: Context, node: Node) -> Dml:
@@ -153,7 +154,8 @@ def update(context: Context, node: Node) -> Dml:
     items = ", ".join(["_rid", *(f"{value} AS _v{place}" for place, (_, value) in enumerate(values))])
     rows = f"SELECT {items} FROM {source} WHERE {expression(context, node.where_expr)}"
     if node.from_scan is None:
-        return Dml("UPDATE", table.ref, (_update_step(table, [name for name, _ in values], f"({rows})", "_v"),))
+        step = _update_step(table, [name for name, _ in values], f"({rows})", "_v")
+        return Dml("UPDATE", table.ref, (step,), changed=f"SELECT _rid FROM ({rows})")
     stage = _stage_name()
     check = f"SELECT '{SEVERAL_MATCHES}' FROM {stage} GROUP BY _rid HAVING count(*) > 1 LIMIT 1"
     steps = [
@@ -162,7 +164,7 @@ def update(context: Context, node: Node) -> Dml:
         _update_step(table, [name for name, _ in values], stage, "_v"),
         ("run", f"DROP TABLE {stage}"),
     ]
-    return Dml("UPDATE", table.ref, tuple(steps))
+    return Dml("UPDATE", table.ref, tuple(steps), changed=f"SELECT _rid FROM {stage}")
 
 
 def _stage_name() -> str:
@@ -243,4 +245,4 @@ def merge(context: Context, node: Node) -> Dml:
         chosen = f"SELECT _rid FROM {stage} WHERE _action IN ({', '.join(map(str, deletes))})"
         steps.append(("delete", f"DELETE FROM {table.physical} WHERE rowid IN ({chosen})"))
     steps += [*updates, *inserts, ("run", f"DROP TABLE {stage}")]
-    return Dml("MERGE", table.ref, tuple(steps))
+    return Dml("MERGE", table.ref, tuple(steps), changed=f"SELECT _rid FROM {stage}")
