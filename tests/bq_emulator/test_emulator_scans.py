@@ -233,8 +233,8 @@ def test_an_incremental_run_reads_what_changed_and_not_the_history(
         "CREATE VIEW staged AS SELECT day, id FROM raw",
     )
     add = (
-        "INSERT INTO raw SELECT day, id FROM UNNEST(GENERATE_DATE_ARRAY(@first, DATE_ADD(@first, INTERVAL 9 DAY))) day, "
-        "UNNEST(GENERATE_ARRAY(1, 10)) AS id"
+        "INSERT INTO raw SELECT day, id FROM UNNEST(GENERATE_ARRAY(1, 10)) AS id, "
+        "UNNEST(GENERATE_DATE_ARRAY(@first, DATE_ADD(@first, INTERVAL 9 DAY))) AS day"
     )
     build = """
         DECLARE latest DATE DEFAULT (SELECT DATE_SUB(MAX(day), INTERVAL 1 DAY) FROM staged WHERE day > @first);
