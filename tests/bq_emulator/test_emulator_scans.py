@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from google.api_core.exceptions import BadRequest
+from google.api_core.exceptions import BadRequest, GoogleAPICallError
 from google.cloud import bigquery
 
 PROJECT = "marketplace-analytics"
@@ -262,7 +262,9 @@ def test_the_tables_behind_views_are_referenced(bigquery_client: bigquery.Client
 
 
 def test_bytes_billed_are_limited(bigquery_client: bigquery.Client, tables: str) -> None:
-    with pytest.raises(BadRequest, match=f"Query exceeded limit for bytes billed: 1000. {10 * MIB} or higher required"):
+    with pytest.raises(
+        GoogleAPICallError, match=f"Query exceeded limit for bytes billed: 1000. {10 * MIB} or higher required"
+    ):
         query(bigquery_client, tables, "SELECT id FROM plain", maximum_bytes_billed=1000)
     query(bigquery_client, tables, "SELECT id FROM plain", maximum_bytes_billed=10 * MIB)
     query(bigquery_client, tables, "SELECT COUNT(*) FROM plain", maximum_bytes_billed=1000)
