@@ -37,6 +37,7 @@ from source_postgres.sync import Sync
 #: (synchronous_commit off) are flushed within three times wal_writer_delay.
 _FLUSH_SECONDS = 1.0
 _FLUSH_POLL_SECONDS = 0.02
+_SECONDS_AN_HOUR = 3600
 _SNAPSHOT = """
 SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::int8, pg_current_snapshot()::text,
        to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
@@ -147,7 +148,7 @@ class _Reading:
         self._slot = found
         self._shown = shown
         self._checkpoints = checkpoints
-        self._load_until = time.monotonic() + cdc.load_timeout_hours * 3600
+        self._load_until = time.monotonic() + cdc.load_timeout_hours * _SECONDS_AN_HOUR
         self._followed: list[FollowedStream] = []
         self._complete: list[ConfiguredStream] = []
 
