@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
 
 import structlog
@@ -21,11 +20,10 @@ from bq_emulator.metadata import Metadata
 from bq_emulator.objects import Objects
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.macros import SETUP_SQL
+from bq_emulator.sweeper import Sweeper
 from bq_emulator.tables import Tables
 
 log = structlog.get_logger("bq_emulator")
-
-_SWEEP_SECONDS = 60
 
 
 class Emulator:
@@ -68,38 +66,16 @@ class Emulator:
         )
         if lost := self.jobs.recover():
             log.warning("jobs of a stopped emulator ended with an error", jobs=lost)
-        self._closing = threading.Event()
-        self._sweeper = threading.Thread(target=self._sweep, name="expiry", daemon=True)
-        self._sweeper.start()
-
-    def _sweep(self) -> None:
-        """Drop what has expired, now and then; nothing can see it any more."""
-        while True:
-            try:
-                self.drop_expired()
-            except Exception:
-                log.exception("expired tables could not be dropped; the next round tries again")
-            if self._closing.wait(_SWEEP_SECONDS):
-                return
-
-    def drop_expired(self) -> int:
-        """Free the space of expired tables; how many there were."""
-        with self.database.session() as db:
-            expired = self.metadata.expired_tables(db)
-        for record in expired:
-            with self.locks.tables([(record.ref.dataset, record.ref.table)]), self.database.transaction() as db:
-                # By now somebody may have created a table of the name, which dropped the expired one.
-                if any(record.physical == still.physical for still in self.metadata.expired_tables(db)):
-                    self.tables.drop(db, record)
-        return len(expired)
+        self.sweeper = Sweeper(self.database, self.metadata, self.tables, self.locks)
+        self.sweeper.add(self.jobs.forget_old)
+        self.sweeper.start()
 
     def close(self) -> bool:
         """Stop the jobs and close the file. False if a job does not stop: then the file stays open, and only the end
         of the process frees it, which is safe at any moment."""
-        self._closing.set()
         if stuck := self.jobs.shut_down():
             log.error("jobs do not stop; the emulator ends without them", jobs=stuck)
             return False
-        self._sweeper.join(_SWEEP_SECONDS)
+        self.sweeper.close()
         self.database.close()
         return True

@@ -187,6 +187,9 @@ class Metadata:
         )
         return [self._record(*row) for row in rows]
 
+    def tables_with_expiring_partitions(self, db: Session) -> list[TableRecord]:
+        return self._tables(db, "physical IS NOT NULL AND resource LIKE ?", ['%"expirationMs":%'])
+
     def _tables(self, db: Session, condition: str, parameters: list[Any]) -> list[TableRecord]:
         rows = db.rows(
             "SELECT dataset_id, table_id, kind, physical, resource FROM __bq.tables "

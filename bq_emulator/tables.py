@@ -223,6 +223,11 @@ class Tables:
             record.resource["numRows"] = str(rows)
         self.metadata.save_table(db, record)
 
+    def has_expired_rows(self, db: Session, record: TableRecord) -> bool:
+        """Whether partitions have expired since the table was changed."""
+        expired = record.partitioning.expired(now_ms()) if record.partitioning else None
+        return bool(expired) and db.one(f"SELECT 1 FROM {record.physical} WHERE {expired} LIMIT 1") is not None
+
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def insert(

@@ -27,6 +27,9 @@ log = structlog.get_logger("bq_emulator.jobs")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 #: Jobs that wait for a table's lock hold a thread, too; DuckDB spreads one query over the cores by itself.
 THREADS = 16
+#: Google's history (https://cloud.google.com/bigquery/docs/managing-jobs), and how much of it is kept at most.
+HISTORY_MS = 180 * 24 * 3600 * 1000
+MAX_JOBS = 100_000
 #: What a job may take to notice that it is to stop, before the emulator ends without it.
 STOP_SECONDS = 10.0
 
@@ -276,6 +279,13 @@ class JobManager:
         self.get(job_id)
         with self.database.transaction() as db:
             db.execute("DELETE FROM __bq.jobs WHERE job_id = ? OR parent_job_id = ?", [job_id, job_id])
+
+    def forget_old(self) -> None:
+        """Forget what Google forgets, and the oldest of more than is of use."""
+        with self.database.transaction() as db:
+            limit = now_ms() - HISTORY_MS
+            beyond = db.scalar(f"SELECT created_ms FROM __bq.jobs ORDER BY 1 DESC LIMIT 1 OFFSET {MAX_JOBS}")
+            db.execute("DELETE FROM __bq.jobs WHERE state = 'DONE' AND created_ms <= ?", [max(limit, beyond or 0)])
 
     def shut_down(self) -> tuple[str, ...]:
         """Stop all jobs; each ends with an error that says so. The ids of those that do not stop in time."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from bq_emulator.model import BigQueryError
 from bq_emulator.rest.call import check_project, error_response, json_response, parse_json, read_body
 from bq_emulator.rest.jobs import started
 
+#: Google's sessions end after a week.
+IDLE_SECONDS = 7 * 24 * 3600.0
 _RANGE = re.compile(r"bytes (?:(?P<start>\d+)-(?P<end>\d+)|\*)/(?P<total>\d+|\*)")
 
 
@@ -28,6 +31,7 @@ class _Upload:
     request: dict[str, Any]
     file: Path
     job: str | None = None
+    used: float = field(default_factory=time.monotonic)
 
     @property
     def size(self) -> int:
@@ -40,6 +44,7 @@ class Uploads:
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
         self._uploads: dict[str, _Upload] = {}
+        emulator.sweeper.add(self.forget_idle)
 
     def new_file(self) -> Path:
         file = self._emulator.uploads / f"{secrets.token_hex(12)}.upload"
@@ -56,7 +61,16 @@ class Uploads:
         upload = self._uploads.get(identifier)
         if upload is None:
             raise BigQueryError("notFound", f"Not found: upload {identifier}; begin it again.")
+        upload.used = time.monotonic()
         return upload
+
+    def forget_idle(self, seconds: float = IDLE_SECONDS) -> None:
+        """Forget the uploads nobody has gone on with for so long."""
+        for identifier, upload in list(self._uploads.items()):
+            if upload.used < time.monotonic() - seconds:
+                del self._uploads[identifier]
+                if upload.job is None:  # else the file is its job's
+                    upload.file.unlink(missing_ok=True)
 
 
 def check_load(emulator: Emulator, request: dict[str, Any]) -> None:

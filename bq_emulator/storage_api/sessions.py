@@ -61,6 +61,7 @@ class ReadSessions:
         self._emulator = emulator
         self._sessions: dict[str, ReadSession] = {}
         self._mutex = threading.Lock()
+        emulator.sweeper.add(lambda: self._forget(MAX_SESSIONS))
 
     def create(self, dataset: str, table: str, selected: list[str], restriction: str) -> ReadSession:
         """Raises BigQueryError notFound, or invalid for a view, an unknown column or a restriction that is no
