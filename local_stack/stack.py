@@ -150,7 +150,7 @@ def _start_postgres(settings: Settings, board: Board) -> None:
     if settings.source_is_embedded:
         source = settings.source
         owner = psycopg.conninfo.conninfo_to_dict(settings.source_db_dsn)
-        server.ensure_role(str(owner["user"]), str(owner["password"]))
+        server.ensure_role(str(owner["user"]), str(owner["password"]), replication=True)
         if source["USER"] not in (owner["user"], SUPERUSER):
             server.ensure_role(source["USER"], source["PASSWORD"], replication=True)
         server.ensure_database(source["DATABASE"], str(owner["user"]))

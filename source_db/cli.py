@@ -12,6 +12,7 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from source_db import cdc as change_data_capture
 from source_db.database import Connection, SourceDatabaseError, connect, missing_tables, run_script
 from source_db.faults import FAULTS, count_faults
 from source_db.seed import DEFAULT_UNTIL, LEAST_SCALE, AlreadyFilled, seed_database
@@ -114,6 +115,21 @@ def drift(dsn: str) -> None:
         _require_tables(connection)
         run_script(connection, "drift.sql")
     click.echo("products: added weight_grams int, widened title to varchar(800).")
+
+
+@main.command()
+@click.option("--off", is_flag=True, help="Drop both again; changes that were not read are gone.")
+@_dsn
+def cdc(off: bool, dsn: str) -> None:
+    """Make what change data capture reads: a publication of the tables, and a slot, which keeps the log until read."""
+    with connect(dsn) as connection:
+        if off:
+            change_data_capture.disable(connection)
+        else:
+            _require_tables(connection)
+            change_data_capture.enable(connection)
+    slot, publication = change_data_capture.SLOT, change_data_capture.PUBLICATION
+    click.echo(f"Slot {slot}, publication {publication}: {'dropped' if off else 'there'}.")
 
 
 def _require_tables(connection: Connection) -> None:

@@ -156,3 +156,14 @@ def test_a_quiet_database_with_an_open_transaction_does_not_keep_a_read_waiting(
         assert replica.sync().records("t") == []
         assert time.monotonic() - started < 20
     assert len(replica.sync().records("t")) == 40
+
+
+def test_the_position_of_upstreams_state_is_continued(replica: Replica, execute: Any) -> None:
+    execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    position = execute("SELECT (pg_current_wal_insert_lsn() - '0/0')::int8")[0][0]
+    execute("INSERT INTO t VALUES (2)")
+    offset = {'["db",{"server":"db"}]': f'{{"transaction_id":null,"lsn_proc":{position},"lsn":{position},"txId":7}}'}
+    stream = {"stream_descriptor": {"name": "t", "namespace": "public"}, "stream_state": {}}
+    shared = {"state": offset, "schema_history": None}
+    replica.state = [{"type": "GLOBAL", "global": {"shared_state": shared, "stream_states": [stream]}}]
+    assert [record["id"] for record in replica.sync().records("t")] == [2]
