@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import fastavro
 
 from bq_emulator.model import BigQueryError, Field
 from bq_emulator.schema import Schema
+from bq_emulator.sql import bignumeric
 
 _PLAIN = {"INT64": "long", "FLOAT64": "double", "BOOL": "boolean", "STRING": "string", "BYTES": "bytes"}
 _LOGICAL = {
@@ -64,7 +65,9 @@ def _value(field: Field, value: Any, logical: bool) -> Any:
         return None
     if field.type == "STRUCT":
         return {child.name: _value(child, value[child.name], logical) for child in field.fields}
-    if field.type in _DECIMALS:
+    if field.type == "BIGNUMERIC":
+        return Decimal(bignumeric.decode(value)).scaleb(-bignumeric.SCALE, Context(prec=77))
+    if field.type == "NUMERIC":
         return Decimal(value)
     if field.type == "DATETIME" or (not logical and field.type in ("DATE", "TIME")):
         return value.isoformat()

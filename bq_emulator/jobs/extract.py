@@ -6,15 +6,19 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from bq_emulator.destination import partition_ref
 from bq_emulator.duck import Session, identifier, literal
 from bq_emulator.extracts import avro
 from bq_emulator.extracts.text import csv_expression, json_line
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
-from bq_emulator.model import BigQueryError
+from bq_emulator.model import BigQueryError, Field
 from bq_emulator.objects import Objects
 from bq_emulator.schema import Schema
+from bq_emulator.storage_api.arrow import arrow_field, messages, select_list
 from bq_emulator.tables import STORED_KINDS, Tables
 
 #: Compressions by format, as DuckDB's COPY or fastavro call them.
@@ -25,8 +29,14 @@ _COMPRESSIONS = {
     "AVRO": {"NONE": "null", "DEFLATE": "deflate"},
 }
 _BATCH_ROWS = 10_000
+
 #: What stands in the place of a wildcard, counting the files from 0.
 _FIRST_FILE = "000000000000"
+
+
+def has_big_numeric(field: Field) -> bool:
+    """DuckDB cannot write such a column: it knows it as a BLOB."""
+    return field.type == "BIGNUMERIC" or any(map(has_big_numeric, field.fields))
 
 
 class ExtractRunner:
@@ -88,6 +98,12 @@ def _write(
                 f"COPY (SELECT {values} FROM {rows}) TO {literal(str(path))} (FORMAT csv, "
                 f"HEADER {header}, DELIMITER {literal(delimiter)}, COMPRESSION {compression})"
             )
+        case "PARQUET" if any(has_big_numeric(field) for field in schema):
+            kinds = pa.schema([arrow_field(field) for field in schema])
+            with pq.ParquetWriter(path, kinds, compression=compression.replace("uncompressed", "none")) as writer:
+                reader = db.execute(f"SELECT {select_list(schema)} FROM {rows}").to_arrow_reader(_BATCH_ROWS)
+                for batch in messages(reader, kinds):
+                    writer.write_batch(batch)
         case "PARQUET":
             db.execute(
                 f"COPY (SELECT {columns} FROM {rows}) TO {literal(str(path))} "

@@ -160,7 +160,7 @@ class _Reader:
             case "ORC":
                 path = avro.orc_to_parquet(path, self._scratch)
                 configuration = {**configuration, "parquetOptions": {"enableListInference": True}}
-        return parquet.read(path, configuration, schema)
+        return parquet.read(path, configuration, schema, self._scratch)
 
     @contextmanager
     def naming(self, file: SourceFile) -> Iterator[None]:

@@ -94,8 +94,9 @@ def _arrow_type(path: str, kind: Any, logical: bool) -> pa.DataType:
             return pa.struct([pa.field(n, _arrow_type(f"{path}.{n}", t, logical), null) for n, t, null in members])
     meaning = kind.get("logicalType") if isinstance(kind, dict) else None
     if logical and meaning == "decimal":
-        maker = pa.decimal128 if kind["precision"] <= 38 else pa.decimal256
-        return maker(kind["precision"], kind.get("scale", 0))
+        scale = kind.get("scale", 0)
+        # BIGNUMERIC's 77 digits are one more than Arrow writes down; its values fit all the same.
+        return pa.decimal128(kind["precision"], scale) if kind["precision"] <= 38 else pa.decimal256(76, scale)
     if logical and meaning in _LOGICAL:
         return _LOGICAL[meaning]
     if isinstance(name, str) and name in _PRIMITIVES:

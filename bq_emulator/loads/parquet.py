@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bq_emulator import arrow_decimals
 from bq_emulator.duck import identifier, literal
 from bq_emulator.loads.names import column_names
 from bq_emulator.loads.source import Source, reading_error
@@ -22,6 +24,7 @@ _ACCEPTED = {
     "BYTES": {"STRING"},
     "DATETIME": {"TIMESTAMP"},
     "TIMESTAMP": {"DATETIME"},
+    "NUMERIC": {"BIGNUMERIC"},
 }
 
 
@@ -87,7 +90,7 @@ def _field(column: pa.Field, lists: bool, targets: Collection[str], path: str = 
     return Field(column.name, _scalar_type(kind, path, targets), mode)
 
 
-def read(path: Path, configuration: dict[str, Any], schema: Schema) -> Source:
+def read(path: Path, configuration: dict[str, Any], schema: Schema, scratch: Path) -> Source:
     """``schema`` is the declared or the existing table's, empty for none; columns only the file has keep the type found
     there (or are ignored, with ignoreUnknownValues), columns only the schema has are left out.
 
@@ -130,7 +133,40 @@ def read(path: Path, configuration: dict[str, Any], schema: Schema) -> Source:
             field = replace(declared, name=field.name, description=None, default_expression=None)
         columns.append(field)
         values.append(value)
+    path = _readable(path, found, scratch)
     return Source(tuple(columns), f"SELECT {', '.join(values)} FROM read_parquet({literal(str(path))})")
+
+
+def _readable(path: Path, file: pq.ParquetFile, scratch: Path) -> Path:
+    """The file with its decimals of more than 38 digits, which DuckDB would make doubles, as BIGNUMERIC's BLOBs.
+
+    Raises:
+        BigQueryError: notImplemented for such a decimal in a record or list, invalid for one beyond BIGNUMERIC.
+    """
+    wide = [column.name for column in file.schema_arrow if arrow_decimals.has_decimals(column.type)]
+    if not wide:
+        return path
+    nested = next((name for name in wide if not _is_wide(file.schema_arrow.field(name).type)), None)
+    if nested is not None:
+        message = f"Parquet column {nested} is nested and has decimals of more than 38 digits: not supported."
+        raise BigQueryError("notImplemented", message)
+    made = scratch / f"{secrets.token_hex(6)}.parquet"
+    kinds = pa.schema([pa.field(c.name, pa.binary() if c.name in wide else c.type) for c in file.schema_arrow])
+    try:
+        with pq.ParquetWriter(made, kinds) as writer:
+            for batch in file.iter_batches():
+                columns = [
+                    arrow_decimals.to_blobs(column) if name in wide else column
+                    for name, column in zip(batch.schema.names, batch.columns, strict=True)
+                ]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=kinds))
+    except pa.ArrowInvalid as error:
+        raise reading_error(f"a decimal of columns {', '.join(wide)} is beyond BIGNUMERIC: {error}") from error
+    return made
+
+
+def _is_wide(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_decimal256(kind))
 
 
 def _enums(file: pq.ParquetFile) -> set[str]:
@@ -141,10 +177,15 @@ def _enums(file: pq.ParquetFile) -> set[str]:
 
 def _exact(column: pa.Field, field: Field, value: str) -> str:
     """A decimal as ``field``'s type; digits that it cannot hold are an error."""
-    if column.type.precision > 38:
-        raise BigQueryError(
-            "notImplemented", f"Parquet column {column.name} is {column.type}: this emulator reads up to 38 digits."
-        )
+    if _is_wide(column.type):
+        if field.type != "NUMERIC":
+            return value if field.type == "BIGNUMERIC" else f"bq_big_text({value})"
+        value = f"bq_big_text({value})"
+        digits = f"length(regexp_extract({value}, '[.](.*)', 1))"
+        message = literal(f"Parquet column '{column.name}' has a value that NUMERIC cannot hold: ")
+        return f"CASE WHEN {digits} > 9 THEN error({message} || {value}) ELSE CAST({value} AS DECIMAL(38,9)) END"
+    if field.type == "BIGNUMERIC":
+        return f"bq_big_parse(CAST({value} AS VARCHAR))"
     converted = f"CAST({value} AS {duckdb_type(replace(field, mode='NULLABLE'))})"
     if field.type != "NUMERIC" or column.type.scale <= 9:
         return converted
@@ -174,4 +215,23 @@ def _converted(found: Field, declared: Field, value: str) -> str:
         return f"encode({value})"
     if (found.type, declared.type) == ("BYTES", "STRING"):
         return f"decode({value})"
+    if found.fields or declared.mode == "REPEATED":
+        return _nested(declared, value)
     return f"CAST({value} AS {duckdb_type(declared)})"
+
+
+def _nested(declared: Field, value: str) -> str:
+    """A cast, but for the BIGNUMERICs within, which DuckDB has as BLOBs."""
+    if not _holds_big_numeric(declared):
+        return f"CAST({value} AS {duckdb_type(declared)})"
+    if declared.mode == "REPEATED":
+        return f"list_transform({value}, lambda x: {_nested(replace(declared, mode='NULLABLE'), 'x')})"
+    if declared.type == "STRUCT":
+        names = [(child, identifier(child.name)) for child in declared.fields]
+        members = ", ".join(f"{name} := {_nested(child, f'{value}.{name}')}" for child, name in names)
+        return f"CASE WHEN {value} IS NULL THEN NULL ELSE struct_pack({members}) END"
+    return f"bq_big_parse(CAST({value} AS VARCHAR))"
+
+
+def _holds_big_numeric(field: Field) -> bool:
+    return field.type == "BIGNUMERIC" or any(map(_holds_big_numeric, field.fields))

@@ -102,7 +102,7 @@ def _scalar(field: Field, value: str, reading: Reading) -> str | None:
         case "BYTES":
             return f"TRY(from_base64({value}))"
         case "JSON":
-            return f"TRY_CAST({value} AS JSON)"
+            return f"CAST(TRY(bq_json_normal({value}, 'round')) AS JSON)"
         case "BIGNUMERIC":
             return f"TRY(bq_big_parse({value}))"
         case "BOOL":

@@ -23,6 +23,23 @@ _TOKENS = re.compile(
 )
 
 
+#: Columns from one tab stop to the next, as the analyzer counts.
+_TAB = 8
+
+
+def _after(character: str, column: int) -> int:
+    """The column after a character at ``column``."""
+    return (column - 1) // _TAB * _TAB + _TAB + 1 if character == "\t" else column + 1
+
+
+def column_after(text: str) -> int:
+    """The 1-based column behind ``text``, which begins a line."""
+    column = 1
+    for character in text:
+        column = _after(character, column)
+    return column
+
+
 @dataclass(frozen=True)
 class Normalized:
     """A statement whose dotted back-ticked names are split, with the means to map positions back."""
@@ -32,12 +49,21 @@ class Normalized:
     inserted: tuple[int, ...]
 
     def original_column(self, line: int, column: int) -> int:
-        """The 1-based column in the user's text for a position in ``sql``."""
+        """The 1-based column in the user's text for a position that the analyzer gave in ``sql``."""
         start = 0
         for _ in range(line - 1):
             start = self.sql.find("\n", start) + 1
-        offset = start + column - 1
-        return column - sum(1 for place in self.inserted if start <= place < offset)
+        offset, reached = start, 1
+        while reached < column and offset < len(self.sql):
+            reached = _after(self.sql[offset], reached)
+            offset += 1
+        return self.column_at(offset)
+
+    def column_at(self, offset: int) -> int:
+        """The 1-based column in the user's text of a place in ``sql``."""
+        start = self.sql.rfind("\n", 0, offset) + 1
+        inserted = {place for place in self.inserted if start <= place < offset}
+        return column_after("".join(self.sql[place] for place in range(start, offset) if place not in inserted))
 
     def restore(self, message: str) -> str:
         """``message`` with its "[at line:column]" turned into "at [line:column]" of the user's text."""

@@ -14,7 +14,7 @@ from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 from bq_emulator.model import BigQueryError, Catalog, Field, Query, RoutineRef, Statement, Table, TableRef
 from bq_emulator.sql import routines, scans, types
 from bq_emulator.sql.analyzer import Analyzer, Pool
-from bq_emulator.sql.catalog import Mount, Normalized, split_dotted_names
+from bq_emulator.sql.catalog import Mount, Normalized, column_after, split_dotted_names
 from bq_emulator.sql.defaults import default_value
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
@@ -252,7 +252,7 @@ class _Compilation:
         prefix = part.prefix or ("SET @@script_value = " if self._expected is not None else "")
         prefix += " " * (-len(prefix) % 8)
         before = re.sub(r"[^\n\t]", " ", text[: part.start])
-        line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+        line, column = before.count("\n") + 1, column_after(before[before.rfind("\n") + 1 :])
 
         def place(found: re.Match[str]) -> str:
             at, where = int(found.group(1)), int(found.group(2))

@@ -125,8 +125,7 @@ class Script:
     def position(self, part: Part) -> tuple[int, int]:
         """The 1-based line and column in the user's text at which a part starts."""
         line = self.text.sql.count("\n", 0, part.start) + 1
-        column = part.start - self.text.sql.rfind("\n", 0, part.start)
-        return line, self.text.original_column(line, column)
+        return line, self.text.column_at(part.start)
 
 
 _WORDS = (

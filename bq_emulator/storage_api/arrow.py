@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from bq_emulator import arrow_decimals
 from bq_emulator.duck import identifier
 from bq_emulator.model import BigQueryError, Field
 from bq_emulator.schema import Schema, duckdb_type
@@ -15,6 +16,8 @@ _TYPES = {
     "INT64": pa.int64(),
     "FLOAT64": pa.float64(),
     "NUMERIC": pa.decimal128(38, 9),
+    "BIGNUMERIC": arrow_decimals.BIGNUMERIC,
+    "INTERVAL": pa.month_day_nano_interval(),
     "BOOL": pa.bool_(),
     "STRING": pa.string(),
     "BYTES": pa.binary(),
@@ -63,7 +66,8 @@ def select_list(schema: Schema) -> str:
 def messages(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """The rows in batches of about a message's size."""
     for batch in reader:
-        batch = batch.cast(schema)
+        columns = [arrow_decimals.decoded(*pair) for pair in zip(batch.columns, schema.types, strict=True)]
+        batch = pa.RecordBatch.from_arrays(columns, names=schema.names).cast(schema)
         rows = max(1, batch.num_rows * _MESSAGE_BYTES // max(batch.nbytes, 1))
         for start in range(0, batch.num_rows, rows):
             yield batch.slice(start, rows)

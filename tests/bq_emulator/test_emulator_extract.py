@@ -17,6 +17,9 @@ FLAT = """SELECT 9007199254740993 AS i, NUMERIC '1.50' AS n, 0.5 AS f, 'say "hi"
   TIME '01:02:03' AS t, JSON '{"a": null}' AS j
 UNION ALL SELECT NULL, NULL, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL, NULL ORDER BY i DESC"""
 NESTED = "SELECT 1 AS id, [1, 2] AS a, [STRUCT('x' AS k, CAST(NULL AS DATE) AS d)] AS r, STRUCT(NULL AS n) AS o"
+BIG = """SELECT v FROM UNNEST([
+  BIGNUMERIC '-12345678901234567890123456789012345678.00000000000000000000000000000000000001',
+  BIGNUMERIC '0', NULL, BIGNUMERIC '99999999999999999999999999999999999999.5']) AS v"""
 
 
 @pytest.fixture
@@ -84,6 +87,20 @@ def test_what_was_extracted_loads_again(
     assert [f.field_type for f in bigquery_client.get_table(f"{dataset}.back").schema] == [
         f.field_type for f in source.schema
     ]
+
+
+@pytest.mark.parametrize("kind", ["CSV", "NEWLINE_DELIMITED_JSON", "PARQUET", "AVRO"])
+def test_bignumeric_stays_exact_in_every_format(
+    bigquery_client: bigquery.Client, dataset: str, bucket: Path, kind: str
+) -> None:
+    extract(bigquery_client, dataset, BIG, "x", destination_format=kind)
+    schema = [bigquery.SchemaField("v", "BIGNUMERIC")]
+    load = bigquery.LoadJobConfig(source_format=kind, schema=schema, use_avro_logical_types=True)
+    if kind == "CSV":
+        load.skip_leading_rows = 1
+    bigquery_client.load_table_from_uri(f"gs://{dataset}/x", f"{dataset}.back", job_config=load).result()
+    rows = [sorted(map(str, bigquery_client.list_rows(f"{dataset}.{name}"))) for name in ("t", "back")]
+    assert rows[0] == rows[1] and len(rows[0]) == 4
 
 
 def test_formats_are_what_they_say(bigquery_client: bigquery.Client, dataset: str, bucket: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import json
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import fastavro
@@ -180,6 +181,36 @@ def test_parquet_decimals_enums_and_names(bigquery_client: bigquery.Client, data
     extra = parquet(n=pa.array([Decimal("2.5")], pa.decimal128(10, 2)), extra=pa.array([1]))
     load(bigquery_client, extra, f"{dataset}.n", "PARQUET", ignore_unknown_values=True)
     assert rows_of(bigquery_client, f"{dataset}.n") == [(Decimal("1.5"),), (Decimal("2.5"),)]
+
+
+def test_parquet_bignumeric_from_decimals_of_any_width(bigquery_client: bigquery.Client, dataset: str) -> None:
+    wide = Decimal("12345678901234567890123456789012345678.12345678901234567890123456789012345678")
+    columns = {
+        "narrow": pa.array([Decimal("1.5"), None], pa.decimal128(20, 5)),
+        "wide": pa.array([wide, None], pa.decimal256(76, 38)),
+        "r": pa.array([{"b": [Decimal("2.5")]}, None], pa.struct([("b", pa.list_(pa.decimal128(10, 1)))])),
+    }
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    big = partial(bigquery.SchemaField, field_type="BIGNUMERIC")
+    nested = bigquery.SchemaField("r", "RECORD", fields=[big("b", mode="REPEATED")])
+    schema = [big("narrow"), big("wide"), nested]
+    options = bigquery.ParquetOptions()
+    options.enable_list_inference = True
+    load(bigquery_client, file.getvalue(), f"{dataset}.t", "PARQUET", schema=schema, parquet_options=options)
+    assert sorted(rows_of(bigquery_client, f"{dataset}.t"), key=str) == [
+        (Decimal("1.5"), wide, {"b": [Decimal("2.5")]}),
+        (None, None, None),
+    ]
+    with pytest.raises(BadRequest, match="NUMERIC cannot hold"):
+        load(bigquery_client, file.getvalue(), f"{dataset}.n", "PARQUET", parquet_options=options)
+
+
+def test_json_is_loaded_in_its_normal_form(bigquery_client: bigquery.Client, dataset: str) -> None:
+    data = b'{"j": {"b": 1.50, "a": [1e2, null], "b": 2}}\n'
+    load(bigquery_client, data, f"{dataset}.t", JSON, schema=[bigquery.SchemaField("j", "JSON")])
+    (text,) = next(iter(bigquery_client.query_and_wait(f"SELECT TO_JSON_STRING(j) FROM {dataset}.t")))
+    assert text == '{"a":[100.0,null],"b":1.5}'
 
 
 AVRO_SCHEMA = {

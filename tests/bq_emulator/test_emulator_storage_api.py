@@ -78,6 +78,22 @@ def test_results_and_tables_come_as_arrow(clients: tuple[bigquery.Client, BigQue
     assert (list(frame.columns), len(frame), frame.s.count()) == (["s"], 10, 5)
 
 
+def test_bignumeric_and_interval_come_as_arrows_own(clients: tuple[bigquery.Client, BigQueryReadClient]) -> None:
+    client, read = clients
+    client.query(
+        "CREATE OR REPLACE TABLE d.big AS SELECT BIGNUMERIC '-1.00000000000000000000000000000000000001' AS b, "
+        "[STRUCT(BIGNUMERIC '2.5' AS b)] AS r, INTERVAL '1-2 3 4:5:6.5' YEAR TO SECOND AS i "
+        "UNION ALL SELECT NULL, [], NULL"
+    ).result()
+    session = create(read, "big")
+    rows = read.read_rows(session.streams[0].name).rows(session).to_arrow()
+    assert sorted(rows.to_pylist(), key=str) == [
+        {"b": Decimal("-1.00000000000000000000000000000000000001"), "r": [{"b": Decimal("2.5")}],
+         "i": pa.MonthDayNano([14, 3, 14_706_500_000_000])},
+        {"b": None, "r": [], "i": None},
+    ]  # fmt: skip
+
+
 def test_a_session_reads_what_the_table_held_when_it_was_created(
     clients: tuple[bigquery.Client, BigQueryReadClient],
 ) -> None:

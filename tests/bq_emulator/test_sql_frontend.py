@@ -81,6 +81,12 @@ def test_missing_parameter(frontend: GoogleSqlFrontend) -> None:
         run(frontend, "SELECT @n")
 
 
+def test_positions_count_tabs_as_the_analyzer_does(frontend: GoogleSqlFrontend) -> None:
+    """A tab leads to the next of the stops, eight columns apart, in the user's text: without the split of names."""
+    with pytest.raises(BigQueryError, match=r"nope at \[2:25\]"):
+        run(frontend, "SELECT\n\tx.`a.b`,\tnope FROM (SELECT 1) AS x".replace("x.`a.b`", "'`a.b`'"))
+
+
 def test_parts_of_a_script_keep_their_positions(frontend: GoogleSqlFrontend) -> None:
     assert frontend.script("SELECT ';' AS a -- ;\n ;\n") is None
     script = frontend.script("SELECT `d.t`.a;\n SELECT '\u00e4', `x.y`, nope")
