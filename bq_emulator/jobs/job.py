@@ -43,6 +43,8 @@ class Job:
     rows: int | None = None
     # While it runs:
     scanned: Scanned | None = None
+    #: What the script has been billed before this statement of it.
+    billed_before: int = 0
     parent: Job | None = None
     done: Future[None] = field(default_factory=Future)
     session: Session | None = None

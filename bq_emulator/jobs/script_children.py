@@ -11,7 +11,7 @@ from bq_emulator.duck import translate_error
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.report import report
 from bq_emulator.jobs.script_state import ScriptState
-from bq_emulator.jobs.statement import Source, finish
+from bq_emulator.jobs.statement import Source, check_limits, finish
 from bq_emulator.metadata import ANONYMOUS_DATASET, now_ms
 from bq_emulator.model import Assertion, BigQueryError, CreateFunction, Dml, Query, Statement
 from bq_emulator.sql.parameters import Parameters
@@ -53,6 +53,7 @@ class ChildJobs:
             return None
         child = self._child(self._state.script.source(part), part, "EXPRESSION")
         self._runner.describe(self._db, child, statement)
+        check_limits(child)
         self._state.totals.add(child)
         return child
 
@@ -72,6 +73,7 @@ class ChildJobs:
         job_id = f"script_job_{state.id}_{state.totals.children - 1}"
         child = Job(state.job.project, job_id, state.job.location, {"query": {"query": text, "useLegacySql": False}})
         child.parent = state.job
+        child.billed_before = state.totals.billed
         child.statistics |= {
             "startTime": str(now_ms()),
             "parentJobId": state.job.job_id,
@@ -90,6 +92,7 @@ class ChildJobs:
         with transaction.reading():
             statement, _ = runner.compile(self._db, source, self._state.default_dataset, parameters, scope)
             runner.describe(self._db, child, statement)
+            check_limits(child)
             if (transaction.has_failed and statement.referenced_tables) or not isinstance(statement, Query):
                 transaction.check_alive()
             rows = None

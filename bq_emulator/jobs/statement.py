@@ -76,7 +76,7 @@ class StatementRunner:
         with db.transaction():
             statement, catalog = self.compile(db, source, default_dataset, parameters, scope)
             self.describe(db, job, statement)
-        _check_limits(job)
+        check_limits(job)
         with self._lock(job, statement, destination), committing(db, job):
             if not catalog.is_current():
                 statement, _ = self.compile(db, source, default_dataset, parameters, scope)
@@ -143,9 +143,11 @@ def reference(ref: TableRef) -> dict[str, str]:
     return {"projectId": ref.project, "datasetId": ref.dataset, "tableId": ref.table}
 
 
-def _check_limits(job: Job) -> None:
-    limit, size = job.parameters.get("maximumBytesBilled"), job.statistics["query"]["totalBytesBilled"]
-    if limit and int(size) > int(limit):
+def check_limits(job: Job) -> None:
+    """Raises BigQueryError for a job that costs more than it may; a script's limit is on all its statements."""
+    limit = (job.parent or job).parameters.get("maximumBytesBilled")
+    size = int(job.statistics["query"]["totalBytesBilled"]) + job.billed_before
+    if limit and size > int(limit):
         raise BigQueryError(
             "bytesBilledLimitExceeded",
             f"Query exceeded limit for bytes billed: {limit}. {size} or higher required.",

@@ -268,6 +268,10 @@ def test_bytes_billed_are_limited(bigquery_client: bigquery.Client, tables: str)
         query(bigquery_client, tables, "SELECT id FROM plain", maximum_bytes_billed=1000)
     query(bigquery_client, tables, "SELECT id FROM plain", maximum_bytes_billed=10 * MIB)
     query(bigquery_client, tables, "SELECT COUNT(*) FROM plain", maximum_bytes_billed=1000)
+    script = "SELECT id FROM plain; BEGIN TRANSACTION; SELECT id FROM by_month; COMMIT; SELECT IF((SELECT 1 = 1), 1, 2)"
+    query(bigquery_client, tables, script, maximum_bytes_billed=20 * MIB)
+    with pytest.raises(GoogleAPICallError, match=f"bytes billed: {15 * MIB}. {20 * MIB} or higher required"):
+        query(bigquery_client, tables, script, maximum_bytes_billed=15 * MIB)
 
 
 def test_sizes_follow_every_kind_of_change(bigquery_client: bigquery.Client, dataset: str) -> None:
