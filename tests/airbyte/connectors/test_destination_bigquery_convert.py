@@ -250,6 +250,14 @@ def test_a_batch_ends_at_a_state_once_it_is_large() -> None:
     assert [len(b.states) for b in sorted_] == [1, 1, 0, 1]
 
 
+def test_a_state_right_behind_rows_that_went_without_one_is_told() -> None:
+    line = record('{"a":1}')
+    without, closing = sorted_lines(*[line] * 4, state(1), line, batch_bytes=len('"data":{"a":1}}}\n'))[1:3]
+    assert [(chunk.count, chunk.key is None) for chunk in without.chunks] == [(4, True)]
+    assert [(chunk.count, chunk.key is None) for chunk in closing.chunks] == [(0, False)]
+    assert len(closing.states) == 1
+
+
 def test_rows_of_another_stream_wait_for_their_own_state() -> None:
     streams = catalog.parse({"streams": [configured({}, stream={"name": n, "json_schema": {}}) for n in "st"]}, "raw")
     lines = [record("{}", "t"), record("{}"), state(1), record("{}", "t"), state(1, "t"), complete("t")]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from destination_bigquery import config
 from google.cloud import bigquery
 
 INTEGER = {"type": "integer"}
@@ -270,6 +271,30 @@ def test_a_chunk_sent_again_in_the_same_sync_is_not_written_twice(destination: A
     assert query("SELECT COUNT(*) FROM {t}") == [(4,)]
     destination("write", lines, catalog=catalog({"id": INTEGER}, sync=2))
     assert query("SELECT COUNT(*) FROM {t}") == [(6,)]
+
+
+@pytest.mark.parametrize("mode", ["append", "append_dedup", "overwrite"])
+def test_rows_without_states_are_committed_by_the_first_that_comes(
+    destination: Any, query: Query, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Each record is passed on before its state, as where a source sends very many in between."""
+    monkeypatch.setattr(config, "_batch_bytes", lambda raw: 1)
+    cat = catalog({"id": INTEGER}, mode, truncate=mode == "overwrite", key="id" if mode == "append_dedup" else None)
+    parts = [record(id=1), record(id=2), state(1), record(id=3), COMPLETE]
+    run = destination("write", messages(*parts), catalog=cat)
+    assert run.status == 0, run.errors
+    assert len(run.states()) == 1
+    assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,), (3,)]
+
+
+def test_a_row_that_a_resumed_overwrite_has_twice_is_kept_once(destination: Any, query: Query) -> None:
+    """The source had to begin anew, or read again what had moved; the later reading counts."""
+    cat = overwriting({"id": INTEGER, "v": STRING}, resumable=True)
+    cat["streams"][0]["stream"]["source_defined_primary_key"] = [["id"]]
+    assert destination("write", messages(record(1, id=1, v="old"), record(1, id=2), state(1)), catalog=cat).status == 1
+    rest = messages(record(2, id=1, v="new"), record(2, id=3), state(2), COMPLETE)
+    assert destination("write", rest, catalog=cat).status == 0
+    assert query("SELECT id, v FROM {t} ORDER BY id") == [(1, "new"), (2, None), (3, None)]
 
 
 def test_a_killed_write_is_finished_by_the_next(destination: Any, query: Query, table_names: Any) -> None:

@@ -33,7 +33,8 @@ class Chunk:
     """Consecutive records of one stream, ``count`` of them, the first of which is the stream's ``first``-th here.
 
     ``key`` digests the records (not when they were read) and the STATE behind them; it is None where no state says that
-    the records end here, so that a retry may cut them elsewhere.
+    the records end here, so that a retry may cut them elsewhere. A chunk without records says that a state stands
+    behind those that were passed on without one.
     """
 
     stream: Stream
@@ -60,6 +61,7 @@ class _Pending:
         self.since_state = 0
         self.complete = False
         self._taken = 0
+        self._open_taken = False
         self._begin([])
 
     def _begin(self, rows: list[tuple[Row, bytes, int]]) -> None:
@@ -86,10 +88,12 @@ class _Pending:
     def take(self, *, whole: bool = False) -> list[Chunk]:
         """The closed rows, and with ``whole`` the open ones as a chunk of their own."""
         cut, chunks = self._closed, []
-        if cut:
+        if cut or (self._key and self._open_taken):
             chunks.append(self._chunk(0, cut, self._key))
+            self._open_taken = False
         if whole and cut < len(self._rows):
             chunks.append(self._chunk(cut, len(self._rows), None))
+            self._open_taken = True
             cut = len(self._rows)
         tail = list(zip(self._rows[cut:], self._counts[cut:], strict=True))
         self._begin([(row, _content(row), count) for row, count in tail])

@@ -39,7 +39,8 @@ class Stream:
     """One stream of the catalog, resolved to a table.
 
     ``columns`` are the record's, in schema order. ``primary_key`` is empty unless rows are deduplicated; ``cursor`` is
-    then what orders a key's rows. A stream ``truncates`` when its older generations go once the new one is complete.
+    then what orders a key's rows. ``identity`` is the key that the source has told, whatever the mode. A stream
+    ``truncates`` when its older generations go once the new one is complete.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Stream:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
     cursor: str | None
+    identity: tuple[str, ...]
     generation_id: int
     truncates: bool
     sync_id: int
@@ -119,6 +121,8 @@ def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
             raise ConnectorError(f"Stream {name!r} is deduplicated but has no primary key; choose one.")
         if path := configured.get("cursor_field"):
             cursor = _column(name, "cursor", path, by_field).name
+    identity = [by_field.get(path[0]) for path in stream.get("source_defined_primary_key") or [] if len(path) == 1]
+    comparable = [column.name for column in identity if column is not None and column.type != "JSON"]
     return Stream(
         name,
         namespace,
@@ -127,6 +131,7 @@ def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
         columns,
         key,
         cursor,
+        tuple(comparable) if len(comparable) == len(identity) else (),
         generation,
         minimum > 0,
         sync,

@@ -57,6 +57,7 @@ class StreamLoader:
         self._target: Resource | None = None
         self._stage: Resource | None = None
         self._replaces = stream.truncates
+        self._resumed = False
         self._jobs = 0
         self._seen: Counter[str] = Counter()
         self._keys: list[str | None] = []
@@ -65,6 +66,9 @@ class StreamLoader:
 
     def load(self, chunk: Chunk, parquet: bytes, bounds: Bounds) -> None:
         """Put the chunk's rows into the stage table."""
+        if not chunk.rows:
+            self._keys += [chunk.key] if self._keys else []
+            return
         self._open()
         if self._stage is None:
             self._stage = tables.create_stage(
@@ -111,6 +115,7 @@ class StreamLoader:
             self._path(self._internal, self._replacement_name),
             self._stream,
             hard_deletes=self._warehouse.config.hard_deletes,
+            resumed=self._resumed,
         )
         self._warehouse.query(statement, self._job_id(), f"Replacing the rows of {final}")
         if not in_place:
@@ -144,9 +149,11 @@ class StreamLoader:
         """An empty one, unless this generation was begun by an earlier attempt whose source goes on where it was."""
         if not self._stream.resumable:
             self._warehouse.drop_table(self._internal, self._replacement_name)
-        elif self._warehouse.get_table(self._internal, self._replacement_name) is None and self._is_finished():
-            self._replaces = False
-            return self._open_final()
+        else:
+            self._resumed = self._warehouse.get_table(self._internal, self._replacement_name) is not None
+            if not self._resumed and self._is_finished():
+                self._replaces = False
+                return self._open_final()
         self._stage = tables.create_stage(
             self._warehouse, self._internal, self._replacement_name, self._stream, _REPLACEMENT_HOURS
         )

@@ -26,12 +26,19 @@ def insert(target: str, stage: str, stream: Stream) -> str:
     return f"INSERT INTO {target} ({_names(stream.all_columns)})\n{_typed_rows(stage, stream)}"
 
 
-def replace_table(target: str, stage: str, stream: Stream, *, hard_deletes: bool) -> str:
-    """Put the rows of ``stage`` in the place of the table ``target``, at once."""
+def replace_table(target: str, stage: str, stream: Stream, *, hard_deletes: bool, resumed: bool) -> str:
+    """Put the rows of ``stage`` in the place of the table ``target``, at once.
+
+    Where several attempts have filled the stage, a row may have come in more than one: then the last one's is taken, if
+    the source has told the key.
+    """
     rows = _typed_rows(stage, stream)
     if stream.deduplicates:
         alive = f"WHERE {quoted(_CDC_DELETED_AT)} IS NULL" if hard_deletes and _is_cdc(stream) else ""
         rows = f"SELECT * EXCEPT ({SEQUENCE}) FROM (\n{_newest(stage, stream)}\n) {alive}"
+    elif resumed and stream.identity:
+        number = _row_number(stream.identity, [f"{quoted(EXTRACTED_AT)} DESC"])
+        rows = _typed_rows(f"(SELECT * FROM {stage} WHERE TRUE QUALIFY {number} = 1)", stream)
     return create_as(target, stream, rows)
 
 
@@ -99,9 +106,12 @@ def _newest(stage: str, stream: Stream) -> str:
     """The newest of each key's staged rows."""
     order = [f"{quoted(stream.cursor)} DESC NULLS LAST"] if stream.cursor else []
     order += [f"{quoted(EXTRACTED_AT)} DESC", f"{quoted(SEQUENCE)} DESC"]
-    key = ", ".join(map(quoted, stream.primary_key))
-    number = f"ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {', '.join(order)})"
+    number = _row_number(stream.primary_key, order)
     return _typed_rows(f"(SELECT * FROM {stage} WHERE TRUE QUALIFY {number} = 1)", stream, SEQUENCE)
+
+
+def _row_number(key: Sequence[str], order: Sequence[str]) -> str:
+    return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(map(quoted, key))} ORDER BY {', '.join(order)})"
 
 
 def _newer(stream: Stream) -> str:

@@ -121,5 +121,7 @@ def _prepare(chunk: Chunk) -> tuple[bytes, Bounds]:
     from destination_bigquery.convert import to_arrow, to_parquet
     from destination_bigquery.loader import key_bounds
 
+    if not chunk.rows:
+        return b"", {}
     rows = to_arrow(chunk)
     return to_parquet(rows), key_bounds(rows, chunk.stream)

@@ -1,0 +1,186 @@
+"""A destination that dies before any of its calls to BigQuery: what was there stays readable, and the next attempt ends
+with exactly the rows that were sent."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from destination_bigquery import config
+from destination_bigquery.rest import Api
+from google.api_core.exceptions import NotFound
+from google.cloud import bigquery
+
+INTEGER, STRING = {"type": "integer"}, {"type": "string"}
+Rows = list[tuple[Any, ...]]
+
+
+class Killed(Exception):
+    """Stands for SIGKILL: nothing after it reaches BigQuery."""
+
+
+class Deadly:
+    """Api's calls, of which only so many get through."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.left: float = 0
+        for name in ("call", "upload"):
+            patch.setattr(Api, name, self._limited(getattr(Api, name)))
+
+    def _limited(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+            return real(*arguments, **named)
+
+        return call
+
+
+def records(sync: int, first: int, last: int) -> list[dict[str, Any]]:
+    return [
+        {"type": "RECORD", "record": {"stream": "t", "emitted_at": sync * 1000, "data": {"id": row, "v": sync}}}
+        for row in range(first, last)
+    ]
+
+
+def state(position: int) -> dict[str, Any]:
+    stream = {"stream_descriptor": {"name": "t"}, "stream_state": {"position": position}}
+    return {"type": "STATE", "state": {"type": "STREAM", "stream": stream}}
+
+
+COMPLETE = {
+    "type": "TRACE",
+    "trace": {
+        "type": "STREAM_STATUS",
+        "emitted_at": 1.0,
+        "stream_status": {"stream_descriptor": {"name": "t"}, "status": "COMPLETE"},
+    },
+}
+
+
+def sent(sync: int, after: int = 0) -> bytes:
+    """Six rows with two states; what lies past the state ``after``."""
+    parts = [[*records(sync, 3 * n, 3 * n + 3), state(n + 1)] for n in range(after, 2)]
+    return b"".join(json.dumps(message).encode() + b"\n" for message in [*itertools.chain(*parts), COMPLETE])
+
+
+class Case:
+    """How the stream is configured for each sync, and what its table holds after it."""
+
+    mode = "overwrite"
+    truncates = True
+
+    def properties(self, sync: int) -> dict[str, Any]:
+        return {"id": INTEGER, "v": INTEGER}
+
+    def before(self, query: Callable[[str], Rows], sync: int) -> None:
+        """What somebody does to the table between two syncs."""
+
+    def catalog(self, sync: int) -> dict[str, Any]:
+        stream = {
+            "name": "t",
+            "json_schema": {"properties": self.properties(sync)},
+            "is_resumable": True,
+            "source_defined_primary_key": [["id"]],
+        }
+        return {
+            "streams": [
+                {
+                    "stream": stream,
+                    "destination_sync_mode": self.mode,
+                    "primary_key": [["id"]] if self.mode == "append_dedup" else [],
+                    "sync_id": sync,
+                    "generation_id": sync if self.truncates else 0,
+                    "minimum_generation_id": sync if self.truncates else 0,
+                }
+            ]
+        }
+
+    def expected(self, sync: int) -> Rows:
+        return [(row, str(sync)) for row in range(6)]
+
+
+class Overwrite(Case):
+    """A truncating refresh whose source goes on where it was."""
+
+
+class OverwriteOfAnotherLayout(Case):
+    """The table's partitioning is not the destination's."""
+
+    def before(self, query: Callable[[str], Rows], sync: int) -> None:
+        monthly = "PARTITION BY TIMESTAMP_TRUNC(_airbyte_extracted_at, MONTH)"
+        query(f"CREATE TABLE {{t}}_ {monthly} AS SELECT * FROM {{t}}")
+        query("DROP TABLE {t}")
+        query("ALTER TABLE {t}_ RENAME TO t")
+
+
+class Dedup(Case):
+    mode = "append_dedup"
+    truncates = False
+
+
+class DedupOfAnotherLayout(Dedup, OverwriteOfAnotherLayout):
+    """The table is written anew with all its rows, and then merged into."""
+
+
+class Widened(Dedup):
+    """A column changes its type, one comes and one goes, with each sync."""
+
+    def properties(self, sync: int) -> dict[str, Any]:
+        return {"id": INTEGER, "v": STRING if sync % 2 else INTEGER, f"only_in_{sync}": STRING}
+
+
+class Append(Case):
+    mode = "append"
+    truncates = False
+
+    def expected(self, sync: int) -> Rows:
+        return sorted((row, str(number)) for number in range(1, sync + 1) for row in range(6))
+
+
+CASES = [Overwrite(), OverwriteOfAnotherLayout(), DedupOfAnotherLayout(), Widened(), Append()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda case: type(case).__name__)
+def test_killed_before_each_call(
+    destination: Any, bigquery_client: bigquery.Client, dataset: str, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    monkeypatch.setattr(config, "_batch_bytes", lambda raw: 50)  # each state ends a batch
+    deadly = Deadly(monkeypatch)
+
+    def query(statement: str) -> Rows:
+        return [tuple(row.values()) for row in bigquery_client.query(statement.format(t=f"{dataset}.t")).result()]
+
+    def rows() -> Rows | None:
+        try:
+            return query("SELECT id, CAST(v AS STRING) FROM {t} ORDER BY 1, 2")
+        except NotFound:
+            return None
+
+    deadly.left = float("inf")
+    assert destination("write", sent(1), catalog=case.catalog(1)).status == 0
+    for sync in itertools.count(2):
+        case.before(query, sync)
+        deadly.left = sync - 2
+        first = destination("write", sent(sync), catalog=case.catalog(sync))
+        finished = first.status == 0
+        seen = rows()
+        echoed = len(first.states())
+        partly = isinstance(case, Append | Dedup)
+        if not partly:
+            missing_for_a_moment = isinstance(case, OverwriteOfAnotherLayout) and seen is None
+            assert seen in (case.expected(sync - 1), case.expected(sync)) or missing_for_a_moment
+        deadly.left = float("inf")
+        again = destination("write", sent(sync, echoed), catalog=case.catalog(sync))
+        assert again.status == 0, again.errors
+        assert rows() == case.expected(sync), f"killed before call {sync - 1}"
+        if finished:
+            break
+    assert sync > 8
+    left_over = [table.table_id for table in bigquery_client.list_tables(dataset) if "_stage_" not in table.table_id]
+    assert left_over == ["t"]
