@@ -31,6 +31,8 @@ class Signature:
     name: str
     mode: str
     arguments: tuple[Argument, ...]
+    #: The analyzer puts an expression of other functions in its place.
+    is_rewritten: bool = False
 
 
 def builtin(analyzer: Analyzer) -> list[Signature]:
@@ -44,6 +46,7 @@ def builtin(analyzer: Analyzer) -> list[Signature]:
             builtin_function_pb2.FunctionSignatureId.Name(signature.context_id),
             function.DESCRIPTOR.fields_by_name["mode"].enum_type.values_by_number[function.mode].name,
             tuple(_argument(each) for each in signature.argument),
+            signature.options.rewrite_options.enabled,
         )
         for function in answer.function
         for signature in function.signature
