@@ -230,10 +230,12 @@ def _drop_table(db: Session, tables: Tables, statement: DropTable) -> Outcome:
     if record is None:
         if statement.if_exists:
             return _ddl(statement.target, "SKIP")
-        raise BigQueryError("notFound", f"Not found: Table {display(statement.target)}")
+        record = tables.metadata.table(db, statement.target.dataset, statement.target.table)
     if record.kind != statement.kind:
         raise BigQueryError(
-            "invalidQuery", f"Cannot drop {display(record.ref)} as {statement.kind}: it is a {record.kind}.", "query"
+            "invalidQuery",
+            f"{display(record.ref)} is not allowed for this operation because it is currently a {record.kind}.",
+            "query",
         )
     tables.drop(db, record)
     return _ddl(statement.target, "DROP")
@@ -275,7 +277,7 @@ def _alter(db: Session, tables: Tables, statement: AlterTable) -> Outcome:
     if record is None:
         if statement.if_exists:
             return _ddl(statement.target, "SKIP")
-        raise BigQueryError("notFound", f"Not found: Table {display(statement.target)}")
+        record = tables.metadata.table(db, statement.target.dataset, statement.target.table)
     alter(db, tables, record, statement)
     return _ddl(statement.target, "ALTER")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bq_emulator.model import BigQueryError
+from bq_emulator.sql.wording import in_googles_words
 
 #: Raised checks reach the user through a failing cast of this text: unlike DuckDB's ``error()`` a cast is not
 #: volatile, so it may stand inside TRY and does not hinder the optimizer.
@@ -13,23 +14,6 @@ CHECK_MARK = "GoogleSQL: "
 _CHECK = re.compile(rf"Could not convert string '{CHECK_MARK}(.*)' to BOOL", re.DOTALL)
 #: Raised by one of ``python_functions``.
 _PYTHON = re.compile(r"Python exception occurred while executing the UDF: \w+: (.*)", re.DOTALL)
-_WORDING = (
-    (re.compile(r"Overflow in \w+ of INT64 \((.*?)\)"), "int64 overflow: {0}"),
-    (re.compile(r"Overflow on abs\((.*?)\)"), "int64 overflow: ABS({0})"),
-    (re.compile(r"Type INT128 with value \S+ can't be cast .* INT64"), "int64 overflow"),
-    (re.compile(r"Type INT64 with value (\S+) can't be cast .* INT32"), "Adding {0} units causes overflow"),
-    (re.compile(r"Type DOUBLE with value (\S+) can't be cast .* INT64"), "int64 out of range: {0}"),
-    (
-        re.compile(
-            r"Overflow in \w+ of (?:DECIMAL|INT128)|Overflow in HUGEINT|[Cc]ould not (?:cast|convert) .* to DECIMAL"
-        ),
-        "numeric overflow",
-    ),
-    (re.compile(r"Unknown TimeZone '(.*?)'"), "Invalid time zone: {0}"),
-    (re.compile(r"[Dd]ivision by zero"), "division by zero"),
-    (re.compile(r"More than one row returned by a subquery"), "Scalar subquery produced more than one element"),
-)
-
 
 _UNIMPLEMENTED = 12  # absl::StatusCode
 
@@ -59,7 +43,6 @@ def from_duckdb(error: Exception) -> BigQueryError:
         return BigQueryError("invalidQuery", check.group(1), "query")
     if raised := _PYTHON.search(text):
         return BigQueryError("invalidQuery", raised.group(1), "query")
-    for pattern, wording in _WORDING:
-        if found := pattern.search(text):
-            return BigQueryError("invalidQuery", wording.format(*found.groups()), "query")
+    if message := in_googles_words(text):
+        return BigQueryError("invalidQuery", message, "query")
     return BigQueryError("invalidQuery", re.sub(r"^[A-Z][\w ]* Error: ", "", text.split("\n\nLINE ")[0]), "query")

@@ -28,6 +28,7 @@ MACROS: dict[str, tuple[str, str]] = {
     "bq_check": ("ok, message, value", _CHECK),
     "bq_units": ("x", _UNITS),
     "bq_from_units": ("u", _FROM_UNITS),
+    "bq_units_to_string": ("u", "rtrim(rtrim(CAST(bq_from_units(u) AS VARCHAR), '0'), '.')"),
     # |a|·|b| = a·(whole part of b) + (whole part of a)·(fraction of b) + fractions' product, rounded half up; only the
     # last term needs rounding, and no term overflows unless the result does.
     "bq_mul_units": (
@@ -52,11 +53,12 @@ MACROS: dict[str, tuple[str, str]] = {
     "bq_numeric_div": (
         "a, b",
         """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
-        lambda p: bq_check(p.y <> 0, 'division by zero', bq_div_units(p.x, p.y))), lambda u: bq_from_units(u))[1]""",
+        lambda p: bq_check(p.y <> 0, 'division by zero: ' || bq_units_to_string(p.x) || ' / 0',
+        bq_div_units(p.x, p.y))), lambda u: bq_from_units(u))[1]""",
     ),
     "bq_numeric_whole_quotient": (
         "a, b",
-        """bq_check((b) <> 0, 'division by zero: ' || (a) || ' / ' || (b),
+        """bq_check((b) <> 0, 'division by zero: DIV(' || bq_units_to_string(bq_units(a)) || ', 0)',
         CAST(bq_units(a) // bq_units(b) AS DECIMAL(38,9)))""",
     ),
     # total and n of one group; exact, rounded half away from zero
@@ -99,21 +101,25 @@ MACROS: dict[str, tuple[str, str]] = {
     ),
     "bq_floor_div": ("n, unit", "(((n) - (((n) % (unit)) + (unit)) % (unit)) // (unit))"),
     # Nothing before the year 1 or after 9999
-    "bq_date": (
-        "d",
-        """bq_check((d) BETWEEN DATE '0001-01-01' AND DATE '9999-12-31', 'Date overflow: out of the range of DATE',
-        CAST(d AS DATE))""",
+    "bq_date_or": (
+        "d, message",
+        "bq_check((d) BETWEEN DATE '0001-01-01' AND DATE '9999-12-31', message, CAST(d AS DATE))",
     ),
-    "bq_datetime": (
-        "d",
-        """bq_check((d) BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999',
-        'Datetime overflow: out of the range of DATETIME', CAST(d AS TIMESTAMP))""",
+    "bq_date": ("d", "bq_date_or(d, 'Date overflow: out of the range of DATE')"),
+    "bq_datetime_or": (
+        "d, message",
+        """bq_check((d) BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999', message,
+        CAST(d AS TIMESTAMP))""",
+    ),
+    "bq_datetime": ("d", "bq_datetime_or(d, 'Datetime overflow: out of the range of DATETIME')"),
+    "bq_timestamp_or": (
+        "t, message",
+        """bq_check(epoch_us(t) BETWEEN -62135596800000000 AND 253402300799999999, message, CAST(t AS TIMESTAMPTZ))""",
     ),
     "bq_timestamp": (
         "t",
-        """bq_check(epoch_us(t) BETWEEN -62135596800000000 AND 253402300799999999,
-        'Timestamp overflow: ' || epoch_us(t) || ' is out of the range -62135596800000000 to 253402300799999999 '
-        '(microseconds)', CAST(t AS TIMESTAMPTZ))""",
+        """bq_timestamp_or(t, 'Timestamp overflow: ' || epoch_us(t)
+        || ' is out of the range -62135596800000000 to 253402300799999999 (microseconds)')""",
     ),
     # Strings to other types: Google's accepted forms are narrower than DuckDB's.
     "bq_string_to_int64": (

@@ -32,6 +32,12 @@ MICROSECONDS = {
 }
 #: DuckDB type → macro that keeps a value within the years 1 to 9999.
 RANGED = {"DATE": "bq_date", "TIMESTAMP": "bq_datetime", "TIMESTAMPTZ": "bq_timestamp"}
+#: DuckDB type → how messages call it and, as DuckDB text, write it.
+_SHOWN = {
+    "DATE": ("date", "CAST({0} AS VARCHAR)"),
+    "TIMESTAMP": ("datetime", "bq_datetime_to_string({0})"),
+    "TIMESTAMPTZ": ("timestamp", "strftime({0} AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S.%f+00')"),
+}
 MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 
 
@@ -59,7 +65,11 @@ def _shift(sign: str, result: str) -> Template:
 
     def shift(call: Call) -> str:
         def body(bound: list[str]) -> str:
-            return f"{RANGED[result]}({bound[0]} {sign} {_interval(call, bound[1], part(call, 2))})"
+            name = part(call, 2)
+            what, text = _SHOWN[result]
+            amount = bound[1] if sign == "+" else f"-({bound[1]})"
+            message = f"'Adding ' || {amount} || ' {name} to {what} ' || {text.format(bound[0])} || ' causes overflow'"
+            return f"{RANGED[result]}_or({bound[0]} {sign} {_interval(call, bound[1], name)}, {message})"
 
         return call.context.bind(call.args[:2], body)
 
@@ -189,7 +199,7 @@ def _date_array(call: Call) -> str:
     """GENERATE_DATE_ARRAY(start, end [, INTERVAL step part])."""
     step = call.args[2] if len(call.args) > 2 else "1"
     name = part(call, 3) if len(call.args) > 3 else "DAY"
-    interval = _interval(call, step, name)
+    interval = _interval(call, f"bq_check({step} <> 0, 'Sequence step cannot be 0.', {step})", name)
     series = f"generate_series(CAST({call.args[0]} AS TIMESTAMP), CAST({call.args[1]} AS TIMESTAMP), {interval})"
     return f"CAST({series} AS DATE[])"
 
@@ -363,7 +373,8 @@ SCALAR: dict[str, Template] = {
     "FN_UNIX_MILLIS_FROM_TIMESTAMP": "bq_floor_div(epoch_us({0}), 1000)",
     "FN_UNIX_MICROS_FROM_TIMESTAMP": "epoch_us({0})",
     "FN_UNIX_DATE": "datediff('day', DATE '1970-01-01', {0})",
-    "FN_DATE_FROM_UNIX_DATE": "bq_date(DATE '1970-01-01' + CAST({0} AS INTEGER))",
+    "FN_DATE_FROM_UNIX_DATE": "bq_check({0} BETWEEN -719162 AND 2932896, "
+    "'DATE_FROM_UNIX_DATE range is -719162 to 2932896 but saw ' || {0}, DATE '1970-01-01' + CAST({0} AS INTEGER))",
     "FN_TIMESTAMP_FROM_INT64_SECONDS": "bq_timestamp(make_timestamptz({0} * 1000000))",
     "FN_TIMESTAMP_FROM_INT64_MILLIS": "bq_timestamp(make_timestamptz({0} * 1000))",
     "FN_TIMESTAMP_FROM_INT64_MICROS": "bq_timestamp(make_timestamptz({0}))",

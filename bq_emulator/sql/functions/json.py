@@ -17,6 +17,8 @@ def _path(call: Call) -> str:
     if len(call.args) < 2:
         return "'$'"
     path = call.constant(1)
+    if path is not None and not path.startswith("$"):
+        raise BigQueryError("invalidQuery", "JSONPath must start with '$'", "query")
     return "NULL" if path is None else literal.text(re.sub(r"\['((?:[^'\\]|\\.)*)'\]", r'."\1"', path))
 
 

@@ -132,7 +132,8 @@ SCALAR: dict[str, Template] = {
     "FN_DIV_NUMERIC": "bq_numeric_whole_quotient({0}, {1})",
     "FN_MOD_INT64": "bq_check({1} <> 0, 'division by zero: MOD(' || {0} || ', ' || {1} || ')', "
     "CASE WHEN {1} = -1 THEN {0} - {0} ELSE {0} % {1} END)",
-    "FN_MOD_NUMERIC": "bq_check({1} <> 0, 'division by zero', {0} % {1})",
+    "FN_MOD_NUMERIC": "bq_check({1} <> 0, 'division by zero: MOD(' || bq_units_to_string(bq_units({0})) || ', 0)', "
+    "{0} % {1})",
     "FN_BITWISE_AND_INT64": "({0} & {1})",
     "FN_BITWISE_OR_INT64": "({0} | {1})",
     "FN_BITWISE_XOR_INT64": "xor({0}, {1})",

@@ -19,6 +19,9 @@ def _shifted(function: str) -> Template:
         if any(re.search(r"\b_c\d+", given) for given in call.args[1:]):
             message = f"The offset and the default of {function.upper()} must be constant"
             raise BigQueryError("invalidQuery", message, "query")
+        if len(call.args) > 1 and re.fullmatch(r"\(-\d+\)::BIGINT", call.args[1]):
+            message = f"The offset to the function {function.upper()} must not be negative"
+            raise BigQueryError("invalidQuery", message, "query")
         return _plain(function)(call)
 
     return build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from bq_emulator.model import Table
@@ -198,9 +199,17 @@ def _limit(context: Context, node: Node) -> Select:
     if select.limit is not None or select.offset is not None:
         select = select.opened()
     select = exactly(select, ids(node))
-    select.limit = expression(context, node.limit) if node.limit is not None else None
-    select.offset = expression(context, node.offset) if node.offset is not None else None
+    select.limit = _bound(context, node.limit) if node.limit is not None else None
+    select.offset = _bound(context, node.offset) if node.offset is not None else None
     return select
+
+
+def _bound(context: Context, node: Node) -> str:
+    """A count of rows."""
+    text = expression(context, node)
+    if re.fullmatch(r"\d+::BIGINT", text):
+        return text
+    return context.apply("bq_check({0} >= 0, 'Limit requires non-negative count and offset', {0})", [text])
 
 
 def _sample(context: Context, node: Node) -> Select:
