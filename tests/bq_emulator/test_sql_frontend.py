@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 from zetasql.wasi._pb2.zetasql.public.builtin_function_pb2 import FunctionSignatureId
+from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_ast_pb2
 
 from bq_emulator.model import BigQueryError, Field, Query, RoutineRef, Table, TableRef
 from bq_emulator.sql import python_functions, wasm
@@ -19,6 +20,8 @@ from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.functions import additional, registry
 from bq_emulator.sql.macros import SETUP_SQL
 from bq_emulator.sql.parameters import Parameters
+from bq_emulator.sql.scans.statements import READING
+from bq_emulator.sql.translate.statements import STATEMENTS
 
 
 class Tables(dict[TableRef, Table]):
@@ -213,3 +216,11 @@ def test_a_query_asked_again_follows_its_tables_parameters_and_variables(fronten
     number = Field("n", "INT64")
     one, two = (compiled("SELECT @n AS n", parameters=Parameters({"n": (number, n)})).sql for n in (1, 2))
     assert one != two
+
+
+def test_every_statement_with_a_query_or_a_condition_is_looked_at_for_what_it_reads() -> None:
+    """Definitions keep their query for later; TRUNCATE reads nothing."""
+    unread = {"CreateViewStmt", "CreateMaterializedViewStmt", "CreateTableFunctionStmt", "TruncateStmt"}
+    reading = {"query", "expr", "expression", "where_expr", "merge_expr"}
+    fields = {kind: getattr(resolved_ast_pb2, f"Resolved{kind}Proto").DESCRIPTOR.fields_by_name for kind in STATEMENTS}
+    assert {kind for kind, names in fields.items() if reading & set(names)} - unread == {*READING}

@@ -15,7 +15,7 @@ class Statements(Relations):
 
     def statement(self, node: Node) -> None:
         """Take in a whole statement."""
-        read = _STATEMENTS.get(node.kind)
+        read = READING.get(node.kind)
         if read is not None:
             read(self, node)
 
@@ -84,7 +84,8 @@ class Statements(Relations):
         return Condition(" AND ".join(each.text for each in known), any(each.filters for each in known))
 
 
-_STATEMENTS: dict[str, Callable[[Statements, Node], None]] = {
+#: Node kind → what takes it in.
+READING: dict[str, Callable[[Statements, Node], None]] = {
     "QueryStmt": Statements.query,
     "CreateTableAsSelectStmt": Statements.query,
     "InsertStmt": Statements.insert,
