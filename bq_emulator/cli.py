@@ -108,6 +108,8 @@ def main(
 
     There is no sign-in, so listen on other addresses than loopback only where everybody may read and write.
 
+    kill -USR1 has it write what each of its threads is at.
+
     Clients are pointed here by their api_endpoint; Python's Storage client by
     BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=grpc.insecure_channel("127.0.0.1:PORT"))).
     """

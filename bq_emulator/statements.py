@@ -304,7 +304,7 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
             counts[role] += db.change(sql)
     if counts["insert"] or counts["update"]:
         tables.enforce(db, record)
-    tables.touch(db, record, rewritten=bool(counts["update"] or counts["delete"]))
+    tables.touch(db, record, None if counts["update"] or counts["delete"] else counts["insert"])
     statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
     statistics["numDmlAffectedRows"] = str(sum(counts.values()))
     return Outcome(statistics, target=record.ref, partitions=partitions)

@@ -79,7 +79,7 @@ class Sweeper:
         with self._database.transaction() as db:
             found = self._metadata.find_table(db, record.ref.dataset, record.ref.table)
             if found is not None and found.physical == record.physical:
-                self._tables.touch(db, found, rewritten=False)
+                self._tables.touch(db, found, added=0)
 
     def _change(self, record: TableRecord, change: Callable[[TableRecord], None]) -> None:
         try:

@@ -115,13 +115,11 @@ class Tables:
     ) -> TableRecord:
         physical = None
         if kind in STORED_KINDS:
-            if not schema:
-                # BigQuery has tables without columns; DuckDB has not. Such a table gets its store with its schema.
-                resource = {**resource, "numRows": "0"}
-            else:
-                physical = self._create_physical(db, ref, schema, resource)
+            resource = {**resource, "numRows": "0"}
+            # BigQuery has tables without columns; DuckDB has not. Such a table gets its store with its schema.
+            physical = self._create_physical(db, ref, schema, resource) if schema else None
         record = TableRecord(ref, kind, physical, {**resource, "schema": schema_to_rest(schema)})
-        self.touch(db, record)
+        self.touch(db, record, added=0)
         return record
 
     def _create_physical(self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any]) -> str:
@@ -181,7 +179,7 @@ class Tables:
         self._check_columns(record.ref, schema, record.resource)
         record.resource["schema"] = schema_to_rest(schema)
         if record.kind not in STORED_KINDS or [_stored(f) for f in old] == [_stored(f) for f in schema]:
-            self.touch(db, record, rewritten=False)
+            self.touch(db, record, added=0)
             return
         previous = record.physical
         kept = schema[: len(old)]
@@ -211,15 +209,18 @@ class Tables:
             return stored_value(field, f"CAST(NULL AS {duckdb_type(field)})")
         return stored_value(field, converted(match, field, identifier(match.name)))
 
-    def touch(self, db: Session, record: TableRecord, rewritten: bool = True) -> None:
-        """Record that the table changed: row count, modification time, etag. Rows of expired partitions go. Unless
-        ``rewritten``, rows that were there are as they were."""
+    def touch(self, db: Session, record: TableRecord, added: int | None = None) -> None:
+        """Record that the table changed: row count, modification time, etag. Rows of expired partitions go.
+
+        ``added`` is the number of rows that came in, if those that were there are as they were.
+        """
         if record.kind in STORED_KINDS:
             if record.physical and record.partitioning and (expired := record.partitioning.expired(now_ms())):
-                rewritten = bool(db.change(f"DELETE FROM {record.physical} WHERE {expired}")) or rewritten
-            if rewritten:
+                added = None if db.change(f"DELETE FROM {record.physical} WHERE {expired}") else added
+            rows = int(record.resource.get("numRows", 0)) + (added or 0)
+            if added is None:
                 record.resource[REWRITTEN] = new_etag()
-            rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
+                rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
             record.resource["numRows"] = str(rows)
         self.metadata.save_table(db, record)
 
@@ -261,7 +262,7 @@ class Tables:
             raise BigQueryError(
                 "invalid", f"Some rows belong to different partitions rather than destination partition {partition}"
             )
-        self.touch(db, record, rewritten=False)
+        self.touch(db, record, added=count)
         return count
 
     # Partitions -------------------------------------------------------------------------------------------------------
