@@ -167,3 +167,15 @@ def test_the_position_of_upstreams_state_is_continued(replica: Replica, execute:
     shared = {"state": offset, "schema_history": None}
     replica.state = [{"type": "GLOBAL", "global": {"shared_state": shared, "stream_states": [stream]}}]
     assert [record["id"] for record in replica.sync().records("t")] == [2]
+
+
+def test_the_slot_can_move_on_while_reading(replica: Replica, execute: Any, slot: str) -> None:
+    replica.source.config["replication_method"]["lsn_commit_behaviour"] = "While reading Data"
+    execute("CREATE TABLE t (id int PRIMARY KEY)")
+    replica.sync()
+    execute("INSERT INTO t VALUES (1)")
+    state = replica.state
+    replica.sync()
+    # The states of that read were lost on the way: so are its changes, and that is told.
+    replica.state = state
+    assert "it was advanced by something else" in replica.sync(status=1).errors[0]["message"]
