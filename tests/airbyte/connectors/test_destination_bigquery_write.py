@@ -107,6 +107,9 @@ def test_check_leaves_nothing_behind(destination: Any, table_names: Any) -> None
         ({"dataset_id": ""}, "dataset_id is missing"),
         ({"loading_method": {"method": "GCS Staging"}}, "'GCS Staging' is not supported"),
         ({"disable_type_dedupe": True}, "disable_type_dedupe"),
+        ({"transformation_priority": "fast"}, "transformation_priority is 'fast'"),
+        ({"job_project_id": "other"}, "job_project_id is not supported"),
+        ({"stream_configurations": [{"stream_name": "t"}]}, "stream_configurations is not supported"),
         ({"credentials_json": "{}"}, "not the JSON of a service account key"),
     ],
 )
@@ -153,6 +156,19 @@ def test_append_creates_the_table_and_adds_to_it(
     assert table.clustering_fields == ["_airbyte_extracted_at"]
     assert query("SELECT DISTINCT TO_JSON_STRING(_airbyte_meta.sync_id) FROM {t} ORDER BY 1") == [("1",), ("2",)]
     assert table_names() == ["things"]
+
+
+@pytest.mark.parametrize(("given", "priority"), [("batch", "BATCH"), ("interactive", "INTERACTIVE")])
+def test_queries_run_with_the_priority_that_is_asked(
+    destination: Any, bigquery_client: bigquery.Client, dataset: str, given: str, priority: str
+) -> None:
+    destination.config["transformation_priority"] = given
+    run = destination("write", messages(record(id=1), COMPLETE), catalog=catalog({"id": INTEGER}))
+    assert run.status == 0, run.errors
+    jobs = [
+        job for job in bigquery_client.list_jobs(max_results=20) if job.job_type == "query" and dataset in job.query
+    ]
+    assert {job.priority for job in jobs} == {priority}
 
 
 def test_a_state_comes_back_as_it_went_in(destination: Any) -> None:

@@ -15,6 +15,8 @@ DEFAULT_INTERNAL_DATASET = "airbyte_internal"
 DEFAULT_BATCH_MB = 16
 #: Batches are held in memory, up to four times as large where no state comes.
 _LARGEST_BATCH_MB = 256
+#: Keys that upstream's connector has and this version cannot honour: refused rather than ignored.
+_UNSUPPORTED_KEYS = ("job_project_id", "stream_configurations")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Config:
     credentials: dict[str, Any] | None = field(repr=False)
     hard_deletes: bool
     batch_bytes: int
+    #: Whether queries may wait for idle slots (BATCH) instead of starting at once.
+    batch_priority: bool
 
 
 def secrets(raw: dict[str, Any]) -> list[str]:
@@ -62,6 +66,12 @@ def parse(raw: dict[str, Any]) -> Config:
         raise ConnectorError(
             "disable_type_dedupe (legacy raw tables) is not supported by this connector version; set it to false."
         )
+    for key in _UNSUPPORTED_KEYS:
+        if raw.get(key):
+            raise ConnectorError(f"{key} is not supported by this connector version; leave it empty.")
+    priority = raw.get("transformation_priority") or "interactive"
+    if priority not in ("interactive", "batch"):
+        raise ConnectorError(f"transformation_priority is {priority!r}; it must be 'interactive' or 'batch'.")
     deletion = raw.get("cdc_deletion_mode") or "Hard delete"
     if deletion not in ("Hard delete", "Soft delete"):
         raise ConnectorError(f"cdc_deletion_mode is {deletion!r}; it must be 'Hard delete' or 'Soft delete'.")
@@ -81,6 +91,7 @@ def parse(raw: dict[str, Any]) -> Config:
         credentials=_credentials(raw),
         hard_deletes=deletion == "Hard delete",
         batch_bytes=_batch_bytes(raw),
+        batch_priority=priority == "batch",
     )
 
 

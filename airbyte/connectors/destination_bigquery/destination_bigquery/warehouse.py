@@ -94,11 +94,11 @@ class Warehouse:
 
     def query(self, sql: str, job_id: str, doing: str) -> None:
         """Run the statement as the job ``job_id`` and wait for its end; a job of that id that ran before is it."""
-        self._run({"query": {"query": sql, "useLegacySql": False}}, job_id, doing)
+        self._query(sql, job_id, doing)
 
     def rows(self, sql: str, job_id: str, doing: str) -> list[list[Any]]:
         """The result of a small query, values as the API's texts."""
-        identity = self._run({"query": {"query": sql, "useLegacySql": False}}, job_id, doing)
+        identity = self._query(sql, job_id, doing)
         with self._explaining(doing):
             answer = self._api.call("GET", f"queries/{identity}", location=self.config.location)
         return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", ())]
@@ -155,6 +155,10 @@ class Warehouse:
                 if attempt + 1 >= _JOB_ATTEMPTS or not (joined or failure.get("reason") in PASSING_REASONS):
                     raise ApiError(0, failure.get("reason", ""), failure.get("message", "the job failed"))
         raise AssertionError("unreachable")
+
+    def _query(self, sql: str, job_id: str, doing: str) -> str:
+        priority = "BATCH" if self.config.batch_priority else "INTERACTIVE"
+        return self._run({"query": {"query": sql, "useLegacySql": False, "priority": priority}}, job_id, doing)
 
     def _start(self, configuration: Resource, identity: str, content: bytes | None) -> Resource:
         reference = {"projectId": self.config.project, "jobId": identity, "location": self.config.location}
