@@ -445,6 +445,7 @@ OVERRIDES: dict[str, tuple[type, ...]] = {
 _POSTGRES = "it compares with SQL that only Postgres's adapter makes"
 _SQL = "it relies on SQL, or on wording, that only Postgres has"
 _PYTHON = "dbt runs Python models on Dataproc or BigQuery DataFrames"
+_PYTHON_FUNCTION = "functions in Python are refused"
 _CORE = "dbt-core 1.11 does not keep --empty from loading seeds"
 #: Why a suite is left out, by module, or by module and class.
 NOT_FOR_BIGQUERY: dict[str, str] = {
@@ -457,6 +458,14 @@ NOT_FOR_BIGQUERY: dict[str, str] = {
     "ephemeral.test_ephemeral.TestEphemeralMulti": _POSTGRES,
     "ephemeral.test_ephemeral.TestEphemeralNested": _POSTGRES,
     "functions.test_js_udfs": "functions in JavaScript are refused",
+    "functions.test_udafs.PythonUDAF": _PYTHON_FUNCTION,
+    "functions.test_udfs.CanFindScalarFunctionRelation": "test_emulator_dbt_functions has it in BigQuery's SQL",
+    "functions.test_udfs.DeterministicUDF": _SQL,
+    "functions.test_udfs.NonDeterministicUDF": _SQL,
+    "functions.test_udfs.PythonUDFDefaultArgSupport": _PYTHON_FUNCTION,
+    "functions.test_udfs.PythonUDFVolatilitySupport": _PYTHON_FUNCTION,
+    "functions.test_udfs.PythonUDFWithPackagesSupported": _PYTHON_FUNCTION,
+    "functions.test_udfs.StableUDF": _SQL,
     "hooks.test_model_hooks": _SQL,
     "hooks.test_run_hooks.TestPrePostRunHooks": _SQL,
     "python_model": _PYTHON,
