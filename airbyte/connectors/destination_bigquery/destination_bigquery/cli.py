@@ -19,6 +19,8 @@ from destination_bigquery.protocol import Output
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits 0, or 1 after a TRACE ERROR message."""
+    if arguments is None:
+        sys.meta_path.insert(0, _WithoutPandas())
     options = _parser().parse_args(arguments)
     output = Output(sys.stdout.buffer)
     try:
@@ -31,6 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:  # any failure whatever becomes a message of the protocol
         output.error(error)
         sys.exit(1)
+
+
+class _WithoutPandas:
+    """Where pandas happens to be installed Arrow imports it, to see whether a list is a data frame: 0.3 s, 50 MB."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _parser() -> argparse.ArgumentParser:

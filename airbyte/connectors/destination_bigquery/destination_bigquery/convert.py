@@ -28,6 +28,8 @@ SEQUENCE = "_airbyte_sequence"
 #: In a frame, the record's meta.changes.
 _FRAME_CHANGES = "_airbyte_meta_changes"
 
+#: Rows by which a column is judged before it is written.
+_SAMPLE_ROWS = 2000
 _MICROSECONDS_UTC = pa.timestamp("us", tz="UTC")
 _READ_AS_IS = ("STRING", "INT64", "NUMERIC", "BOOL")
 _CHANGES = pa.list_(pa.struct([("field", pa.string()), ("change", pa.string()), ("reason", pa.string())]))
@@ -50,17 +52,45 @@ def to_arrow(chunk: Chunk) -> pa.Table:
     parts = [_table(_parse_frame(frame, stream), stream) for frame in frames]
     if lines:
         parts.append(_table(_parse_lines(lines, stream), stream))
-    table = pa.concat_tables(parts)
+    table = pa.concat_tables(_alike(parts))
     if stream.deduplicates:
-        order = pa.array(range(chunk.first, chunk.first + chunk.count), pa.int64())
-        table = table.append_column(SEQUENCE, order)
+        table = table.append_column(SEQUENCE, pa.arange(chunk.first, chunk.first + chunk.count))
     return table
 
 
-def to_parquet(table: pa.Table) -> bytes:
+def _alike(parts: list[pa.Table]) -> list[pa.Table]:
+    """Decimals of frames that differ in their digits as NUMERIC has them."""
+    differing = {
+        name
+        for name in parts[0].column_names
+        if pa.types.is_decimal(parts[0].schema.field(name).type)
+        and len({part.schema.field(name).type for part in parts}) > 1
+    }
+    if not differing:
+        return parts
+    wanted = pa.schema(
+        [field.with_type(ARROW_TYPES["NUMERIC"]) if field.name in differing else field for field in parts[0].schema]
+    )
+    return [part.cast(wanted) for part in parts]
+
+
+def to_parquet(table: pa.Table, *, compressed: bool = True) -> bytes:
+    """The table as a Parquet file; ``compressed`` is not worth its time where the file stays on this machine."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="snappy", store_decimal_as_integer=True)
+    pq.write_table(
+        table,
+        buffer,
+        compression="snappy" if compressed else "none",
+        use_dictionary=[name for name in table.column_names if _repeats(table.column(name))],
+        store_decimal_as_integer=True,
+    )
     return buffer.getvalue()
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether values come again often enough for a dictionary, judged by the first ones."""
+    first = column.slice(0, _SAMPLE_ROWS)
+    return bool(pc.count_distinct(first).as_py() * 4 <= len(first))
 
 
 def _table(parsed: Parsed, stream: Stream) -> pa.Table:

@@ -66,7 +66,7 @@ class StreamLoader:
 
     def load(self, chunk: Chunk, parquet: bytes, bounds: Bounds) -> None:
         """Put the chunk's rows into the stage table."""
-        if not chunk.rows:
+        if not chunk.count:
             self._keys += [chunk.key] if self._keys else []
             return
         self._open()

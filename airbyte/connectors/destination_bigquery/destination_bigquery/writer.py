@@ -54,7 +54,7 @@ class Writer:
         with ThreadPoolExecutor(1, "converter") as converter:
             try:
                 for batch in batches(messages, self._streams, self._config.batch_bytes):
-                    self._queue.put((batch, [converter.submit(_prepare, chunk) for chunk in batch.chunks]))
+                    self._queue.put((batch, [converter.submit(self._prepare, chunk) for chunk in batch.chunks]))
                     if self._failure:
                         break
             finally:
@@ -73,9 +73,14 @@ class Writer:
     def _commit_batches(self) -> None:
         pending = iter(self._queue.get, None)
         try:
+            # Imports of a quarter of a second, while the source makes its first rows.
+            import pyarrow
+
             from destination_bigquery.loader import StreamLoader
             from destination_bigquery.warehouse import Warehouse
 
+            # Arrow's own allocator keeps what a batch leaves; the system's gives it back.
+            pyarrow.set_memory_pool(pyarrow.system_memory_pool())
             warehouse = Warehouse(self._config)
             loaders = {id(stream): StreamLoader(warehouse, stream) for stream in self._streams}
             try:
@@ -116,12 +121,15 @@ class Writer:
         self._batches = 0
         self._committed_at = time.monotonic()
 
+    def _prepare(self, chunk: Chunk) -> tuple[bytes, Bounds]:
+        from destination_bigquery.convert import to_arrow, to_parquet
+        from destination_bigquery.loader import key_bounds
 
-def _prepare(chunk: Chunk) -> tuple[bytes, Bounds]:
-    from destination_bigquery.convert import to_arrow, to_parquet
-    from destination_bigquery.loader import key_bounds
-
-    if not chunk.rows:
-        return b"", {}
-    rows = to_arrow(chunk)
-    return to_parquet(rows), key_bounds(rows, chunk.stream)
+        if not chunk.count:
+            return b"", {}
+        rows = to_arrow(chunk)
+        # They are half of what a batch weighs, and it may wait long for its turn.
+        chunk.rows.clear()
+        # An endpoint of one's own is near by: compressing takes longer than sending.
+        parquet = to_parquet(rows, compressed=self._config.api_endpoint is None)
+        return parquet, key_bounds(rows, chunk.stream)

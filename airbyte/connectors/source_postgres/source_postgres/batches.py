@@ -79,7 +79,7 @@ def cursor_value(json_text: str) -> Any:
     return json_text if isinstance(value, float) and repr(value) != json_text else value
 
 
-def from_csv(fields: tuple[Field, ...], csv: bytes) -> Batch:
+def from_csv(fields: tuple[Field, ...], csv: bytes | bytearray) -> Batch:
     """Rows of COPY … (FORMAT csv), which tells a NULL from an empty text by its quotes."""
     types = {str(i): arrow_type(field.type) for i, field in enumerate(fields)}
     if csv.startswith(_BYTE_ORDER_MARK):
@@ -104,7 +104,7 @@ def json_of(column: ColumnType, text: str) -> str | None:
     return _json(column, values)[0].as_py() if values[0].is_valid else None
 
 
-def _read(csv: bytes, types: dict[str, pa.DataType]) -> pa.Table:
+def _read(csv: bytes | bytearray, types: dict[str, pa.DataType]) -> pa.Table:
     return pyarrow.csv.read_csv(
         pa.BufferReader(csv),
         # One block: a value may be as large as a gigabyte.

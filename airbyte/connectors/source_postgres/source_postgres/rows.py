@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from source_postgres.batches import Batch, Field, from_csv
 from source_postgres.catalog import Table
 from source_postgres.channel import Channel
 from source_postgres.checkpoints import CHECKPOINT_ROWS, Checkpoints
+from source_postgres.copying import blocks
 from source_postgres.errors import ConnectorError
 from source_postgres.pipeline import Pipeline
 from source_postgres.protocol import Output
@@ -68,21 +70,13 @@ class RowReader:
     def copy(self, where: str = "", order: str = "", after: Callable[[Batch], None] | None = None) -> None:
         """Rows under the SQL condition ``where``; ``after`` is called with each batch that has been written."""
         statement = query.copy_rows(self._table, [field.name for field in self._fields], where, order)
-        rows: list[bytes | memoryview] = []
-        size = 0
-        with self._connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            for row in copy:
-                rows.append(row)
-                size += len(row)
-                if size >= _BLOCK_BYTES:
-                    self._put(rows, after)
-                    rows, size = [], 0
-        if rows:
-            self._put(rows, after)
+        with contextlib.closing(blocks(self._connection, statement, _BLOCK_BYTES)) as copied:
+            for block in copied:
+                self._put(block, after)
 
-    def _put(self, rows: list[bytes | memoryview], after: Callable[[Batch], None] | None) -> None:
+    def _put(self, rows: bytearray, after: Callable[[Batch], None] | None) -> None:
         def write() -> None:
-            batch = from_csv(self._fields, b"".join(rows))
+            batch = from_csv(self._fields, rows)
             self.write(batch if self._decorate is None else self._decorate(batch))
             if after:
                 after(batch)
