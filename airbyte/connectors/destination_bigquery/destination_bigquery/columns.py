@@ -152,7 +152,8 @@ def _python(scalar: pa.Scalar) -> Any:
 def _numeric(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(array.type):
         array = array.cast(pa.string())
-    if pa.types.is_decimal(array.type) and array.type.scale <= 9 and array.type.precision - array.type.scale <= 29:
+    kind = array.type
+    if pa.types.is_decimal(kind) and kind.scale <= 9 and kind.precision - kind.scale < 29:
         # Every value fits. Fewer digits make a smaller file, and load jobs take any such decimal into a NUMERIC.
         return array
     cast = array.cast(ARROW_TYPES["NUMERIC"])
