@@ -11,6 +11,8 @@ from airbyte_services import AirbyteServer
 from google.cloud import bigquery
 from real_services import PROJECT, Database
 
+from local_stack.postgres import EmbeddedPostgres
+
 pytestmark = pytest.mark.slow
 
 TABLES = """
@@ -128,3 +130,44 @@ def test_a_wrong_password_is_told_by_check_and_discovery_and_never_shown(
     assert shown["password"] == "**********"
     for text in (str(check), str(problem), airbyte.log.read_text()):
         assert "wr0ng-password" not in text
+
+
+def test_change_data_capture(
+    airbyte: AirbyteServer,
+    database: Database,
+    bigquery_endpoint: str,
+    bigquery_client: bigquery.Client,
+    dataset: str,
+    postgres_server: EmbeddedPostgres,
+) -> None:
+    """One position in the log for all streams, which the server keeps beside each stream's own state."""
+    slot = f"slot_{database.name}"
+    with psycopg.connect(postgres_server.conninfo(database.name), autocommit=True) as superuser:
+        superuser.execute(f"ALTER ROLE {database.user} REPLICATION".encode())
+        superuser.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = on".encode())
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        connection.execute(TABLES)
+        connection.execute("CREATE PUBLICATION cdc FOR TABLE users, products")
+        connection.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+    method = {"method": "CDC", "replication_slot": slot, "publication": "cdc"}
+    try:
+        actors = create(airbyte, database, bigquery_endpoint, dataset, replication_method=method)
+        streams = [{"name": name, "syncMode": "incremental_deduped_history"} for name in ("users", "products")]
+        streams.append({"name": "event_log", "syncMode": "full_refresh_overwrite"})
+        request = {**actors, "name": "c", "configurations": {"streams": streams}}
+        connection_id = airbyte.call("POST", "/connections", json=request)["connectionId"]
+        first = airbyte.wait(airbyte.trigger(connection_id), timeout=60)
+        assert first["status"] == "succeeded", airbyte.explain(first["jobId"])
+        assert counts(bigquery_client, dataset) == {"users": 300, "products": 200, "event_log": 500}
+        with psycopg.connect(database.conninfo) as connection:
+            connection.execute("UPDATE users SET name = 'new' WHERE name = 'user 7'")
+            connection.execute("DELETE FROM products WHERE id > 150")
+        second = airbyte.wait(airbyte.trigger(connection_id), timeout=60)
+        assert second["status"] == "succeeded", airbyte.explain(second["jobId"])
+        assert second["rowsSynced"] == 51 + 500
+        assert counts(bigquery_client, dataset) == {"users": 300, "products": 150, "event_log": 500}
+        renamed = f"SELECT COUNT(*) FROM {dataset}.users WHERE name = 'new'"
+        assert next(iter(bigquery_client.query_and_wait(renamed)))[0] == 1
+    finally:
+        with psycopg.connect(postgres_server.conninfo(), autocommit=True) as superuser:
+            superuser.execute("SELECT pg_drop_replication_slot(%s)", [slot])
