@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import psycopg
 import pytest
 from cdc_replica import CDC, Replica
 from real_services import free_port
+from source_postgres import config, replication
+from source_postgres import slot as setup
+from source_postgres.errors import ConnectorError
 
 from local_stack.postgres import EmbeddedPostgres
 
@@ -109,9 +114,6 @@ def test_a_slot_of_another_database_or_in_use_is_refused(
         method = {**replica.source.config["replication_method"], "replication_slot": "elsewhere"}
         assert "is of database" in replica.source.check(replication_method=method)["message"]
         superuser.execute("SELECT pg_drop_replication_slot('elsewhere')")
-    from source_postgres import config, replication
-    from source_postgres import slot as setup
-
     monkeypatch.setattr(setup, "IN_USE_SECONDS", 0.1)
     parsed = config.parse(replica.source.config)
     assert parsed.cdc is not None
@@ -214,3 +216,18 @@ def test_the_log_level_that_postgres_has_by_default_is_named(source: Any, servic
         server.stop()
     assert "wal_level is replica" in status["message"]
     assert "ALTER SYSTEM SET wal_level = logical" in status["message"]
+
+
+def test_a_silent_server_is_not_waited_for_without_end(replica: Replica) -> None:
+    replica.source.config["replication_method"]["initial_waiting_seconds"] = 1
+    parsed = config.parse(replica.source.config)
+    assert parsed.cdc is not None
+    reader = replication.LogReader(parsed, parsed.cdc, 0)
+    os.kill(reader.backend_pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ConnectorError, match="no sign of life for 1 s"):
+            for _ in reader.messages():
+                pass
+    finally:
+        os.kill(reader.backend_pid, signal.SIGCONT)
+        reader.close()
