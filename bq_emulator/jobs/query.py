@@ -28,6 +28,7 @@ _REFUSED = (
     "connectionProperties",
     "createSession",
     "continuous",
+    "scriptOptions",
 )
 
 

@@ -54,6 +54,14 @@ class Call:
         if location and location.upper() != self.emulator.location.upper():
             raise BigQueryError("notFound", f"Not found: {what} was not found in location {location}")
 
+    @property
+    def int64_timestamps(self) -> bool:
+        """See :func:`int64_timestamps`."""
+        prefix = "formatOptions."
+        return int64_timestamps(
+            self.query.get(f"{prefix}useInt64Timestamp"), self.query.get(f"{prefix}timestampOutputFormat")
+        )
+
     def flag(self, name: str) -> bool:
         return self.query.get(name, "").lower() == "true"
 
@@ -74,6 +82,19 @@ def non_negative(name: str, value: Any, default: int) -> int:
     if number < 0:
         raise BigQueryError("invalid", f"Invalid value for {name}: {value!r}; a whole number from 0 is expected.")
     return number
+
+
+def int64_timestamps(use_int64: Any, output_format: Any) -> bool:
+    """Whether timestamps are sent as whole microseconds, from the two of ``formatOptions`` that say so.
+
+    Raises:
+        BigQueryError: notImplemented for ISO8601_STRING.
+    """
+    if output_format not in (None, "", "TIMESTAMP_OUTPUT_FORMAT_UNSPECIFIED", "FLOAT64", "INT64"):
+        raise BigQueryError(
+            "notImplemented", f"timestampOutputFormat {output_format} is not supported by this emulator."
+        )
+    return output_format == "INT64" or str(use_int64).lower() == "true"
 
 
 def page(items: list[Any], call: Call, default_size: int = 1000) -> tuple[list[Any], dict[str, str]]:

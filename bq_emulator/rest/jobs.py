@@ -13,7 +13,7 @@ from bq_emulator.jobs.job import Job
 from bq_emulator.metadata import now_ms
 from bq_emulator.model import BigQueryError
 from bq_emulator.partitions import split_decorator
-from bq_emulator.rest.call import Call, check_project, non_negative
+from bq_emulator.rest.call import Call, check_project, int64_timestamps, non_negative
 from bq_emulator.rest.rows import read_page, start_index
 from bq_emulator.rest.tabledata import partition_rows
 from bq_emulator.schema import schema_from_rest
@@ -119,7 +119,7 @@ async def get_query_results(call: Call) -> dict[str, Any]:
     job = _job_id(call)
     await _wait(call.emulator, job, call.integer("timeoutMs", _DEFAULT_WAIT_MS))
     limit = call.integer("maxResults", 0) if call.query.get("maxResults") else None
-    int64 = call.flag("formatOptions.useInt64Timestamp")
+    int64 = call.int64_timestamps
     content = await run_in_threadpool(_results, call.emulator, job, start_index(call), limit, int64)
     return {"kind": "bigquery#getQueryResultsResponse", **content}
 
@@ -127,6 +127,8 @@ async def get_query_results(call: Call) -> dict[str, Any]:
 async def query(call: Call) -> dict[str, Any]:
     """Run a query and wait for it, up to ``timeoutMs``."""
     emulator, body = call.emulator, call.body
+    options = body.get("formatOptions") or {}
+    int64 = int64_timestamps(options.get("useInt64Timestamp"), options.get("timestampOutputFormat"))
     # A job is always made, which the mode allows: it only says that one may be left out.
     if (mode := body.get("jobCreationMode")) not in _JOB_CREATION_MODES:
         raise BigQueryError("invalid", f"Invalid value for jobCreationMode: {mode}.")
@@ -157,7 +159,6 @@ async def query(call: Call) -> dict[str, Any]:
     job_id = await run_in_threadpool(_submit_once, emulator, configuration, body)
     await _wait(emulator, job_id, non_negative("timeoutMs", body.get("timeoutMs"), _DEFAULT_WAIT_MS))
     limit = non_negative("maxResults", body["maxResults"], 0) if body.get("maxResults") is not None else None
-    int64 = bool((body.get("formatOptions") or {}).get("useInt64Timestamp"))
     content = await run_in_threadpool(_results, emulator, job_id, 0, limit, int64)
     return {"kind": "bigquery#queryResponse", "queryId": job_id, **content}
 

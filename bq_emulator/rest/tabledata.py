@@ -39,7 +39,7 @@ def list_rows(call: Call) -> dict[str, Any]:
         names = call.query.get("selectedFields")
         schema = select(record.schema, names, str(record)) if names else record.schema
         limit = call.integer("maxResults", 0) if call.query.get("maxResults") else None
-        int64 = call.flag("formatOptions.useInt64Timestamp")
+        int64 = call.int64_timestamps
         rows = partition_rows(emulator, db, record, partition)
         page = read_page(db, record, schema, start_index(call), limit, int64, rows)
         return {"kind": "bigquery#tableDataList", "etag": record.etag, **page}

@@ -36,8 +36,6 @@ _REFUSED = (
     "externalDataConfiguration",
     "encryptionConfiguration",
     "defaultCollation",
-    "cloneDefinition",
-    "snapshotDefinition",
     "biglakeConfiguration",
     "maxStaleness",
     "managedTableType",
@@ -55,6 +53,7 @@ _OUTPUT = (
     "numTotalLogicalBytes", "numActiveLogicalBytes", "numLongTermLogicalBytes", "numTotalPhysicalBytes",
     "numActivePhysicalBytes", "numLongTermPhysicalBytes", "numTimeTravelPhysicalBytes", "numCurrentPhysicalBytes",
     "numPartitions", "materializedViewStatus", "defaultRoundingMode", "replicas", "restrictions",
+    "cloneDefinition", "snapshotDefinition",
 )  # fmt: skip
 #: What the view BASIC leaves out.
 _STORAGE_STATISTICS = ("numRows", "numBytes", "numTotalLogicalBytes", "numLongTermBytes", "lastModifiedTime")

@@ -162,6 +162,8 @@ def test_jobs_are_told_in_the_measure_asked_for(call: Call, bigquery_client: big
         "jobComplete": True,
         "rows": [{"f": [{"v": "1704067200000000"}]}],
     }
+    text = {**rest, "formatOptions.timestampOutputFormat": "ISO8601_STRING"}
+    assert told(call("GET", f"queries/{job.job_id}", params=text))[:2] == (501, "notImplemented")
     legacy = call("POST", "queries", json={"query": "SELECT 1", "useLegacySql": True})
     assert told(legacy)[:2] == (501, "notImplemented")
     assert told(call("POST", "queries", json={"query": "SELECT 1", "jobCreationMode": "NEVER"}))[:2] == (400, "invalid")
