@@ -15,6 +15,13 @@ _CHECK = re.compile(rf"Could not convert string '{CHECK_MARK}(.*)' to BOOL", re.
 #: Raised by one of ``python_functions``.
 _PYTHON = re.compile(r"Python exception occurred while executing the UDF: \w+: (.*)", re.DOTALL)
 
+_UNKNOWN_FUNCTION = re.compile(r"[Ff]unction not found: `?([\w.]+)`?")
+#: Functions of BigQuery that the analyzer does not know, and this emulator has not.
+_ONLY_IN_BIGQUERY = re.compile(
+    r"search|vector_search|text_analyze|bag_of_words|tf_idf|collate|appends|changes|external_query|external_object_\w+"
+    r"|gap_fill|range_sessionize|dlp_\w+|(ml|ai|obj|bqml)\.\w+|objectref\w*|st_\w+|s2_\w+",
+    re.IGNORECASE,
+)
 _UNIMPLEMENTED = 12  # absl::StatusCode
 
 
@@ -31,6 +38,9 @@ class AnalyzerError(Exception):
 def from_analyzer(error: AnalyzerError) -> BigQueryError:
     """What the analyzer found wrong with a statement. Positions are still those of the analyzed text."""
     message = error.message
+    unknown = _UNKNOWN_FUNCTION.search(message)
+    if unknown and _ONLY_IN_BIGQUERY.fullmatch(unknown[1]):
+        return BigQueryError("notImplemented", f"Function {unknown[1]} is not supported by this emulator", "query")
     if error.code == _UNIMPLEMENTED:
         return BigQueryError("notImplemented", message, "query")
     return BigQueryError("invalidQuery", message, "query")
