@@ -124,6 +124,12 @@ def divide(left: bytes, right: bytes) -> bytes:
     return encode(rounded(decode(left) * ONE, divisor), f"{text(left)} / {text(right)}")
 
 
+def between(left: bytes, right: bytes, weight: bytes) -> bytes:
+    """The value that lies a share of ``weight`` of the way from one to the other."""
+    share = decode(weight)
+    return encode(rounded(decode(left) * (ONE - share) + decode(right) * share, ONE))
+
+
 def whole_quotient(left: bytes, right: bytes) -> bytes:
     """DIV."""
     number, divisor = decode(left), decode(right)

@@ -53,6 +53,11 @@ def numeric_quotient(numerator: int, denominator: int) -> int:
     return quotient
 
 
+def numeric_between(left: int, right: int, weight: int) -> int:
+    """As :func:`bignumeric.between`, in units of 10^-9."""
+    return bignumeric.rounded(left * (10**9 - weight) + right * weight, 10**9)
+
+
 FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_google", evaluator.evaluate, ["VARCHAR", "VARCHAR[]"], "VARCHAR", vectors=True, nulls=True),
     PythonFunction("bq_full_upper", str.upper, ["VARCHAR"], "VARCHAR"),
@@ -61,6 +66,8 @@ FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_from_base32", texts.from_base32, ["VARCHAR"], "BLOB"),
     PythonFunction("bq_casefold", texts.casefold, ["VARCHAR"], "VARCHAR"),
     PythonFunction("bq_json_leaves", texts.json_leaves, ["VARCHAR", "VARCHAR"], "VARCHAR[]", nulls=True),
+    PythonFunction("bq_numeric_between", numeric_between, ["HUGEINT", "HUGEINT", "BIGINT"], "HUGEINT"),
+    PythonFunction("bq_big_between", bignumeric.between, ["BLOB", "BLOB", "BLOB"], "BLOB"),
     PythonFunction("bq_numeric_quotient", numeric_quotient, ["HUGEINT", "HUGEINT"], "HUGEINT"),
     PythonFunction("bq_json_normal", json_text.normal, ["VARCHAR", "VARCHAR"], "VARCHAR"),
     PythonFunction("bq_json_number", json_text.number, ["DOUBLE"], "VARCHAR"),

@@ -103,6 +103,8 @@ def format_text(call: Call, value: str, zone: str | None) -> str:
                 continue
             if element in ("z", "Ez") and zone:
                 parts.append(_offset(clock, f"({bound[0]} AT TIME ZONE 'UTC')", ":" if element == "Ez" else ""))
+            elif element == "s" and zone:  # of the instant, whatever the zone
+                parts.append(EXPRESSIONS["s"].replace("{0}", bound[0]))
             elif element == "Z" and zone == "'UTC'":
                 parts.append("'UTC'")
             else:

@@ -68,13 +68,13 @@ def _percentile_cont(call: AggregateCall) -> str:
         below = f"bq_big_to_int64(bq_big_floor({exact}))"
         low, high = _nth(call, below), _nth(call, f"least({below} + 1, {last})")
         weight = f"bq_big_subtract({exact}, bq_big_floor({exact}))"
-        mixed = "bq_big_add({0}, bq_big_multiply(bq_big_subtract({1}, {0}), {2}))"
+        mixed = "bq_big_between({0}, {1}, {2})"
     elif call.result.name == "NUMERIC":
         exact = f"(CAST({share} AS DECIMAL(28,9)) * {last})"
         below = f"CAST(floor({exact}) AS BIGINT)"
         low, high = _nth(call, below), _nth(call, f"least({below} + 1, {last})")
         weight = f"({exact} - {below})"
-        mixed = "({0} + bq_numeric_mul_wide({1} - {0}, CAST({2} AS DECIMAL(38,9))))"
+        mixed = "bq_from_units(bq_numeric_between(bq_units({0}), bq_units({1}), CAST({2} * 1000000000 AS BIGINT)))"
     else:
         exact = f"({share} * {last})"
         below = f"CAST(floor({exact}) AS BIGINT)"
