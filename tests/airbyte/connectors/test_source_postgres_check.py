@@ -1,18 +1,10 @@
-"""spec, check and the failures that people meet first."""
+"""check and the failures that people meet first."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-
-
-def test_spec_offers_only_what_works(source: Any) -> None:
-    spec = source("spec").bodies("SPEC", "spec")[0]["connectionSpecification"]
-    methods = [option["properties"]["method"]["const"] for option in spec["properties"]["replication_method"]["oneOf"]]
-    assert methods == ["Standard", "Xmin", "CDC"]
-    assert spec["required"] == ["host", "port", "database", "username"]
-    assert spec["properties"]["password"]["airbyte_secret"] is True
 
 
 def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> None:
@@ -35,6 +27,7 @@ def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> 
         ({"replication_method": {"method": "CDC"}}, "replication_method.replication_slot is missing"),
         ({"jdbc_url_params": "loglevel=2&ApplicationName=x"}, "jdbc_url_params holds loglevel"),
         ({"tunnel_method": {"tunnel_method": "SSH_KEY_AUTH"}}, "SSH_KEY_AUTH is not supported"),
+        ({"entra_service_principal_auth": True}, "entra_service_principal_auth is not supported"),
         ({"port": "many"}, "port is 'many'"),
         ({"host": ""}, "host is missing"),
         ({"ssl_mode": {"mode": "verify-full"}}, "needs ca_certificate"),

@@ -10,7 +10,7 @@ from source_postgres.errors import ConnectorError
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: Keys that upstream's connector has and this version cannot honour: refused rather than ignored.
-_UNSUPPORTED_KEYS = ("entra_client_id", "entra_client_secret", "entra_tenant_id")
+_UNSUPPORTED_KEYS = ("entra_service_principal_auth", "entra_client_id", "entra_tenant_id")
 #: Parameters of the JDBC driver's URL that libpq has, too.
 _JDBC_PARAMETERS = {
     "ApplicationName": "application_name",
