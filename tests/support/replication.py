@@ -1,0 +1,107 @@
+"""Syncs the marketplace database into a raw dataset: both connectors, joined as the platform joins them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from real_services import BIN, PROJECT, ROOT, Database
+
+_CONNECTION = ROOT / "airbyte" / "connections" / "marketplace_postgres_to_bigquery" / "configuration.yaml"
+
+
+class Replication:
+    """The declared connection between ``database`` and the dataset ``raw`` of the emulator at ``endpoint``; keeps its
+    state from sync to sync, and its files in ``folder``."""
+
+    def __init__(self, database: Database, endpoint: str, raw: str, folder: Path) -> None:
+        self._folder = folder
+        self._state: list[Any] = []
+        self._syncs = 0
+        self._source = {
+            "host": database.host,
+            "port": database.port,
+            "database": database.name,
+            "username": database.user,
+            "password": database.password,
+            "schemas": ["public"],
+            "ssl_mode": {"mode": "disable"},
+            "replication_method": {"method": "Standard"},
+        }
+        self._destination = {
+            "project_id": PROJECT,
+            "dataset_id": raw,
+            "dataset_location": "US",
+            "raw_data_dataset": raw,
+            "loading_method": {"method": "Standard"},
+            "api_endpoint": endpoint,
+        }
+
+    def sync(self) -> None:
+        """Bring raw up to date with the database as it is now, columns added to it included."""
+        self._syncs += 1
+        streams = self._streams()
+        lines = self._run("source-postgres", "read", self._source, streams, state=self._state or None)
+        for stream in streams:
+            # The namespace is the destination's, so the platform takes the source's off.
+            stream["stream"]["namespace"] = None
+        self._run(
+            "destination-bigquery",
+            "write",
+            self._destination,
+            streams,
+            lines.replace(b'"namespace":"public"', b'"namespace":null'),
+        )
+        states = [message["state"] for message in _messages(lines) if message["type"] == "STATE"]
+        latest = {state["stream"]["stream_descriptor"]["name"]: state for state in self._state + states}
+        # The state of a full refresh is for its own retries; the next sync reads all anew.
+        incremental = {s["stream"]["name"] for s in streams if s["sync_mode"] == "incremental"}
+        self._state = [state for name, state in latest.items() if name in incremental]
+
+    def _streams(self) -> list[dict[str, Any]]:
+        catalogs = _messages(self._run("source-postgres", "discover", self._source))
+        discovered = {
+            stream["name"]: stream
+            for message in catalogs
+            if message["type"] == "CATALOG"
+            for stream in message["catalog"]["streams"]
+        }
+        declared = yaml.safe_load(_CONNECTION.read_text())["configuration"]["sync_catalog"]["streams"]
+        return [
+            {
+                "cursor_field": [],
+                "primary_key": discovered[stream["stream"]["name"]]["source_defined_primary_key"],
+                **stream["config"],
+                "stream": discovered[stream["stream"]["name"]],
+                "sync_id": self._syncs,
+                "generation_id": self._syncs,
+                "minimum_generation_id": self._syncs if stream["config"]["sync_mode"] == "full_refresh" else 0,
+            }
+            for stream in declared
+        ]
+
+    def _run(
+        self,
+        program: str,
+        command: str,
+        config: dict[str, Any],
+        streams: list[dict[str, Any]] | None = None,
+        stdin: bytes = b"",
+        state: list[Any] | None = None,
+    ) -> bytes:
+        arguments = [str(BIN / program), command]
+        for name, content in {"config": config, "catalog": streams and {"streams": streams}, "state": state}.items():
+            if content is not None:
+                path = self._folder / f"{program}-{name}.json"
+                path.write_text(json.dumps(content))
+                arguments += [f"--{name}", str(path)]
+        done = subprocess.run(arguments, input=stdin, capture_output=True)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        return done.stdout
+
+
+def _messages(lines: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.splitlines() if line.startswith(b"{")]
