@@ -11,17 +11,17 @@
     )
 }}
 
-select
-    user_id,
-    user_type,
-    country_code,
-    seller_tier,
-    seller_rating,
-    is_active,
-    created_at,
-    updated_at,
-    deleted_at
+    select
+        user_id,
+        user_type,
+        country_code,
+        seller_tier,
+        seller_rating,
+        is_active,
+        created_at,
+        updated_at,
+        deleted_at
 
-from {{ ref('stg_marketplace__users') }}
+    from {{ ref('stg_marketplace__users') }}
 
 {% endsnapshot %}

@@ -6,15 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_mutations import replace
 
 Row = dict[str, Any]
-
-
-def replace(project: Path, file: str, old: str, new: str) -> None:
-    path = next(project.rglob(file))
-    text = path.read_text(encoding="utf-8")
-    assert old in text, f"{file} no longer holds {old!r}: adapt this mutation"
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +50,8 @@ def test_broken_rules_turn_the_gate_of_their_own_branch_red(loaded: Any, project
     replace(
         project_copy,
         "int_seller_tiers__scd2.sql",
-        "coalesce(next_effective_from, effective_to, users.deleted_at)",
-        "coalesce(effective_to, next_effective_from, users.deleted_at)",
+        "coalesce(neighbours.next_effective_from, neighbours.effective_to, users.deleted_at)",
+        "coalesce(neighbours.effective_to, neighbours.next_effective_from, users.deleted_at)",
     )
     # two months' rates are missing
     without_rates(project_copy, "EUR,2025-12", "EUR,2026-01")
@@ -108,8 +102,43 @@ def test_the_rate_of_the_next_month_turns_the_currency_gate_red(loaded: Any, pro
     assert run.named("fail") == {"gate_currency__orders_usd_agrees"}
 
 
-def test_doubled_items_turn_the_marts_gate_red(loaded: Any, project_copy: Path) -> None:
+def test_doubled_items_and_totals_turn_the_marts_gates_red_and_the_failing_rows_can_be_printed(
+    loaded: Any, project_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     replace(project_copy, "int_orders__enriched.sql", "sum(gmv_usd) as gmv_usd", "sum(2 * gmv_usd) as gmv_usd")
+    total = "    located.total_amount,"
+    replace(project_copy, "int_orders__usd.sql", total, "    2 * located.total_amount as total_amount,")
     run = build(loaded, project_copy, ("fct_orders",), beyond=("fct_daily_sales",))
-    assert run.named("fail") == {"gate_marts__orders_gmv_agrees_with_items"}
+    gate = "gate_marts__order_totals_add_up"
+    assert run.named("fail") == {gate, "gate_marts__orders_gmv_agrees_with_items"}
     assert run.status("fct_daily_sales") == "skipped"
+
+    printed = loaded.dbt("run-operation", "print_failures", "--args", f"{{limit: 3, test: {gate}}}")
+    assert printed.exit_status == 0, printed.output
+    assert f"{gate}: {run.results[gate]['failures']} failing rows, in " in capsys.readouterr().out
+
+
+def test_shifted_intervals_turn_the_tier_gate_red(loaded: Any, project_copy: Path) -> None:
+    replace(
+        project_copy,
+        "int_seller_tiers__scd2.sql",
+        "neighbours.effective_from as valid_from",
+        "timestamp_add(neighbours.effective_from, interval 1 day) as valid_from",
+    )
+    run = build(loaded, project_copy, ("int_seller_tiers__scd2",), beyond=("dim_seller_tiers",))
+    assert run.named("fail") == {
+        "gate_seller_tiers__intervals_are_whole",
+        "gate_seller_tiers__every_seller_is_covered",
+    }
+    assert run.status("dim_seller_tiers") == "skipped"
+
+
+def test_a_datetime_that_is_no_instant_breaks_the_contract(loaded: Any, project_copy: Path) -> None:
+    replace(
+        project_copy, "stg_marketplace__orders.sql", "timestamp(confirmed_at, 'UTC') as confirmed_at", "confirmed_at"
+    )
+    path = ("stg_marketplace__orders", "int_orders__usd", "int_orders__enriched", "fct_orders")
+    run = loaded.dbt("run", "--select", *path, project=project_copy)
+    assert run.named("error") == {"fct_orders"}
+    assert "confirmed_at" in run.results["fct_orders"]["message"]
+    assert "DATETIME" in run.results["fct_orders"]["message"]

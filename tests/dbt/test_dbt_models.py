@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt_mutations import ROUNDS, replace
 
 Row = dict[str, Any]
 Raw = dict[str, list[Row]]
 
-SEEDS = Path(__file__).resolve().parents[2] / "dbt" / "seeds"
+DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt"
+SEEDS = DBT_PROJECT / "seeds"
 GMV = {"confirmed", "processing", "shipped", "delivered", "refunded"}
 EXPOSURES = {"daily_gmv", "seller_performance", "payment_reconciliation", "customer_cohorts"}
 CENT = Decimal("0.01")
@@ -265,6 +267,22 @@ def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> 
     assert run.results["fct_orders"]["adapter_response"]["rows_affected"] == 0
     assert built_orders(warehouse)["order000"]["order_number"] == "untouched"
     warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'ORD-order000' where order_id = 'order000'")
+
+
+def test_each_unit_test_goes_red_on_the_naive_query(warehouse: Any, build: Any, project_copy: Path) -> None:
+    unit_tests = {name: result["unique_id"] for name, result in build.results.items()}
+    unit_tests = {name: unique_id for name, unique_id in unit_tests.items() if unique_id.startswith("unit_test.")}
+    assert {name for cases in ROUNDS for name, *_ in cases} == unit_tests.keys()
+    for cases in ROUNDS:
+        before = {path: path.read_text() for _, file, *_ in cases for path in project_copy.rglob(file)}
+        for _, file, rule, naive in cases:
+            replace(project_copy, file, rule, naive)
+        models = {unit_tests[name].split(".")[2] for name, *_ in cases}
+        run = warehouse.dbt("test", "--select", *(f"{model},test_type:unit" for model in models), project=project_copy)
+        assert run.named("error") == set(), run.output
+        assert {name for name, *_ in cases} <= run.named("fail"), run.output
+        for path, text in before.items():
+            path.write_text(text)
 
 
 def late_payment(raw: Raw) -> None:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from dbt.adapters.bigquery import BigQueryCredentials
 from dbt_cli import dbt
+from real_services import BIN
+
+from source_db.faults import FAULTS
 
 DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt"
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def manifest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the parsed project in ``target``."""
     folder = tmp_path_factory.mktemp("dbt-parse")
     exit_status, output = dbt(
         *("--log-path", folder / "logs", "parse", "--show-all-deprecations"),
@@ -23,7 +32,12 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     assert exit_status == 0, output
     assert "warn: " not in output, output
-    parsed: dict[str, Any] = json.loads((folder / "target" / "manifest.json").read_text())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def manifest(manifest_folder: Path) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads((manifest_folder / "target" / "manifest.json").read_text())
     return parsed
 
 
@@ -70,3 +84,88 @@ def test_each_gate_keeps_its_failing_rows(manifest: dict[str, Any]) -> None:
     assert gates
     assert [gate["name"] for gate in gates if "gate" not in gate["tags"] or not gate["config"]["store_failures"]] == []
     assert all(gate["config"]["severity"].lower() == "error" for gate in gates)
+
+
+def test_marts_have_their_key_as_constraint_and_the_others_none(manifest: dict[str, Any]) -> None:
+    for model in of_type(manifest, "model"):
+        keys = [
+            column["name"]
+            for column in model["columns"].values()
+            if {constraint["type"] for constraint in column["constraints"]} == {"not_null", "primary_key"}
+        ]
+        assert len(keys) == (model["schema"] == "marts"), model["name"]
+
+
+def test_personal_columns_of_marts_are_tagged_and_masked(manifest: dict[str, Any]) -> None:
+    personal = {
+        (model["schema"], column["name"]): column["config"]["meta"].get("masked")
+        for model in of_type(manifest, "model")
+        for column in model["columns"].values()
+        if "pii" in column["tags"]
+    }
+    names = {"email", "username", "first_name", "last_name"}
+    assert {name for schema, name in personal if schema == "staging"} >= names
+    assert {name: masked for (schema, name), masked in personal.items() if schema == "marts"} == dict.fromkeys(
+        names, True
+    )
+    untagged = [
+        f"{model['name']}.{column['name']}"
+        for model in of_type(manifest, "model")
+        for column in model["columns"].values()
+        if column["name"] in names and "pii" not in column["tags"]
+    ]
+    assert untagged == []
+
+
+def test_every_node_has_an_owner(manifest: dict[str, Any]) -> None:
+    owners = {group["name"]: group["owner"]["email"] for group in manifest["groups"].values()}
+    nodes = [node for node in manifest["nodes"].values() if node["resource_type"] in ("model", "seed", "snapshot")]
+    assert {node["config"]["group"] for node in nodes} == owners.keys()
+    outputs = {name.split(".")[-1]: exposure for name, exposure in manifest["exposures"].items()}
+    assert outputs.keys() == {"daily_gmv", "seller_performance", "payment_reconciliation", "customer_cohorts"}
+    assert {exposure["owner"]["email"] for exposure in outputs.values()} <= set(owners.values())
+
+
+def test_names_layers_and_governance_pass_the_linter(manifest_folder: Path) -> None:
+    config = (DBT_PROJECT / "dbt-bouncer.yml").read_text()
+    folder = "dbt_artifacts_dir: target\n"
+    assert folder in config
+    moved = manifest_folder / "dbt-bouncer.yml"
+    moved.write_text(config.replace(folder, f"dbt_artifacts_dir: {manifest_folder / 'target'}\n"))
+    done = subprocess.run([BIN / "dbt-bouncer", "run", "--config-file", moved], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS=" in done.stdout + done.stderr
+
+
+def test_nothing_in_the_models_knows_the_target(manifest: dict[str, Any]) -> None:
+    ours = [*manifest["nodes"].values(), *manifest["macros"].values()]
+    code = {
+        node["unique_id"]: node.get("raw_code") or node.get("macro_sql") or ""
+        for node in ours
+        if node["package_name"] == "marketplace"
+    }
+    assert len(code) > 50
+    assert [name for name, text in code.items() if "target.name" in text or "target.type" in text] == []
+
+
+def test_the_production_target_is_bounded() -> None:
+    profile = yaml.safe_load((DBT_PROJECT / "profiles.yml").read_text())["marketplace"]["outputs"]["prod"]
+    bounds = {
+        "maximum_bytes_billed", "priority", "job_retries", "job_creation_timeout_seconds",
+        "job_execution_timeout_seconds", "job_retry_deadline_seconds",
+    }  # fmt: skip
+    assert bounds <= profile.keys()
+    known = {field.name for field in fields(BigQueryCredentials)} | set(BigQueryCredentials._ALIASES)
+    assert profile.keys() - known == {"type", "threads"}
+
+
+def test_the_guide_names_every_planted_fault_and_only_tests_that_exist(manifest: dict[str, Any]) -> None:
+    guide = (DBT_PROJECT.parent / "docs" / "data-quality.md").read_text()
+    named = set(re.findall(r"`([a-z_0-9]+)`", guide))
+    assert {fault.name for fault in FAULTS} - named == set()
+    known = {node["name"] for kind in ("nodes", "unit_tests") for node in manifest[kind].values()}
+    python = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    known |= set(re.findall(r"def (test_\w+)", python))
+    guards = [line.rsplit("|", 2)[1] for line in guide.splitlines() if line.startswith("| `")]
+    named_as_tests = {name for name in named if name.startswith(("gate_", "test_"))} - {"test_failures"}
+    assert named_as_tests | set(re.findall(r"`([a-z_0-9]+)`", "".join(guards))) <= known

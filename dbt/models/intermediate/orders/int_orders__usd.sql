@@ -1,6 +1,8 @@
 with orders as (
 
-    select *, date(created_at, 'UTC') as order_date
+    select
+        *,
+        date(created_at, 'UTC') as order_date
     from {{ ref('stg_marketplace__orders') }}
 
 ),

@@ -1,4 +1,5 @@
--- Whole years: from 2020, where the exchange rates begin, or the first order, to the end of next year, or the last order.
+-- Whole years: from 2020, where the exchange rates begin, or the first order, to the end of next year, or the last
+-- order.
 with order_dates as (
 
     select

@@ -19,7 +19,9 @@ sellers as (
 -- the seed may hold rates of days to come
 latest_rates as (
 
-    select currency, usd_rate
+    select
+        currency,
+        usd_rate
     from {{ ref('exchange_rates') }}
     where valid_from <= current_date('UTC')
     qualify row_number() over (partition by currency order by valid_from desc) = 1

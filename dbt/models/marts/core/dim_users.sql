@@ -1,6 +1,8 @@
 with users as (
 
-    select *, deleted_at is not null as is_deleted
+    select
+        *,
+        deleted_at is not null as is_deleted
     from {{ ref('stg_marketplace__users') }}
 
 ),

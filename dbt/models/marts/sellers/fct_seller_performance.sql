@@ -46,11 +46,20 @@ tier_changes as (
 
 seller_months as (
 
-    select seller_id, month from sales
+    select
+        seller_id,
+        month
+    from sales
     union distinct
-    select seller_id, month from reviews
+    select
+        seller_id,
+        month
+    from reviews
     union distinct
-    select seller_id, month from tier_changes
+    select
+        seller_id,
+        month
+    from tier_changes
 
 )
 
