@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STACK := $(BIN)/local-stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check lock octavia dbt simulate clean
+.PHONY: help run up down status test check lock octavia dbt docs simulate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ octavia: $(VENV)/.built ## Connections as code against the stack's Airbyte: make
 
 dbt: $(VENV)/.built ## dbt against the stack's warehouse: make dbt ARGS="build --select fct_orders"
 	@$(STACK) exec dbt $(ARGS)
+
+docs: $(VENV)/.built ## Write dbt's documentation and serve it on a free port, until Ctrl-C
+	@$(STACK) exec dbt --quiet docs generate
+	@port=$${PORT:-$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')}; \
+		echo "http://127.0.0.1:$$port"; \
+		$(STACK) exec dbt --quiet docs serve --no-browser --host 127.0.0.1 --port $$port
 
 simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS=3
 	@$(STACK) exec source-db simulate --days $(or $(DAYS),1)
