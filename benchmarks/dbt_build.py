@@ -1,0 +1,97 @@
+"""Times `dbt build` against the running stack, and shows where the time and the bytes go.
+
+    local-stack exec python benchmarks/dbt_build.py [--builds 3] [--full-refresh] [--nodes 10]
+
+The stack's demo data is what it was started with (SOURCE_DB_SCALE). Run it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+DBT = Path(sys.executable).parent / "dbt"
+
+
+def emulator() -> psutil.Process | None:
+    """The embedded BigQuery that the environment points at, if it runs on this machine."""
+    port = urlsplit(os.environ.get("BIGQUERY_API_ENDPOINT", "")).port
+    for connection in psutil.net_connections("tcp"):
+        if port and connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            return psutil.Process(connection.pid)
+    return None
+
+
+def cpu_seconds(process: psutil.Process | None) -> float:
+    return sum(process.cpu_times()[:2]) if process else 0.0
+
+
+def build(target: Path, full_refresh: bool) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """One build: seconds by clock and by processor, and dbt's results by node.
+
+    Raises:
+        SystemExit: if the build fails.
+    """
+    warehouse = emulator()
+    command = [DBT, "--quiet", "build", "--target-path", target, *(["--full-refresh"] if full_refresh else [])]
+    before, own, started = cpu_seconds(warehouse), os.times(), time.monotonic()
+    done = subprocess.run(command)
+    if done.returncode:
+        raise SystemExit(f"dbt build ended with status {done.returncode}")
+    after = os.times()
+    seconds = {
+        "clock": time.monotonic() - started,
+        "dbt's CPU": after.children_user + after.children_system - own.children_user - own.children_system,
+        "warehouse's CPU": cpu_seconds(warehouse) - before,
+    }
+    results: list[dict[str, Any]] = json.loads((target / "run_results.json").read_text())["results"]
+    return seconds, results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--builds", type=int, default=3)
+    parser.add_argument("--nodes", type=int, default=10, help="how many of the slowest nodes to show")
+    parser.add_argument("--full-refresh", action="store_true")
+    options = parser.parse_args()
+    console = Console()
+    builds = Table("build", "clock s", "dbt CPU s", "warehouse CPU s", "nodes", "MB scanned", "rows written")
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(1, options.builds + 1):
+            seconds, results = build(Path(folder), options.full_refresh)
+            answers = [result["adapter_response"] for result in results]
+            incremental = [answer for answer in answers if answer.get("code") in ("MERGE", "CREATE TABLE")]
+            builds.add_row(
+                str(number),
+                *(f"{value:.1f}" for value in seconds.values()),
+                str(len(results)),
+                f"{sum(answer.get('bytes_processed') or 0 for answer in answers) / 1e6:,.1f}",
+                f"{sum(answer.get('rows_affected') or 0 for answer in incremental):,}",
+            )
+    console.print(builds)
+    slowest = Table("slowest nodes of the last build", "s", "MB scanned", "rows written")
+    for result in sorted(results, key=lambda result: -result["execution_time"])[: options.nodes]:
+        answer = result["adapter_response"]
+        slowest.add_row(
+            ".".join(result["unique_id"].split(".")[2:3]),
+            f"{result['execution_time']:.2f}",
+            f"{(answer.get('bytes_processed') or 0) / 1e6:,.2f}",
+            f"{answer.get('rows_affected') or 0:,}",
+        )
+    console.print(slowest)
+
+
+if __name__ == "__main__":
+    main()
