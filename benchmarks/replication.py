@@ -1,0 +1,284 @@
+"""How fast and how large a sync of ``orders`` is: ``.venv/bin/python benchmarks/replication.py [--rows N]``.
+
+One run on one database: ``COPY … (FORMAT binary)`` to nothing; a full refresh; 10,000 changed rows deduplicated into
+all of them. Both connectors run as the platform runs them, by its own ``Attempt``: processes joined by the Arrow data
+channel (``--lines``: by JSON lines). Timed from the start of the first process until all is committed and both have
+ended; memory is the sum of both processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not
+quiet. ``--dlt`` adds dlt with its connectorx backend into the same emulator, from a virtual environment made for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "airbyte" / "server")]
+
+from airbyte_server.replication.attempt import Attempt, Plan, Side  # noqa: E402
+from airbyte_server.replication.checkpoints import Checkpoint  # noqa: E402
+from airbyte_server.replication.logs import AttemptLog  # noqa: E402
+from airbyte_server.replication.mapping import NameMapping  # noqa: E402
+from real_services import BIN, PROJECT, free_port, wait_for_http  # noqa: E402
+
+from local_stack.postgres import EmbeddedPostgres  # noqa: E402
+
+ORDERS = """
+CREATE TABLE orders (
+  id uuid PRIMARY KEY, order_number varchar(20) NOT NULL, buyer_id uuid NOT NULL, status varchar(30) NOT NULL,
+  subtotal_amount numeric(12,2) NOT NULL, shipping_amount numeric(12,2) NOT NULL, tax_amount numeric(12,2) NOT NULL,
+  discount_amount numeric(12,2) NOT NULL, total_amount numeric(12,2) NOT NULL, currency char(3) NOT NULL,
+  shipping_country char(2), shipping_city varchar(100), shipping_postal_code varchar(20),
+  created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, confirmed_at timestamp, shipped_at timestamptz,
+  delivered_at timestamptz
+);
+INSERT INTO orders SELECT
+  md5('o' || i)::uuid,
+  'ORD-' || to_char('2024-01-01'::date + i / 5000, 'YYYYMMDD') || '-' || lpad((i % 10000000)::text, 7, '0'),
+  md5('u' || i % 50000)::uuid, (ARRAY['pending','confirmed','shipped','delivered','delivered','cancelled'])[1 + i % 6],
+  (i % 90000) / 100.0 + 5, (i % 1500) / 100.0, (i % 7200) / 100.0, (i % 9) / 2.0, (i % 100000) / 100.0 + 6,
+  (ARRAY['EUR','USD','GBP'])[1 + i % 3], (ARRAY['DE','FR','US','GB',NULL])[1 + i % 5], 'City ' || i % 2000,
+  lpad((i % 100000)::text, 5, '0'), '2024-01-01Z'::timestamptz + i * interval '1 s',
+  '2024-01-01Z'::timestamptz + i * interval '1.000001 s', '2024-01-01'::timestamp + i * interval '2 s',
+  CASE WHEN i % 6 > 1 THEN '2024-01-02Z'::timestamptz + i * interval '1 s' END,
+  CASE WHEN i % 6 > 2 THEN '2024-01-05Z'::timestamptz + i * interval '1 s' END
+FROM generate_series(1, {rows}) i;
+CREATE INDEX ON orders (updated_at);
+ANALYZE orders;
+"""
+CHANGED = 10_000
+CHANGE = """
+UPDATE orders SET status = 'refunded', updated_at = (SELECT max(updated_at) FROM orders) + interval '1 s'
+WHERE id IN (SELECT md5('o' || i * {step})::uuid FROM generate_series(1, {changed}) i)
+"""
+DLT = """
+import sys
+import dlt, google.auth
+from dlt.sources.sql_database import sql_table
+from google.auth.credentials import AnonymousCredentials
+
+google.auth.default = lambda *_, **__: (AnonymousCredentials(), sys.argv[2])
+orders = sql_table(sys.argv[1], table="orders", schema="public", backend="connectorx", chunk_size=100_000)
+pipeline = dlt.pipeline("orders", destination=dlt.destinations.bigquery(location="US"), dataset_name=sys.argv[3])
+pipeline.run(orders, write_disposition="replace", loader_file_format="parquet")
+"""
+
+
+@dataclass(frozen=True)
+class Sync:
+    """What one sync took: wall and processor seconds of the connectors, megabytes."""
+
+    seconds: float
+    processor: float
+    peak: int
+    states: bytes | None
+
+
+class Bench:
+    def __init__(self, folder: Path, postgres: EmbeddedPostgres, endpoint: str, *, arrow: bool) -> None:
+        self.folder = folder
+        self.arrow = arrow
+        self.conninfo = postgres.conninfo("bench")
+        self._number = int(time.time())
+        self.source = {
+            "host": postgres.host, "port": postgres.port, "database": "bench", "username": "postgres",
+            "password": postgres.superuser_password, "schemas": ["public"], "ssl_mode": {"mode": "disable"},
+            "replication_method": {"method": "Standard"},
+        }  # fmt: skip
+        self.destination = {
+            "project_id": PROJECT, "dataset_id": "bench", "dataset_location": "US", "raw_data_dataset": "internal",
+            "loading_method": {"method": "Standard"}, "api_endpoint": endpoint,
+        }  # fmt: skip
+        config = folder / "source.json"
+        config.write_text(json.dumps(self.source))
+        found = subprocess.run(
+            [BIN / "source-postgres", "discover", "--config", config], capture_output=True, check=True
+        )
+        catalogs = [json.loads(line) for line in found.stdout.splitlines()]
+        (self.stream,) = next(m["catalog"]["streams"] for m in catalogs if m["type"] == "CATALOG")
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def copy(self) -> float:
+        with psycopg.connect(self.conninfo, autocommit=True) as connection:
+            start = time.perf_counter()
+            with connection.cursor() as cursor, cursor.copy("COPY orders TO STDOUT (FORMAT binary)") as copy:
+                for _ in copy:
+                    pass
+            return time.perf_counter() - start
+
+    def sync(self, mode: str, state: bytes | None = None) -> Sync:
+        """``mode``: overwrite or append_dedup; raises RuntimeError if the sync fails."""
+        self._number += 1
+        incremental = mode == "append_dedup"
+        configured = {
+            "sync_mode": "incremental" if incremental else "full_refresh", "destination_sync_mode": mode,
+            "cursor_field": ["updated_at"] if incremental else [], "primary_key": [["id"]], "sync_id": self._number,
+            "generation_id": 0 if incremental else self._number,
+            "minimum_generation_id": 0 if incremental else self._number,
+        }  # fmt: skip
+        unnamed = {name: value for name, value in self.stream.items() if name != "namespace"}
+        source, destination = ({"streams": [{**configured, "stream": stream}]} for stream in (self.stream, unnamed))
+        plan = Plan(
+            Side([str(BIN / "source-postgres")], self.source, source),
+            Side([str(BIN / "destination-bigquery")], self.destination, destination),
+            state, NameMapping("destination", None, ""), [("public", "orders")], frozenset(), self.folder / "attempt",
+            arrow=self.arrow,
+        )  # fmt: skip
+        rows: list[Any] = []
+        pids: list[int] = []
+
+        def committed(checkpoints: list[Checkpoint]) -> None:
+            rows[:] = checkpoints[-1].rows
+
+        before, start = _children(), time.perf_counter()
+        with _peaks(pids) as peaks, AttemptLog(self.folder / "log", str) as log:
+            attempt = Attempt(plan, log, lambda process: pids.append(process["pid"]), committed)
+            outcome = attempt.run()
+        seconds = time.perf_counter() - start
+        if outcome.failures:
+            raise RuntimeError("; ".join(failure.external_message for failure in outcome.failures))
+        states = [
+            {
+                "type": "STREAM",
+                "stream": {
+                    "stream_descriptor": {"namespace": row.key[0], "name": row.key[1]},
+                    "stream_state": json.loads(row.state),
+                },
+            }
+            for row in rows
+        ]
+        return Sync(seconds, _children() - before, sum(peaks.values()), json.dumps(states).encode())
+
+
+def _children() -> float:
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+@contextmanager
+def _peaks(pids: list[int]) -> Iterator[dict[int, int]]:
+    """Megabytes at the peak of each process of ``pids``, which may grow meanwhile."""
+    found: dict[int, int] = {}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            for pid in pids:
+                try:
+                    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+                except OSError:
+                    continue
+                found.update((pid, int(line.split()[1]) >> 10) for line in lines if line.startswith("VmHWM"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def dlt(bench: Bench, endpoint: str) -> Callable[[], float]:
+    """A function that syncs by dlt and returns the seconds from its process's start to its end."""
+    home = bench.folder / "dlt"
+    uv = BIN / "uv"
+    subprocess.run([uv, "venv", "--quiet", home], check=True)
+    packages = ["dlt[bigquery,parquet,sql_database]", "connectorx", "psycopg2-binary"]
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", home / "bin" / "python", *packages], check=True)
+    address = psycopg.conninfo.conninfo_to_dict(bench.conninfo)
+    url = f"postgresql://postgres:{address['password']}@{address['host']}:{address['port']}/bench"
+
+    def run() -> float:
+        command = [home / "bin" / "python", "-c", DLT, url, PROJECT, f"dlt_{secrets.token_hex(4)}"]
+        environment = {
+            **os.environ, "BIGQUERY_EMULATOR_HOST": endpoint, "RUNTIME__DLTHUB_TELEMETRY": "false", "HOME": str(home),
+            "DESTINATION__BIGQUERY__CREDENTIALS__PROJECT_ID": PROJECT,
+        }  # fmt: skip
+        start = time.perf_counter()
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    return run
+
+
+def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
+    rows, runs = options.rows, options.runs
+    copied = statistics.median(bench.copy() for _ in range(runs))
+    print(f"COPY binary to nothing: {copied:.2f} s, {rows / copied:,.0f} rows/s", flush=True)
+    full = [bench.sync("overwrite") for _ in range(runs)]
+    whole = statistics.median(sync.seconds for sync in full)
+    print(
+        f"full refresh: {whole:.2f} s, {rows / whole:,.0f} rows/s, {copied / whole:.2f} x COPY; connectors "
+        f"{statistics.median(sync.processor for sync in full):.2f} s of processor, peak {max(s.peak for s in full)} MB",
+        flush=True,
+    )
+    if options.dlt:
+        run = dlt(bench, endpoint)
+        other = statistics.median(run() for _ in range(runs))
+        print(f"dlt: {other:.2f} s, {rows / other:,.0f} rows/s; ours is {other / whole:.1f} x as fast", flush=True)
+    state = bench.sync("append_dedup").states
+    changes = []
+    for _ in range(runs):
+        bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED)))
+        changes.append(bench.sync("append_dedup", state))
+        state = changes[-1].states
+    print(
+        f"{CHANGED:,} changed rows into {rows:,}: {statistics.median(sync.seconds for sync in changes):.2f} s; "
+        f"connectors {statistics.median(sync.processor for sync in changes):.2f} s of processor",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--lines", action="store_true", help="records as JSON lines")
+    parser.add_argument("--dlt", action="store_true", help="measure dlt, too; installs it from the package index")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="replication-"))
+    folder.chmod(0o755)
+    postgres = EmbeddedPostgres(folder / "postgres" / "data", free_port(), secrets.token_hex(8))
+    postgres.start()
+    endpoint = f"http://127.0.0.1:{(port := free_port())}"
+    with (folder / "emulator.log").open("wb") as log:
+        emulator = subprocess.Popen(
+            [BIN / "bq-emulator", "--port", str(port), "--data-dir", folder / "bigquery", "--project", PROJECT],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for_http(f"{endpoint}/healthz", emulator, folder / "emulator.log")
+        postgres.ensure_database("bench", "postgres")
+        with psycopg.connect(postgres.conninfo("bench"), autocommit=True) as connection:
+            connection.execute(ORDERS.format(rows=options.rows).encode())
+        measure(Bench(folder, postgres, endpoint, arrow=not options.lines), options, endpoint)
+    finally:
+        emulator.terminate()
+        emulator.wait(20)
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
