@@ -203,7 +203,7 @@ def dlt(bench: Bench, endpoint: str) -> Callable[[], float]:
     home = bench.folder / "dlt"
     uv = BIN / "uv"
     subprocess.run([uv, "venv", "--quiet", home], check=True)
-    packages = ["dlt[bigquery,parquet,sql_database]", "connectorx", "psycopg2-binary"]
+    packages = ["dlt[bigquery,parquet,sql_database]", "connectorx", "psycopg[binary]"]
     subprocess.run([uv, "pip", "install", "--quiet", "--python", home / "bin" / "python", *packages], check=True)
     address = psycopg.conninfo.conninfo_to_dict(bench.conninfo)
     url = f"postgresql://postgres:{address['password']}@{address['host']}:{address['port']}/bench"
