@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
+import subprocess
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +15,7 @@ from typing import Any
 
 import pytest
 from dbt_mutations import ROUNDS, replace
+from real_services import BIN
 
 Row = dict[str, Any]
 Raw = dict[str, list[Row]]
@@ -192,12 +196,36 @@ def test_the_project_builds_and_every_test_passes(build: Any) -> None:
     # both faults are planted: an order that does not add up, a cycle of categories
     assert build.named("warn") == {"orders_add_up", "categories_form_trees"}
     done = build.named("pass") | build.named("success") | build.named("warn")
-    assert set(build.results) - done == {
-        "daily_gmv",
-        "seller_performance",
-        "payment_reconciliation",
-        "customer_cohorts",
+    assert set(build.results) - done == EXPOSURES
+
+
+def test_every_statement_ran_and_every_column_is_described(warehouse: Any, build: Any) -> None:
+    manifest = json.loads((warehouse.folder / "target" / "manifest.json").read_text())
+    assert {result["unique_id"] for result in build.results.values()} == {
+        *manifest["nodes"], *manifest["unit_tests"], *manifest["exposures"]
+    }  # fmt: skip
+    described = {
+        (node["name"], column["name"])
+        for node in manifest["nodes"].values()
+        for column in node.get("columns", {}).values()
+        if node["resource_type"] != "test" and column["description"]
     }
+    datasets = ("staging", "intermediate", "marts", "seeds", "snapshots")
+    columns = " union all ".join(
+        f"select table_name, column_name from `{{prefix}}{dataset}`.INFORMATION_SCHEMA.COLUMNS" for dataset in datasets
+    )
+    assert {tuple(row.values()) for row in warehouse.query(columns)} == described
+
+
+def test_the_sql_is_written_in_one_style(warehouse: Any, build: Any) -> None:
+    done = subprocess.run(
+        [BIN / "sqlfluff", "lint", "models", "snapshots", "--disable-progress-bar"],
+        cwd=DBT_PROJECT,
+        env={**os.environ, **warehouse.environment, "DBT_TARGET_PATH": str(warehouse.folder / "sqlfluff")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_orders_that_do_not_add_up_are_quarantined_and_stay_in_the_marts(warehouse: Any, build: Any) -> None:

@@ -1,6 +1,6 @@
 -- The history is repaired, not trusted: a seller's next row ends the row before it, whatever the source says its own
--- end was (that trims overlaps and fills gaps), and a deleted seller's open interval ends with the account. Rebuilt whole
--- on each run, so late or corrected history needs no special path.
+-- end was (that trims overlaps and fills gaps), and a deleted seller's open interval ends with the account. Rebuilt
+-- whole on each run, so late or corrected history needs no special path.
 with history as (
 
     select * from {{ ref('stg_marketplace__seller_tier_history') }}
