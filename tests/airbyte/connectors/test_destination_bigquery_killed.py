@@ -103,6 +103,10 @@ class Case:
     def expected(self, sync: int) -> Rows:
         return [(row, str(sync)) for row in range(6)]
 
+    def may_be_seen(self, seen: Rows | None, sync: int) -> bool:
+        """Whether the table may hold this after the sync was interrupted; None where there is no table."""
+        return seen in (self.expected(sync - 1), self.expected(sync))
+
 
 class Overwrite(Case):
     """A truncating refresh whose source goes on where it was."""
@@ -117,21 +121,23 @@ class OverwriteOfAnotherLayout(Case):
         query("DROP TABLE {t}")
         query("ALTER TABLE {t}_ RENAME TO t")
 
+    def may_be_seen(self, seen: Rows | None, sync: int) -> bool:
+        """BigQuery does not replace such a table at once: it is dropped, and the new one copied to its place."""
+        return seen is None or super().may_be_seen(seen, sync)
 
-class Dedup(Case):
+
+class DedupOfAnotherShape(OverwriteOfAnotherLayout):
+    """With each sync a column has changed its type, one has come and one has gone: the table is written anew with all
+    its rows, and then merged into."""
+
     mode = "append_dedup"
     truncates = False
 
-
-class DedupOfAnotherLayout(Dedup, OverwriteOfAnotherLayout):
-    """The table is written anew with all its rows, and then merged into."""
-
-
-class Widened(Dedup):
-    """A column changes its type, one comes and one goes, with each sync."""
-
     def properties(self, sync: int) -> dict[str, Any]:
         return {"id": INTEGER, "v": STRING if sync % 2 else INTEGER, f"only_in_{sync}": STRING}
+
+    def may_be_seen(self, seen: Rows | None, sync: int) -> bool:
+        return seen is None or [row[0] for row in seen] == list(range(6))
 
 
 class Append(Case):
@@ -141,8 +147,11 @@ class Append(Case):
     def expected(self, sync: int) -> Rows:
         return sorted((row, str(number)) for number in range(1, sync + 1) for row in range(6))
 
+    def may_be_seen(self, seen: Rows | None, sync: int) -> bool:
+        return set(self.expected(sync - 1)) <= set(seen or ())
 
-CASES = [Overwrite(), OverwriteOfAnotherLayout(), DedupOfAnotherLayout(), Widened(), Append()]
+
+CASES = [Overwrite(), OverwriteOfAnotherLayout(), DedupOfAnotherShape(), Append()]
 
 
 @pytest.mark.slow
@@ -169,12 +178,8 @@ def test_killed_before_each_call(
         deadly.left = sync - 2
         first = destination("write", sent(sync), catalog=case.catalog(sync))
         finished = first.status == 0
-        seen = rows()
         echoed = len(first.states())
-        partly = isinstance(case, Append | Dedup)
-        if not partly:
-            missing_for_a_moment = isinstance(case, OverwriteOfAnotherLayout) and seen is None
-            assert seen in (case.expected(sync - 1), case.expected(sync)) or missing_for_a_moment
+        assert case.may_be_seen(rows(), sync), f"killed before call {sync - 1}"
         deadly.left = float("inf")
         again = destination("write", sent(sync, echoed), catalog=case.catalog(sync))
         assert again.status == 0, again.errors
