@@ -13,7 +13,7 @@ import psycopg
 
 from source_postgres.config import Config
 from source_postgres.errors import ConnectorError, FailureType
-from source_postgres.refusals import refused as _refused
+from source_postgres.refusals import refused
 
 CONNECT_TIMEOUT_SECONDS = 20
 
@@ -62,7 +62,7 @@ def connect(config: Config) -> psycopg.Connection[Any]:
         try:
             connection = psycopg.connect(**parameters, autocommit=True)
         except psycopg.OperationalError as error:
-            raise _refused(config, str(error)) from error
+            raise refused(config, str(error)) from error
     for name, value in _SESSION.items():
         connection.execute("SELECT set_config(%s, %s, false)", [name, value])
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -81,7 +81,7 @@ def connect_replication(config: Config) -> psycopg.Connection[Any]:
         try:
             return psycopg.connect(**parameters, autocommit=True)
         except psycopg.OperationalError as error:
-            raise _refused(config, str(error)) from error
+            raise refused(config, str(error)) from error
 
 
 @contextlib.contextmanager
