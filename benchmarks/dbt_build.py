@@ -85,7 +85,7 @@ def main() -> None:
     for result in sorted(results, key=lambda result: -result["execution_time"])[: options.nodes]:
         answer = result["adapter_response"]
         slowest.add_row(
-            ".".join(result["unique_id"].split(".")[2:3]),
+            " ".join(part for part in result["unique_id"].split(".") if part != "marketplace"),
             f"{result['execution_time']:.2f}",
             f"{(answer.get('bytes_processed') or 0) / 1e6:,.2f}",
             f"{answer.get('rows_affected') or 0:,}",
