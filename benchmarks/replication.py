@@ -102,7 +102,7 @@ class Bench:
             "replication_method": {"method": "Standard"},
         }  # fmt: skip
         self.destination = {
-            "project_id": PROJECT, "dataset_id": "bench", "dataset_location": "US", "raw_data_dataset": "internal",
+            "project_id": PROJECT, "dataset_location": "US", "raw_data_dataset": "internal",
             "loading_method": {"method": "Standard"}, "api_endpoint": endpoint,
         }  # fmt: skip
         config = folder / "source.json"
@@ -139,7 +139,8 @@ class Bench:
         source, destination = ({"streams": [{**configured, "stream": stream}]} for stream in (self.stream, unnamed))
         plan = Plan(
             Side([str(BIN / "source-postgres")], self.source, source),
-            Side([str(BIN / "destination-bigquery")], self.destination, destination),
+            # A dataset for each mode: a first increment finds no table, as it would.
+            Side([str(BIN / "destination-bigquery")], {**self.destination, "dataset_id": mode}, destination),
             state, NameMapping("destination", None, ""), [("public", "orders")], frozenset(), self.folder / "attempt",
             arrow=self.arrow,
         )  # fmt: skip
