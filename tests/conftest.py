@@ -29,8 +29,14 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """End-to-end files first: with two workers the longest one decides when the suite ends."""
-    items.sort(key=lambda item: item.path.parent.name != "e2e")
+    """The whole job first, the long tail of short files last: two workers end together, and never run two Airflows."""
+    order = ("test_main_job.py", "airbyte", "test_given_services.py", "bq_emulator", "dbt", "airflow")
+
+    def rank(item: pytest.Item) -> int:
+        parts = item.path.relative_to(Path(__file__).parent).parts
+        return next((place for place, name in enumerate(order) if name in parts), len(order))
+
+    items.sort(key=rank)
 
 
 #: This process's emulator and its log, once there is one.

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbt.adapters.factory import reset_adapters
 from dbt.tests.fixtures.project import *  # noqa: F403  pytest finds fixtures by name in this module
 from real_services import PROJECT
 
 
 @pytest.fixture(scope="class")
 def dbt_profile_target(bigquery_endpoint: str) -> dict[str, Any]:
+    # dbt keeps an adapter per process: one that another test left would talk to that test's warehouse.
+    reset_adapters()
     return {
         "type": "bigquery",
         "method": "oauth-secrets",
