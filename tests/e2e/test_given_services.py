@@ -58,11 +58,13 @@ def test_a_given_source_is_replicated_and_left_as_it_was(stack: Stack, given: Da
     with psycopg.connect(given.conninfo) as source:
         before = source.execute(_INVENTORY).fetchone()
         orders = source.execute("SELECT count(*) FROM orders").fetchone()
-    output = stack.run()
-    assert given.password not in output
+    up = stack("up")
+    assert up.returncode == 0, up.stdout[-6000:]
+    assert given.password not in up.stdout
+    stack.sync()
     with psycopg.connect(given.conninfo) as source:
         assert source.execute(_INVENTORY).fetchone() == before
-    assert stack.rows("SELECT COUNT(*) FROM marts.fct_orders") == [orders]
+    assert stack.rows("SELECT COUNT(*) FROM raw.orders") == [orders]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from airbyte_api import AirbyteAPI, api, models
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from real_services import BIN, PROJECT, free_port
@@ -39,6 +41,26 @@ class Stack:
         done = self("run")
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
+
+    def sync(self) -> None:
+        """One sync of the stack's connection, without what Airflow does after it."""
+        url = self.environment["AIRBYTE_API_URL"]
+        credentials = models.SchemeClientCredentials(
+            client_id="marketplace-local",
+            client_secret=json.loads((self.home / "secrets.json").read_text())["airbyte_client_secret"],
+            token_url=f"{url}/applications/token",
+        )
+        sdk = AirbyteAPI(server_url=url, security=models.Security(client_credentials=credentials))
+        [connection] = sdk.connections.list_connections(request=api.ListConnectionsRequest()).connections_response.data
+        request = models.JobCreateRequest(connection_id=connection.connection_id, job_type=models.JobTypeEnum.SYNC)
+        job = sdk.jobs.create_job(request=request).job_response
+
+        def status() -> models.JobStatusEnum:
+            return sdk.jobs.get_job(request=api.GetJobRequest(job_id=job.job_id)).job_response.status
+
+        unfinished = (models.JobStatusEnum.PENDING, models.JobStatusEnum.RUNNING, models.JobStatusEnum.INCOMPLETE)
+        assert wait_until(lambda: status() not in unfinished, 200)
+        assert status() == models.JobStatusEnum.SUCCEEDED
 
     def interrupt_run(self, sign: str) -> int:
         """Start a run and press Ctrl-C as soon as the file ``sign`` is there; its exit status."""
