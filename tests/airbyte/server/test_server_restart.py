@@ -56,7 +56,10 @@ def test_a_killed_server_goes_on_with_its_job_from_the_committed_state(
         assert server.state(connection) == {"users": {"n": 7}}
         first, second = (entry["attempt"] for entry in server.details(job_id)["attempts"])
         assert (first["status"], second["status"]) == ("failed", "succeeded")
-        assert first["failureSummary"]["failures"][0]["externalMessage"] == "the server stopped during the attempt"
+        assert (
+            first["failureSummary"]["failures"][0]["externalMessage"]
+            == "the server or its database stopped during the attempt"
+        )
         assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in before)
         assert server.sync(connection)["status"] == "succeeded", "the connection is free again"
         assert not list((tmp_path / "data" / "work").rglob("config.json"))

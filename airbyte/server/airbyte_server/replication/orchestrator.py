@@ -1,7 +1,7 @@
 """Jobs from ``pending`` to their end: attempts, waits between them, cancellation, and going on after a restart.
 
-Everything that must survive is in the database; this class can be replaced by a durable-execution library without
-touching attempts or the API.
+Each attempt is a workflow in a durable queue. It ends in one transaction that also ends the job or queues the next
+attempt, so whenever the server dies, either an attempt is queued or the job is over.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from airbyte_server.database import UNFINISHED, Attempt, Connection, Database, Job, now
@@ -26,6 +26,7 @@ from airbyte_server.replication.logs import AttemptLog, attempt_log_path
 from airbyte_server.replication.plan import Planner, drop_all_state, fix_streams, store_checkpoints
 from airbyte_server.replication.processes import end_leftover
 from airbyte_server.replication.progress import totals
+from airbyte_server.replication.queue import AttemptQueue
 from airbyte_server.replication.retry import FailedAttempt, next_delay
 from airbyte_server.settings import RetryLimits
 from airbyte_server.vault import VaultError
@@ -33,19 +34,21 @@ from airbyte_server.vault import VaultError
 logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 0.5
+_DATABASE_SECONDS = 1.0
+_INTERRUPTED = "the server or its database stopped during the attempt"
 
 
 class _Run:
-    """A job being run by this server."""
+    """An attempt being run by this server."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
+        self.over = threading.Event()
         self.attempt: replication.Attempt | None = None
-        self.thread: threading.Thread | None = None
 
 
 class Orchestrator:
-    """Runs jobs, each in a thread. Call :meth:`start` before anything else and :meth:`stop` at the end."""
+    """Runs jobs. Call :meth:`start` before anything else and :meth:`stop` at the end."""
 
     def __init__(
         self, database: Database, planner: Planner, data_dir: Path, limits: RetryLimits, max_concurrent_jobs: int
@@ -54,10 +57,11 @@ class Orchestrator:
         self._planner = planner
         self._data_dir = data_dir
         self._limits = limits
-        self._slots = threading.BoundedSemaphore(max_concurrent_jobs)
+        self._queue = AttemptQueue(database.engine, self._run, max_concurrent_jobs)
         self._runs: dict[int, _Run] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """End what an earlier server left running, then go on with its unfinished jobs."""
@@ -66,26 +70,23 @@ class Orchestrator:
                 for process in attempt.processes:
                     if end_leftover(process):
                         logger.info("ended the %s (pid %s) of job %s", process["role"], process["pid"], attempt.job_id)
-                failure = Failure("airbyte_platform", "system_error", "the server stopped during the attempt")
-                _end_attempt(attempt, "failed", [failure])
-            session.commit()
-            unfinished = list(session.scalars(select(Job.id).where(Job.status.in_(UNFINISHED)).order_by(Job.id)))
         shutil.rmtree(self._data_dir / "work", ignore_errors=True)
-        for job_id in unfinished:
-            self._launch(job_id)
+        self._queue.start()
+        # A server from before the queue leaves jobs that are not in it.
+        with self._database.session.begin() as session:
+            for job in session.scalars(select(Job).where(Job.status.in_(UNFINISHED)).order_by(Job.id)):
+                self._queue.put(session, job.id, sum(attempt.status != "running" for attempt in job.attempts))
 
     def stop(self) -> None:
-        """End connectors; unfinished jobs stay as they are and go on when a server starts again."""
+        """End connectors; unfinished jobs go on with a new attempt when a server starts again."""
         self._stopping.set()
         with self._lock:
             runs = list(self._runs.values())
         for run in runs:
-            run.cancelled.set()
             if run.attempt is not None:
                 run.attempt.stop()
-        for run in runs:
-            if run.thread is not None:
-                run.thread.join(5)
+        self._queue.stop(patience=5 if runs else 0)
+        self._stopped.set()
 
     def create(self, connection_id: uuid.UUID, config_type: str) -> int:
         """Start a job; raises a 404 or 409 problem. ``config_type`` is ``sync`` or ``clear``."""
@@ -100,109 +101,113 @@ class Orchestrator:
             job = Job(connection_id=connection_id, config_type=config_type)
             session.add(job)
             try:
-                session.commit()
+                session.flush()
             except IntegrityError as error:
                 raise try_again_later(f"A sync is already running for: {connection_id}") from error
-            job_id = job.id
-        self._launch(job_id)
-        return job_id
+            self._queue.put(session, job.id, 0)
+            session.commit()
+            return job.id
 
     def cancel(self, job_id: int) -> None:
         """Cancel an unfinished job and wait until it is over; raises a 404 or 409 problem."""
-        with self._database.session() as session:
-            job = session.get(Job, job_id)
+        with self._database.session.begin() as session:
+            job = session.get(Job, job_id, with_for_update=True)
             if job is None:
                 raise not_found("job", job_id)
             if job.status not in UNFINISHED:
                 raise state_conflict("Job is not currently running")
+            if job.status != "running":
+                # Its attempt is still to come, and will find that the job is over.
+                _set_status(job, "cancelled")
+                return
         with self._lock:
             run = self._runs.get(job_id)
-        if run is None or run.thread is None:
-            # Nobody runs it: it ended just now, or was abandoned.
-            self._set_status(job_id, "cancelled")
-            return
-        run.cancelled.set()
-        if run.attempt is not None:
-            run.attempt.stop()
-        run.thread.join(10)
+        if run is not None:
+            run.cancelled.set()
+            if run.attempt is not None:
+                run.attempt.stop()
+            run.over.wait(10)
 
-    def _launch(self, job_id: int) -> None:
+    def _run(self, job_id: int, number: int) -> None:
+        """What the queue calls for an attempt, once or, after a crash, again."""
         run = _Run()
-        run.thread = threading.Thread(target=self._run_safely, args=(job_id, run), name=f"job {job_id}", daemon=True)
         with self._lock:
             self._runs[job_id] = run
-        run.thread.start()
-
-    def _run_safely(self, job_id: int, run: _Run) -> None:
         try:
-            while not self._slots.acquire(timeout=0.2):
-                if run.cancelled.is_set():
-                    break
-            else:
+            # While the database is away nothing can be decided; the attempt's row tells afterwards how far it got.
+            while not self._stopped.is_set():
                 try:
-                    self._run(job_id, run)
-                finally:
-                    self._slots.release()
-            if run.cancelled.is_set() and not self._stopping.is_set():
-                self._set_status(job_id, "cancelled")
-        except Exception:
-            # Nothing of a job's own reaches here: the database is gone, or the server has a defect.
-            logger.exception("job %s was abandoned; it goes on when the server starts again", job_id)
+                    if self._begin(job_id, number):
+                        self._attempt(job_id, number, run)
+                    return
+                except SQLAlchemyError:
+                    logger.exception("attempt %s of job %s waits for the metadata database", number, job_id)
+                    self._stopped.wait(_DATABASE_SECONDS)
         finally:
             with self._lock:
                 self._runs.pop(job_id, None)
+            run.over.set()
 
-    def _run(self, job_id: int, run: _Run) -> None:
-        with self._database.session() as session:
-            interrupted = bool(session.get_one(Job, job_id).attempts)
-        # The server's own stop calls for no waiting, but an attempt that brings it down must not go on for ever.
-        if interrupted and self._after_attempt(job_id) is None:
-            return
-        while not run.cancelled.is_set():
-            self._attempt(job_id, run)
-            if run.cancelled.is_set():
-                return
-            delay = self._after_attempt(job_id)
-            if delay is None:
-                return
-            run.cancelled.wait(delay)
-
-    def _attempt(self, job_id: int, run: _Run) -> None:
-        """One attempt from its row's creation to its end, whatever happens in between."""
+    def _begin(self, job_id: int, number: int) -> bool:
+        """Create the attempt's row; ``False`` when there is nothing to run, or an earlier run of it was interrupted."""
         with self._database.session.begin() as session:
-            job = session.get_one(Job, job_id)
-            number = len(job.attempts)
+            job = session.get_one(Job, job_id, with_for_update=True)
+            if job.status not in UNFINISHED or len(job.attempts) > number + 1:
+                return False
+            if len(job.attempts) == number + 1:
+                if job.attempts[-1].status == "running":
+                    self._conclude(session, job, [_failure("system_error", _INTERRUPTED)], wait=False)
+                return False
             if job.streams is None:
                 job.streams = fix_streams(session, job)
-            job.status = "running"
             job.started_at = job.started_at or now()
-            job.updated_at = now()
+            _set_status(job, "running")
             session.add(Attempt(job_id=job_id, number=number))
-        failures: list[Failure] = []
+        return True
+
+    def _attempt(self, job_id: int, number: int, run: _Run) -> None:
+        """Run an attempt whose row exists and store how it ended, whatever happens in between."""
         stats: list[dict[str, Any]] = []
         try:
             outcome, stats = self._replicate(job_id, number, run)
             failures = outcome.failures
         except Problem as problem:
             message = problem.body["data"].get("message") or str(problem)
-            failures = [Failure("airbyte_platform", "config_error", message)]
+            failures = [_failure("config_error", message)]
         except (FileNotFoundError, VaultError) as error:
             # A connector that is not installed, or a key that does not fit: trying again helps nobody.
-            failures = [Failure("airbyte_platform", "config_error", str(error))]
+            failures = [_failure("config_error", str(error))]
         except Exception as error:
             logger.exception("attempt %s of job %s", number, job_id)
-            failures = [Failure("airbyte_platform", "system_error", f"{type(error).__name__}: {error}")]
-        if self._stopping.is_set():
-            return
-        if run.cancelled.is_set():
-            failures = [Failure("airbyte_platform", "manual_cancellation", "the job was cancelled")]
+            failures = [_failure("system_error", f"{type(error).__name__}: {error}")]
         with self._database.session.begin() as session:
-            attempt = session.get_one(Attempt, (job_id, number))
-            attempt.stream_stats = stats or attempt.stream_stats
-            _end_attempt(attempt, "failed" if failures else "succeeded", failures)
-            job = session.get_one(Job, job_id)
-            if not failures and job.config_type == "clear":
+            job = session.get_one(Job, job_id, with_for_update=True)
+            job.attempts[-1].stream_stats = stats or job.attempts[-1].stream_stats
+            if run.cancelled.is_set():
+                _end_attempt(job.attempts[-1], [_failure("manual_cancellation", "the job was cancelled")])
+                _set_status(job, "cancelled")
+            elif self._stopping.is_set():
+                self._conclude(session, job, [_failure("system_error", _INTERRUPTED)], wait=False)
+            else:
+                self._conclude(session, job, failures)
+
+    def _conclude(self, session: Session, job: Job, failures: list[Failure], *, wait: bool = True) -> None:
+        """End the job's last attempt, and with it the job, or queue the next attempt.
+
+        The server's own stop calls for no waiting, but an attempt that brings it down must not go on for ever.
+        """
+        _end_attempt(job.attempts[-1], failures)
+        if not failures:
+            _set_status(job, "succeeded")
+            if job.config_type == "clear":
                 drop_all_state(session, job.connection_id)
+            return
+        delay = next_delay([_failed(attempt) for attempt in job.attempts], self._limits)
+        if delay is None:
+            _set_status(job, "failed")
+        else:
+            _set_status(job, "incomplete")
+            self._queue.put(session, job.id, len(job.attempts), delay if wait else 0)
 
     def _replicate(self, job_id: int, number: int, run: _Run) -> tuple[replication.Outcome, list[dict[str, Any]]]:
         with self._database.session() as session:
@@ -228,7 +233,7 @@ class Orchestrator:
             reporter = threading.Thread(target=self._report, args=(job_id, number, attempt, over), daemon=True)
             reporter.start()
             try:
-                if run.cancelled.is_set():
+                if run.cancelled.is_set() or self._stopping.is_set():
                     attempt.stop()
                 outcome = attempt.run()
             finally:
@@ -251,28 +256,18 @@ class Orchestrator:
         row.stream_stats = attempt.stats()
         row.updated_at = now()
 
-    def _after_attempt(self, job_id: int) -> float | None:
-        """Set the job's status from its attempts; the delay before the next one, or ``None`` when the job is over."""
-        with self._database.session.begin() as session:
-            job = session.get_one(Job, job_id)
-            job.updated_at = now()
-            if job.attempts[-1].status == "succeeded":
-                job.status = "succeeded"
-                return None
-            delay = next_delay([_failed(attempt) for attempt in job.attempts], self._limits)
-            job.status = "failed" if delay is None else "incomplete"
-            return delay
 
-    def _set_status(self, job_id: int, status: str) -> None:
-        with self._database.session.begin() as session:
-            job = session.get_one(Job, job_id)
-            if job.status in UNFINISHED:
-                job.status = status
-                job.updated_at = now()
+def _failure(failure_type: str, message: str) -> Failure:
+    return Failure("airbyte_platform", failure_type, message)
 
 
-def _end_attempt(attempt: Attempt, status: str, failures: list[Failure]) -> None:
-    attempt.status = status
+def _set_status(job: Job, status: str) -> None:
+    job.status = status
+    job.updated_at = now()
+
+
+def _end_attempt(attempt: Attempt, failures: list[Failure]) -> None:
+    attempt.status = "failed" if failures else "succeeded"
     attempt.failures = [failure.as_dict() for failure in failures]
     attempt.ended_at = attempt.updated_at = now()
 

@@ -1,0 +1,70 @@
+"""The queue of attempts: DBOS workflows in the metadata database, one for each attempt, run by this process.
+
+DBOS gives what makes jobs durable: an attempt is queued in the transaction that decides on it, waits its delay and for
+a free place, and is run again by the next server if this one dies before the run returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dbos import DBOS, DBOSClient, EnqueueOptions
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+_APPLICATION, _QUEUE, _WORKFLOW = "airbyte-server", "attempts", "attempt"
+# Recovery looks for workflows of the same version: a newer server must go on with an older one's attempts.
+_VERSION = "1"
+# What a job may wait before it starts, against what an idle server costs: 5 ms of processor for each look.
+_POLL_SECONDS = 0.2
+
+
+class AttemptQueue:
+    """Calls ``run(job_id, number)`` in a thread for each attempt that is due, at most ``places`` at once.
+
+    ``run`` is called again after a crash, so it must find out how far it got. It must not raise.
+    """
+
+    def __init__(self, engine: Engine, run: Callable[[int, int], None], places: int) -> None:
+        self._engine = engine
+        self._run = run
+        self._places = places
+        self._client = DBOSClient(system_database_engine=engine, application_name=_APPLICATION, lazy=True)
+
+    def start(self) -> None:
+        """Migrate DBOS's tables (schema ``dbos``), then run what is due, first what a dead server left unfinished."""
+        DBOS(
+            config={
+                "name": _APPLICATION,
+                "application_version": _VERSION,
+                "executor_id": _APPLICATION,
+                "system_database_engine": self._engine,
+                "use_listen_notify": False,
+                "log_level": "WARNING",
+            }
+        )
+
+        @DBOS.workflow(name=_WORKFLOW)
+        def attempt(job_id: int, number: int) -> None:
+            self._run(job_id, number)
+
+        DBOS.launch()
+        DBOS.register_queue(
+            _QUEUE, worker_concurrency=self._places, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
+        )
+
+    def put(self, session: Session, job_id: int, number: int, delay: float = 0.0) -> None:
+        """Queue an attempt when ``session`` commits, due after ``delay`` seconds; nothing if it is queued already."""
+        options: EnqueueOptions = {
+            "queue_name": _QUEUE,
+            "workflow_name": _WORKFLOW,
+            "workflow_id": f"job-{job_id}-attempt-{number}",
+            "app_version": _VERSION,
+        }
+        if delay > 0:
+            options["delay_seconds"] = delay
+        self._client.enqueue_in_transaction(session, options, job_id, number)
+
+    def stop(self, patience: int) -> None:
+        """Take nothing more, and wait up to ``patience`` seconds for the attempts that run."""
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
