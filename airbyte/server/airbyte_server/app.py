@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from airbyte_server import __version__, pages
-from airbyte_server.api import config_api, public
+from airbyte_server.api import config_api, config_scoped_jobs, public
 from airbyte_server.api.public import applications, jobs
 from airbyte_server.api.requests import authenticate
 from airbyte_server.errors import Problem, not_implemented
@@ -68,6 +68,7 @@ def _config_router() -> APIRouter:
     guarded.add_api_route("/jobs/{job_id:int}", jobs.get_job, methods=["GET"])
     guarded.add_api_route("/jobs/{job_id:int}", jobs.cancel_job, methods=["DELETE"])
     router.include_router(guarded)
+    router.include_router(config_scoped_jobs.router)
     router.include_router(config_api.router)
     return router
 

@@ -104,6 +104,8 @@ class Job(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     connection_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("connections.id"))
     config_type: Mapped[str]
+    refresh_mode: Mapped[str | None]
+    scope: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     status: Mapped[str] = mapped_column(default="pending")
     streams: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(default=now)

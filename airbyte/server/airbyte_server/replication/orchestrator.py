@@ -17,13 +17,14 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from airbyte_server.catalog import stream_key
 from airbyte_server.database import UNFINISHED, Attempt, Connection, Database, Job, now
-from airbyte_server.errors import Problem, not_found, state_conflict, try_again_later
+from airbyte_server.errors import Problem, bad_request, not_found, state_conflict, try_again_later
 from airbyte_server.failures import Failure
 from airbyte_server.replication import attempt as replication
 from airbyte_server.replication.checkpoints import Checkpoint
 from airbyte_server.replication.logs import AttemptLog, attempt_log_path
-from airbyte_server.replication.plan import Planner, drop_all_state, fix_streams, store_checkpoints
+from airbyte_server.replication.plan import Planner, drop_cleared_state, fix_streams, store_checkpoints
 from airbyte_server.replication.processes import end_leftover
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.queue import AttemptQueue
@@ -88,17 +89,32 @@ class Orchestrator:
         self._queue.stop(patience=5 if runs else 0)
         self._stopped.set()
 
-    def create(self, connection_id: uuid.UUID, config_type: str) -> int:
-        """Start a job; raises a 404 or 409 problem. ``config_type`` is ``sync`` or ``clear``."""
+    def create(
+        self,
+        connection_id: uuid.UUID,
+        config_type: str,
+        *,
+        scope: list[dict[str, Any]] | None = None,
+        refresh_mode: str | None = None,
+    ) -> int:
+        """Start a job; raises a 400, 404 or 409 problem.
+
+        ``config_type`` is ``sync``, ``clear`` or ``refresh``. ``scope`` limits the last two to some streams, given by
+        ``name`` and ``namespace``; ``refresh_mode`` is ``merge`` or ``truncate``.
+        """
         with self._database.session() as session:
             connection = session.get(Connection, connection_id)
             if connection is None or connection.deleted_at is not None:
                 raise not_found("connection", connection_id)
-            if connection.status != "active" and config_type == "sync":
+            if connection.status != "active" and config_type != "clear":
                 raise state_conflict("Can only sync an active connection: set its status to active first.")
             if not connection.streams:
                 raise state_conflict("The connection has no streams selected.")
-            job = Job(connection_id=connection_id, config_type=config_type)
+            known = {stream_key(stream) for stream in connection.streams}
+            for stream in scope or []:
+                if stream_key(stream) not in known:
+                    raise bad_request(f"Stream {stream['name']!r} is not one of the connection's streams.")
+            job = Job(connection_id=connection_id, config_type=config_type, scope=scope, refresh_mode=refresh_mode)
             session.add(job)
             try:
                 session.flush()
@@ -200,7 +216,7 @@ class Orchestrator:
         if not failures:
             _set_status(job, "succeeded")
             if job.config_type == "clear":
-                drop_all_state(session, job.connection_id)
+                drop_cleared_state(session, job)
             return
         delay = next_delay([_failed(attempt) for attempt in job.attempts], self._limits)
         if delay is None:

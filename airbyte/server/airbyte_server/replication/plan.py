@@ -23,26 +23,33 @@ from airbyte_server.vault import Redactor, Vault
 def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
     """Decide once per job, for all its attempts, each stream's generation; the result is stored in ``job.streams``.
 
-    A stream that the job replaces (full refresh overwrite, or any stream when clearing) gets a new generation, which is
-    also the minimum one: the destination drops older rows when the stream is complete. Full-refresh streams start
-    without state. Attempts after the first keep all this, so that they can go on where the last one stopped.
+    A stream that the job replaces (full refresh overwrite, a truncating refresh, or any stream when clearing) gets a
+    new generation, which is also the minimum one: the destination drops older rows when the stream is complete. A
+    merging refresh begins a generation too, and keeps older rows. Full-refresh and refreshed streams start without
+    state. Attempts after the first keep all this, so that they can go on where the last one stopped.
+
+    A clear has only the streams of its scope; a refresh also syncs the connection's others.
     """
+    clear, refresh = job.config_type == "clear", job.config_type == "refresh"
     streams = []
     for stored in job.connection.streams:
         mode = SYNC_MODES[stored["syncMode"]]
-        clear = job.config_type == "clear"
-        replaces = clear or mode.truncates
-        namespace, name = stream_key(stored)
-        generation = session.get(StreamGeneration, (job.connection_id, namespace, name))
+        key = stream_key(stored)
+        in_scope = job.scope is None or any(stream_key(one) == key for one in job.scope)
+        if clear and not in_scope:
+            continue
+        refreshed = refresh and in_scope
+        replaces = clear or mode.truncates or (refreshed and job.refresh_mode == "truncate")
+        generation = session.get(StreamGeneration, (job.connection_id, *key))
         if generation is None:
             generation = StreamGeneration(
-                connection_id=job.connection_id, namespace=namespace, name=name, generation_id=0
+                connection_id=job.connection_id, namespace=key[0], name=key[1], generation_id=0
             )
             session.add(generation)
-        if replaces:
+        if replaces or refreshed:
             generation.generation_id += 1
-        if mode.source == "full_refresh" and not clear:
-            drop_state(session, job.connection_id, (namespace, name))
+        if refreshed or (mode.source == "full_refresh" and not clear):
+            drop_state(session, job.connection_id, key)
         streams.append(
             {
                 **({**stored, "syncMode": _clearing_mode(mode)} if clear else stored),
@@ -50,6 +57,9 @@ def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
                 "minimumGenerationId": generation.generation_id if replaces else 0,
             }
         )
+    if refresh and job.scope is None:
+        # Also what the streams share.
+        drop_all_state(session, job.connection_id)
     return streams
 
 
@@ -65,6 +75,14 @@ def drop_state(session: Session, connection_id: Any, key: tuple[str, str]) -> No
             StreamState.connection_id == connection_id, StreamState.namespace == key[0], StreamState.name == key[1]
         )
     )
+
+
+def drop_cleared_state(session: Session, job: Job) -> None:
+    """Forget the state of what a job has cleared."""
+    if job.scope is None:
+        drop_all_state(session, job.connection_id)
+    for stream in job.scope or []:
+        drop_state(session, job.connection_id, stream_key(stream))
 
 
 def drop_all_state(session: Session, connection_id: Any) -> None:

@@ -47,7 +47,7 @@ def response(job: Job) -> dict[str, Any]:
     return {
         "jobId": job.id,
         "status": job.status,
-        "jobType": "reset" if job.config_type == "clear" else "sync",
+        "jobType": "reset" if job.config_type == "clear" else job.config_type,
         "startTime": timestamp(job.created_at),
         "connectionId": str(job.connection_id),
         "lastUpdatedAt": timestamp(job.updated_at) if finished else None,

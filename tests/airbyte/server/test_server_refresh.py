@@ -1,0 +1,62 @@
+"""Refreshes and clears of some streams: what the connectors are told, and which state survives."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from airbyte_services import USERS_APPEND, AirbyteServer
+
+ORDERS_APPEND = {**USERS_APPEND, "name": "orders"}
+
+
+def _generations(folder: Path) -> dict[str, tuple[int, int]]:
+    streams = json.loads((folder / "catalog.json").read_text())["streams"]
+    return {one["stream"]["name"]: (one["generation_id"], one["minimum_generation_id"]) for one in streams}
+
+
+def _connect(airbyte: AirbyteServer, folder: Path, kept: Path) -> str:
+    """A connection with state for both its streams; each sync keeps the state it was given."""
+    streams = ("users", "orders")
+    states = [{"state": name, "value": {"n": 1}} for name in streams]
+    script = [{"save_state": str(kept)}, *states, *({"status": name} for name in streams)]
+    connection = airbyte.connect(script, folder, streams=[USERS_APPEND, ORDERS_APPEND])
+    assert airbyte.sync(connection)["status"] == "succeeded"
+    return connection
+
+
+def _start(airbyte: AirbyteServer, path: str, connection: str, expect: int = 200, **body: Any) -> dict[str, Any]:
+    answer = airbyte.call("POST", f"/api/v1/connections/{path}", expect, json={"connectionId": connection, **body})
+    return airbyte.wait(answer["job"]["id"]) if expect == 200 else answer
+
+
+def test_a_refresh_reads_a_stream_anew_and_syncs_the_others(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    folder, kept = tmp_path / "out", tmp_path / "state.json"
+    connection = _connect(airbyte, folder, kept)
+    users = [{"streamName": "users", "streamNamespace": "public"}]
+
+    job = _start(airbyte, "refresh", connection, streams=users, refreshMode="Truncate")
+    assert (job["status"], job["jobType"]) == ("succeeded", "refresh")
+    assert _generations(folder) == {"users": (1, 1), "orders": (0, 0)}
+    assert [one["stream"]["stream_descriptor"]["name"] for one in json.loads(kept.read_text())] == ["orders"]
+
+    _start(airbyte, "refresh", connection, streams=users, refreshMode="Merge")
+    assert _generations(folder) == {"users": (2, 0), "orders": (0, 0)}, "a merge keeps the rows of older generations"
+
+    kept.unlink()
+    _start(airbyte, "refresh", connection, refreshMode="Merge")
+    assert _generations(folder) == {"users": (3, 0), "orders": (1, 0)}
+    assert not kept.exists(), "all streams begin anew"
+    airbyte.sync(connection)
+    assert _generations(folder) == {"users": (3, 0), "orders": (1, 0)}, "later syncs add to the generation"
+
+
+def test_clearing_a_stream_leaves_the_others_alone(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    connection = _connect(airbyte, tmp_path / "out", tmp_path / "state.json")
+    job = _start(airbyte, "clear/stream", connection, streams=[{"streamName": "users", "streamNamespace": "public"}])
+    assert (job["status"], job["jobType"]) == ("succeeded", "reset")
+    assert _generations(tmp_path / "out") == {"users": (1, 1)}
+    assert airbyte.state(connection) == {"orders": {"n": 1}}
+    problem = _start(airbyte, "clear/stream", connection, 400, streams=[{"streamName": "nobody"}])
+    assert problem["data"]["message"] == "Stream 'nobody' is not one of the connection's streams."
