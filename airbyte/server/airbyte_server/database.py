@@ -92,6 +92,11 @@ class Connection(Base):
     prefix: Mapped[str]
     non_breaking_changes: Mapped[str]
     streams: Mapped[list[Any]]
+    known_streams: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    schema_change: Mapped[str] = mapped_column(default="no_change")
+    schema_diff: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    schema_diff_at: Mapped[datetime | None]
+    status_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
     source: Mapped[Actor] = relationship(foreign_keys=source_id)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
-import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airbyte_server import errors
 from airbyte_server.auth import Authenticator
 from airbyte_server.connector import ConnectorCommands, ConnectorError
-from airbyte_server.database import Actor, Database, DiscoveredCatalog, Workspace, now
+from airbyte_server.database import Actor, Database, DiscoveredCatalog, Workspace
 from airbyte_server.definitions import Definition, Definitions
+from airbyte_server.discovery import Discovery
 from airbyte_server.replication.orchestrator import Orchestrator
 from airbyte_server.replication.plan import Planner
 from airbyte_server.scheduler import Scheduler
+from airbyte_server.schema_check import SchemaCheck
 from airbyte_server.settings import Settings
 from airbyte_server.vault import MASK, Vault, keep_masked, map_secrets, mask
 
@@ -34,6 +34,7 @@ class Services:
     database: Database
     definitions: Definitions
     connectors: ConnectorCommands
+    discovery: Discovery
     vault: Vault
     authenticator: Authenticator
     orchestrator: Orchestrator
@@ -48,14 +49,17 @@ class Services:
         database = Database(settings.database_url)
         connectors = ConnectorCommands(settings.data_dir / "commands")
         planner = Planner(definitions, connectors, vault, settings.data_dir / "work")
+        discovery = Discovery(definitions, connectors, vault)
+        schema_check = SchemaCheck(database, discovery, settings.schema_max_age)
         orchestrator = Orchestrator(
-            database, planner, settings.data_dir, settings.retry_limits, settings.max_concurrent_jobs
+            database, planner, schema_check, settings.data_dir, settings.retry_limits, settings.max_concurrent_jobs
         )
         return cls(
             settings,
             database,
             definitions,
             connectors,
+            discovery,
             vault,
             Authenticator(settings.client_id, settings.client_secret),
             orchestrator,
@@ -106,27 +110,8 @@ class Services:
         return {**masked, f"{actor.kind}Type": definition.connector_type}
 
     def discover(self, session: Session, source: Actor, *, ignore_cache: bool = False) -> DiscoveredCatalog:
-        """The source's catalog, from the last discovery while the configuration is the same.
-
-        A failing connector is a 422 problem with its message: most often the configuration is wrong.
-        """
-        definition = self.definition_of(source)
-        configuration = self.vault.decrypt(source.configuration)
-        digest = hashlib.sha256(
-            orjson.dumps([str(definition.id), definition.docker_image_tag, configuration], option=orjson.OPT_SORT_KEYS)
-        ).hexdigest()
-        cached = session.get(DiscoveredCatalog, source.id)
-        if cached is not None and cached.configuration_hash == digest and not ignore_cache:
-            return cached
-        try:
-            catalog = self.connectors.discover(definition, configuration)
-        except ConnectorError as error:
-            message = f"The schema of source {source.name!r} could not be discovered: {error}"
-            raise errors.unprocessable(message) from error
-        fresh = DiscoveredCatalog(
-            actor_id=source.id, id=uuid.uuid4(), configuration_hash=digest, catalog=catalog, discovered_at=now()
-        )
-        return session.merge(fresh)
+        """See :meth:`Discovery.discover`."""
+        return self.discovery.discover(session, source, max_age=timedelta(0) if ignore_cache else None)
 
 
 def validate_configuration(configuration: dict[str, Any], specification: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Settings:
     connectors_file: Path | None = None
     retry_limits: RetryLimits = field(default_factory=RetryLimits)
     max_concurrent_jobs: int = 4
+    schema_max_age: timedelta = timedelta(days=1)
 
     @property
     def loopback_only(self) -> bool:
@@ -86,6 +88,7 @@ class Settings:
             connectors_file=Path(connectors) if connectors else None,
             retry_limits=_retry_limits(environment),
             max_concurrent_jobs=_number(environment, "AIRBYTE_MAX_CONCURRENT_JOBS", int, 4),
+            schema_max_age=timedelta(seconds=_number(environment, "AIRBYTE_SCHEMA_MAX_AGE_SECONDS", float, 86400)),
         )
 
 

@@ -28,6 +28,7 @@ SPEC = {
             ],
         },
         "streams": {"type": "array", "items": {"type": "string"}},
+        "fields": {"type": "array", "items": {"type": "string"}},
         "reachable": {"type": "boolean"},
     },
 }
@@ -37,8 +38,8 @@ def emit(message):
     sys.stdout.write(json.dumps(message, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-def stream(name):
-    schema = {"id": {"type": "integer"}, "name": {"type": "string"}, "updated_at": {"type": "string"}}
+def stream(name, fields):
+    schema = {field: {"type": "integer" if field == "id" else "string"} for field in fields}
     return {
         "name": name,
         "namespace": "public",
@@ -114,7 +115,8 @@ def main():
     elif command == "discover":
         if not config.get("reachable", True):
             run([{"error": "config_error", "message": f"no login with {config.get('api_key')}"}], None)
-        streams = [stream(name) for name in config.get("streams", ["users", "orders"])]
+        fields = config.get("fields", ["id", "name", "updated_at"])
+        streams = [stream(name, fields) for name in config.get("streams", ["users", "orders"])]
         emit({"type": "CATALOG", "catalog": {"streams": streams}})
     else:
         run(config["script"], options.get("--state"))

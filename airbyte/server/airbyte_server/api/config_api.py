@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from pydantic import Field
 from pydantic.alias_generators import to_camel
+from sqlalchemy.orm import Session
 
 from airbyte_server.api import config_state
 from airbyte_server.api.config_state import ConnectionId
@@ -19,6 +20,8 @@ from airbyte_server.database import Attempt, Connection, Job
 from airbyte_server.errors import not_implemented
 from airbyte_server.replication.logs import attempt_log_path, last_lines
 from airbyte_server.replication.progress import aggregate, totals
+from airbyte_server.schema_changes import is_breaking
+from airbyte_server.schema_check import connection_diff
 from airbyte_server.services import Services
 
 public_router = APIRouter(tags=["config api"])
@@ -39,6 +42,7 @@ class JobId(Body):
 
 class DiscoverBody(Body):
     source_id: uuid.UUID
+    connection_id: uuid.UUID | None = None
     # The one name of the Config API in snake case.
     disable_cache: Annotated[bool, Field(alias="disable_cache")] = False
 
@@ -84,8 +88,14 @@ def discover_schema(body: DiscoverBody, session: SessionDep, services: ServicesD
                 for stream in found.catalog["streams"]
             ]
         },
+        **(_compared(session, body.connection_id, found.catalog) if body.connection_id else {}),
         "jobInfo": _job_info("discover_schema", source.definition_id, started, []),
     }
+
+
+def _compared(session: Session, connection_id: uuid.UUID, catalog: dict[str, Any]) -> dict[str, Any]:
+    diff = connection_diff(existing(session, Connection, connection_id, "connection"), catalog)
+    return {"catalogDiff": {"transforms": diff}, "breakingChange": is_breaking(diff)}
 
 
 def _plain(stream: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +144,10 @@ def get_connection(body: ConnectionId, session: SessionDep) -> dict[str, Any]:
                 {"stream": _camel_stream(stored["stream"]), "config": _config(stored)} for stored in connection.streams
             ]
         },
+        "schemaChange": connection.schema_change,
+        "breakingChange": connection.schema_change == "breaking",
+        "catalogDiff": {"transforms": connection.schema_diff} if connection.schema_diff else None,
+        "statusReason": connection.status_reason,
         "createdAt": int(connection.created_at.timestamp()),
     }
 

@@ -29,6 +29,7 @@ from airbyte_server.replication.processes import end_leftover
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.queue import AttemptQueue
 from airbyte_server.replication.retry import FailedAttempt, next_delay
+from airbyte_server.schema_check import SchemaCheck
 from airbyte_server.settings import RetryLimits
 from airbyte_server.vault import VaultError
 
@@ -52,10 +53,17 @@ class Orchestrator:
     """Runs jobs. Call :meth:`start` before anything else and :meth:`stop` at the end."""
 
     def __init__(
-        self, database: Database, planner: Planner, data_dir: Path, limits: RetryLimits, max_concurrent_jobs: int
+        self,
+        database: Database,
+        planner: Planner,
+        schema_check: SchemaCheck,
+        data_dir: Path,
+        limits: RetryLimits,
+        max_concurrent_jobs: int,
     ) -> None:
         self._database = database
         self._planner = planner
+        self._schema_check = schema_check
         self._data_dir = data_dir
         self._limits = limits
         self._queue = AttemptQueue(database.engine, self._run, max_concurrent_jobs)
@@ -174,8 +182,6 @@ class Orchestrator:
                 if job.attempts[-1].status == "running":
                     self._conclude(session, job, [_failure("system_error", _INTERRUPTED)], wait=False)
                 return False
-            if job.streams is None:
-                job.streams = fix_streams(session, job)
             job.started_at = job.started_at or now()
             _set_status(job, "running")
             session.add(Attempt(job_id=job_id, number=number))
@@ -185,6 +191,7 @@ class Orchestrator:
         """Run an attempt whose row exists and store how it ended, whatever happens in between."""
         stats: list[dict[str, Any]] = []
         try:
+            self._fix_streams(job_id)
             outcome, stats = self._replicate(job_id, number, run)
             failures = outcome.failures
         except Problem as problem:
@@ -224,6 +231,18 @@ class Orchestrator:
         else:
             _set_status(job, "incomplete")
             self._queue.put(session, job.id, len(job.attempts), delay if wait else 0)
+
+    def _fix_streams(self, job_id: int) -> None:
+        """Decide before a job's first attempt what it replicates; a 409 problem when the source's schema forbids it."""
+        with self._database.session() as session:
+            job = session.get_one(Job, job_id)
+        if job.streams is not None:
+            return
+        if job.config_type != "clear" and (refusal := self._schema_check.before_sync(job.connection_id)):
+            raise state_conflict(refusal)
+        with self._database.session.begin() as session:
+            job = session.get_one(Job, job_id)
+            job.streams = fix_streams(session, job)
 
     def _replicate(self, job_id: int, number: int, run: _Run) -> tuple[replication.Outcome, list[dict[str, Any]]]:
         with self._database.session() as session:

@@ -23,6 +23,7 @@ from airbyte_server.database import UNFINISHED, Connection, Job, Tag, now
 from airbyte_server.errors import bad_request, state_conflict
 from airbyte_server.replication.plan import drop_state
 from airbyte_server.scheduler import parse_schedule
+from airbyte_server.schema_check import stream_names
 from airbyte_server.services import Services
 
 router = APIRouter(prefix="/connections", tags=["connections"])
@@ -148,7 +149,8 @@ def create_connection(body: ConnectionCreate, session: SessionDep, services: Ser
     )
     _apply(body, connection, session, services)
     if body.configurations is None or body.configurations.streams is None:
-        connection.streams = default_streams(services.discover(session, source).catalog)
+        catalog = services.discover(session, source).catalog
+        _choose_streams(connection, default_streams(catalog), catalog)
     session.add(connection)
     session.flush()
     return response(connection)
@@ -182,7 +184,7 @@ def _apply(body: ConnectionPatch, connection: Connection, session: Session, serv
     if body.name is not None:
         connection.name = body.name
     if body.status is not None:
-        connection.status = body.status
+        connection.status, connection.status_reason = body.status, None
     if body.prefix is not None:
         connection.prefix = body.prefix
     if body.schedule is not None:
@@ -202,7 +204,14 @@ def _apply(body: ConnectionPatch, connection: Connection, session: Session, serv
         catalog = services.discover(session, connection.source).catalog
         new = select_streams(requested, catalog)
         _forget_unfitting_state(session, connection, new)
-        connection.streams = new
+        _choose_streams(connection, new, catalog)
+
+
+def _choose_streams(connection: Connection, streams: list[dict[str, Any]], catalog: dict[str, Any]) -> None:
+    """Whoever chooses streams has seen the source's schema as it is now."""
+    connection.streams = streams
+    connection.known_streams = stream_names(catalog)
+    connection.schema_change = "no_change"
 
 
 def _forget_unfitting_state(session: Session, connection: Connection, new: list[dict[str, Any]]) -> None:
