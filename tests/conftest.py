@@ -85,7 +85,7 @@ def postgres_server(service_dir: Path) -> Iterator[EmbeddedPostgres]:
     server.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_database(postgres_server: EmbeddedPostgres) -> Callable[[], Database]:
     """Call it for a fresh, empty database owned by a fresh role."""
 

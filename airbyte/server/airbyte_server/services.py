@@ -51,9 +51,7 @@ class Services:
         planner = Planner(definitions, connectors, vault, settings.data_dir / "work")
         discovery = Discovery(definitions, connectors, vault)
         schema_check = SchemaCheck(database, discovery, settings.schema_max_age)
-        orchestrator = Orchestrator(
-            database, planner, schema_check, settings.data_dir, settings.retry_limits, settings.max_concurrent_jobs
-        )
+        orchestrator = Orchestrator(database, planner, schema_check, settings)
         return cls(
             settings,
             database,

@@ -37,6 +37,28 @@ class RetryLimits:
 
 
 @dataclass(frozen=True)
+class Timeouts:
+    """Seconds after which an attempt is ended; defaults are the platform's.
+
+    ``source_silence``: no message from a source that is waited for. ``destination``: it reads nothing, or does not end
+    after the last record. ``attempt``: from its start.
+    """
+
+    source_silence: float = 3 * 3600
+    destination: float = 2 * 3600
+    attempt: float = 3 * 86400
+
+
+@dataclass(frozen=True)
+class LogLimits:
+    """How much of attempts' logs is kept: of one, of all together, and for how long."""
+
+    attempt_bytes: int = 64_000_000
+    total_bytes: int = 2_000_000_000
+    days: float = 90
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything the server needs to start.
 
@@ -55,6 +77,8 @@ class Settings:
     connectors_file: Path | None = None
     retry_limits: RetryLimits = field(default_factory=RetryLimits)
     max_concurrent_jobs: int = 4
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    log_limits: LogLimits = field(default_factory=LogLimits)
     schema_max_age: timedelta = timedelta(days=1)
 
     @property
@@ -86,8 +110,10 @@ class Settings:
             client_secret=environment["AIRBYTE_CLIENT_SECRET"],
             secrets_key=environment.get("AIRBYTE_SECRETS_KEY") or None,
             connectors_file=Path(connectors) if connectors else None,
-            retry_limits=_retry_limits(environment),
+            retry_limits=RetryLimits(**_given(environment, _RETRY_VARIABLES)),
             max_concurrent_jobs=_number(environment, "AIRBYTE_MAX_CONCURRENT_JOBS", int, 4),
+            timeouts=Timeouts(**_given(environment, _TIMEOUT_VARIABLES)),
+            log_limits=LogLimits(**_given(environment, _LOG_VARIABLES)),
             schema_max_age=timedelta(seconds=_number(environment, "AIRBYTE_SCHEMA_MAX_AGE_SECONDS", float, 86400)),
         )
 
@@ -112,13 +138,26 @@ _RETRY_VARIABLES: dict[str, tuple[str, type]] = {
 }
 
 
-def _retry_limits(environment: Mapping[str, str]) -> RetryLimits:
-    given = {
+_TIMEOUT_VARIABLES: dict[str, tuple[str, type]] = {
+    "source_silence": ("AIRBYTE_SOURCE_HEARTBEAT_SECONDS", float),
+    "destination": ("AIRBYTE_DESTINATION_TIMEOUT_SECONDS", float),
+    "attempt": ("AIRBYTE_ATTEMPT_TIMEOUT_SECONDS", float),
+}
+
+
+_LOG_VARIABLES: dict[str, tuple[str, type]] = {
+    "attempt_bytes": ("AIRBYTE_LOG_ATTEMPT_BYTES", int),
+    "total_bytes": ("AIRBYTE_LOG_TOTAL_BYTES", int),
+    "days": ("AIRBYTE_LOG_DAYS", float),
+}
+
+
+def _given(environment: Mapping[str, str], variables: dict[str, tuple[str, type]]) -> dict[str, Any]:
+    return {
         attribute: _number(environment, variable, kind, None)
-        for attribute, (variable, kind) in _RETRY_VARIABLES.items()
+        for attribute, (variable, kind) in variables.items()
         if environment.get(variable)
     }
-    return RetryLimits(**given)
 
 
 def _number(environment: Mapping[str, str], name: str, kind: type, default: int | None) -> Any:

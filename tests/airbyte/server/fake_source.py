@@ -29,6 +29,7 @@ SPEC = {
         },
         "streams": {"type": "array", "items": {"type": "string"}},
         "fields": {"type": "array", "items": {"type": "string"}},
+        "extra_field": {"type": "string"},
         "reachable": {"type": "boolean"},
     },
 }
@@ -116,6 +117,8 @@ def main():
         if not config.get("reachable", True):
             run([{"error": "config_error", "message": f"no login with {config.get('api_key')}"}], None)
         fields = config.get("fields", ["id", "name", "updated_at"])
+        if os.path.exists(config.get("extra_field", "")):
+            fields = [*fields, "extra"]
         streams = [stream(name, fields) for name in config.get("streams", ["users", "orders"])]
         emit({"type": "CATALOG", "catalog": {"streams": streams}})
     else:

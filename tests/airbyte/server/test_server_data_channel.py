@@ -16,6 +16,8 @@ import pytest
 from airbyte_server.replication.data_channel import DataChannel
 from airbyte_server.replication.mapping import NameMapping
 from airbyte_server.replication.progress import StreamProgress
+from airbyte_server.replication.watchdog import Watchdog
+from airbyte_server.settings import Timeouts
 from airbyte_services import LINES_ONLY_SOURCE, AirbyteServer
 from google.cloud import bigquery
 from real_services import PROJECT, Database
@@ -210,6 +212,7 @@ class Ends:
             lambda role, message: self.failures.append((role, message)),
             self.destination_gone.set,
             self.warnings.append,
+            Watchdog(Timeouts(), lambda *told: None),
         )
         self.channel.open()
         paths = [self.channel.environment(role)["DATA_CHANNEL_SOCKET_PATHS"] for role in ("source", "destination")]

@@ -28,6 +28,8 @@ from airbyte_server.replication.pipes import enlarge, line_batches
 from airbyte_server.replication.processes import describe, end_group, start
 from airbyte_server.replication.progress import StreamKey, StreamProgress, totals
 from airbyte_server.replication.translator import Translator
+from airbyte_server.replication.watchdog import Watchdog
+from airbyte_server.settings import Timeouts
 
 # What a destination that lost its source may still do; a cancelled job must be over within two seconds.
 _TERM_GRACE = 1.0
@@ -77,6 +79,7 @@ class Attempt:
         self,
         plan: Plan,
         log: AttemptLog,
+        timeouts: Timeouts,
         on_start: Callable[[dict[str, Any]], None],
         on_commit: Callable[[list[Checkpoint]], None],
     ) -> None:
@@ -86,7 +89,10 @@ class Attempt:
         self._on_start = on_start
         self._on_commit = on_commit
         self._checkpoints = Checkpoints(self.streams)
-        self._channel = DataChannel(self.streams, plan.mapping, self._channel_broken, self._end_source, self._warn)
+        self._watchdog = Watchdog(timeouts, self._overdue)
+        self._channel = DataChannel(
+            self.streams, plan.mapping, self._channel_broken, self._end_source, self._warn, self._watchdog
+        )
         self._translator = Translator(
             self.streams,
             plan.mapping,
@@ -128,6 +134,7 @@ class Attempt:
                 for pipe in (process.stdin, process.stdout, process.stderr):
                     if pipe is not None:
                         pipe.close()
+            self._watchdog.stop()
             self._channel.close()
             shutil.rmtree(self._plan.folder, ignore_errors=True)
         failures = [failure for found in self._failures.values() for failure in found]
@@ -151,6 +158,7 @@ class Attempt:
         source_words = threading.Thread(target=self._read_stderr, args=(_SOURCE, source))
         if source is not None:
             threads.append(source_words)
+        self._watchdog.start()
         for thread in threads:
             thread.start()
         try:
@@ -165,6 +173,8 @@ class Attempt:
         finally:
             with contextlib.suppress(BrokenPipeError):
                 destination.stdin.close()  # type: ignore[union-attr]  # a pipe
+            self._watchdog.source_over()
+            self._watchdog.waiting_for_destination()
             for thread in threads:
                 thread.join()
         self._conclude(destination)
@@ -199,6 +209,7 @@ class Attempt:
         self, source: subprocess.Popen[bytes], destination: subprocess.Popen[bytes], source_words: threading.Thread
     ) -> None:
         for lines in line_batches(source.stdout, on_fragment=self._fragment):
+            self._watchdog.source_heard()
             forward = self._translator.translate(lines)
             if forward and not self._write(destination, forward):
                 end_group(source, _TERM_GRACE)
@@ -255,17 +266,21 @@ class Attempt:
         if not lines:
             return True
         view = memoryview(b"\n".join(lines) + b"\n")
+        self._watchdog.waiting_for_destination()
         try:
             while view:
                 view = view[destination.stdin.write(view) :]  # type: ignore[union-attr]  # a raw, blocking pipe
         except (BrokenPipeError, ValueError):
             self._destination_gone.set()
             return False
+        finally:
+            self._watchdog.went_on()
         return True
 
     def _read_destination(self, process: subprocess.Popen[bytes], source: subprocess.Popen[bytes] | None) -> None:
         try:
             for lines in line_batches(process.stdout):
+                self._watchdog.destination_heard()
                 confirmed: list[Checkpoint] = []
                 for line in lines:
                     self._destination_line(line, confirmed)
@@ -301,6 +316,17 @@ class Attempt:
             sources = self._processes[1:]
         for process in sources:
             end_group(process, _TERM_GRACE)
+
+    def _overdue(self, role: str, failure_type: str, message: str) -> None:
+        """A hanging source is ended alone: the destination may still commit what it has."""
+        self._fail(role, failure_type, message)
+        with self._lock:
+            destination, *sources = self._processes
+        for process in sources:
+            end_group(process, _TERM_GRACE)
+        if role != _SOURCE:
+            self._destination_gone.set()
+            end_group(destination, _TERM_GRACE)
 
     def _settle(self, seq: int) -> int | None:
         last = self._channel.settle(seq)

@@ -21,6 +21,7 @@ import orjson
 
 from airbyte_server.replication.mapping import NameMapping
 from airbyte_server.replication.progress import StreamKey, StreamProgress
+from airbyte_server.replication.watchdog import Watchdog
 
 OFFER = {"medium": "SOCKET", "format": "ARROW"}
 """What a connector's SPEC lists under ``dataChannels`` if it can take part."""
@@ -56,12 +57,14 @@ class DataChannel:
         on_failure: Callable[[str, str], None],
         on_destination_gone: Callable[[], None],
         warn: Callable[[str], None],
+        watchdog: Watchdog,
     ) -> None:
         self._streams = streams
         self._mapping = mapping
         self._on_failure = on_failure
         self._on_destination_gone = on_destination_gone
         self._warn = warn
+        self._watchdog = watchdog
         self._folder: Path | None = None
         self._listeners: dict[str, socket.socket] = {}
         self._thread = threading.Thread(target=self._run, name="data channel")
@@ -162,6 +165,7 @@ class DataChannel:
 
     def _forward(self, frames: BinaryIO, destination: socket.socket) -> None:
         while line := frames.readline(_HEADER_LIMIT):
+            self._watchdog.source_heard()
             if not line.endswith(b"\n") and len(line) < _HEADER_LIMIT:
                 self._warn(f"the source's data channel ends within a frame's header of {len(line)} bytes; left out")
                 return
@@ -179,12 +183,15 @@ class DataChannel:
                 name = ".".join(part for part in key if part)
                 self.unexpected[name] = self.unexpected.get(name, 0) + header["rows"]
             else:
+                self._watchdog.waiting_for_destination()
                 try:
                     destination.sendall(self._renamed(header))
                     destination.sendall(body)
                 except OSError:
                     self._on_destination_gone()
                     return
+                finally:
+                    self._watchdog.went_on()
             self._count(_Frame(header["seq"], header["rows"], len(body), progress))
 
     def _renamed(self, header: dict[str, Any]) -> bytes:

@@ -10,7 +10,6 @@ import logging
 import shutil
 import threading
 import uuid
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -23,14 +22,14 @@ from airbyte_server.errors import Problem, bad_request, not_found, state_conflic
 from airbyte_server.failures import Failure
 from airbyte_server.replication import attempt as replication
 from airbyte_server.replication.checkpoints import Checkpoint
-from airbyte_server.replication.logs import AttemptLog, attempt_log_path
+from airbyte_server.replication.logs import AttemptLog, attempt_log_path, remove_old_logs
 from airbyte_server.replication.plan import Planner, drop_cleared_state, fix_streams, store_checkpoints
 from airbyte_server.replication.processes import end_leftover
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.queue import AttemptQueue
 from airbyte_server.replication.retry import FailedAttempt, next_delay
 from airbyte_server.schema_check import SchemaCheck
-from airbyte_server.settings import RetryLimits
+from airbyte_server.settings import Settings
 from airbyte_server.vault import VaultError
 
 logger = logging.getLogger(__name__)
@@ -52,21 +51,15 @@ class _Run:
 class Orchestrator:
     """Runs jobs. Call :meth:`start` before anything else and :meth:`stop` at the end."""
 
-    def __init__(
-        self,
-        database: Database,
-        planner: Planner,
-        schema_check: SchemaCheck,
-        data_dir: Path,
-        limits: RetryLimits,
-        max_concurrent_jobs: int,
-    ) -> None:
+    def __init__(self, database: Database, planner: Planner, schema_check: SchemaCheck, settings: Settings) -> None:
         self._database = database
         self._planner = planner
         self._schema_check = schema_check
-        self._data_dir = data_dir
-        self._limits = limits
-        self._queue = AttemptQueue(database.engine, self._run, max_concurrent_jobs)
+        self._data_dir = settings.data_dir
+        self._limits = settings.retry_limits
+        self._timeouts = settings.timeouts
+        self._log_limits = settings.log_limits
+        self._queue = AttemptQueue(database.engine, self._run, settings.max_concurrent_jobs)
         self._runs: dict[int, _Run] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -261,8 +254,10 @@ class Orchestrator:
                 store_checkpoints(session, connection_id, checkpoints)
                 self._save_progress(session, job_id, number, attempt)
 
-        with AttemptLog(attempt_log_path(self._data_dir, job_id, number), redact) as log:
-            attempt = replication.Attempt(plan, log, started, committed)
+        remove_old_logs(self._data_dir, self._log_limits)
+        path = attempt_log_path(self._data_dir, job_id, number)
+        with AttemptLog(path, redact, self._log_limits.attempt_bytes) as log:
+            attempt = replication.Attempt(plan, log, self._timeouts, started, committed)
             run.attempt = attempt
             over = threading.Event()
             reporter = threading.Thread(target=self._report, args=(job_id, number, attempt, over), daemon=True)

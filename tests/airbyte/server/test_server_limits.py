@@ -1,0 +1,84 @@
+"""What a server's settings limit: silence, time, jobs at once, the age of a discovery, and the size of logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airbyte_services import AirbyteServer
+from real_services import Database
+
+
+@pytest.fixture(scope="module")
+def strict(new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirbyteServer]:
+    server = AirbyteServer(
+        new_database().url,
+        tmp_path_factory.mktemp("strict"),
+        AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES="1",
+        AIRBYTE_RETRY_SUCCESSIVE_PARTIAL_FAILURES="1",
+        AIRBYTE_SOURCE_HEARTBEAT_SECONDS="1",
+        AIRBYTE_DESTINATION_TIMEOUT_SECONDS="1.5",
+        AIRBYTE_MAX_CONCURRENT_JOBS="1",
+        AIRBYTE_LOG_ATTEMPT_BYTES="2000",
+        AIRBYTE_LOG_TOTAL_BYTES="8000",
+        AIRBYTE_SCHEMA_MAX_AGE_SECONDS="0",
+    )
+    yield server
+    server.stop()
+
+
+def _failure(server: AirbyteServer, job: dict[str, Any]) -> dict[str, Any]:
+    assert job["status"] == "failed"
+    return server.details(job["jobId"])["attempts"][-1]["attempt"]["failureSummary"]["failures"][0]
+
+
+def test_a_silent_source_is_ended_and_what_it_sent_stays_committed(strict: AirbyteServer, tmp_path: Path) -> None:
+    script = [{"records": 3}, {"state": "users", "value": {"n": 3}}, {"sleep": 60}]
+    connection = strict.connect(script, tmp_path)
+    job = strict.sync(connection)
+    failure = _failure(strict, job)
+    assert (failure["failureOrigin"], failure["failureType"]) == ("source", "heartbeat_timeout")
+    assert failure["externalMessage"] == "the source said nothing for 1 s"
+    assert (job["rowsSynced"], strict.state(connection)) == (3, {"users": {"n": 3}})
+
+
+@pytest.mark.parametrize("records", [1, 200_000], ids=["does not end", "does not read"])
+def test_a_destination_that_hangs_is_ended_and_named(strict: AirbyteServer, tmp_path: Path, records: int) -> None:
+    """Also where it holds back a source, whose own limit of silence is shorter."""
+    script = [{"records": records}, {"status": "users"}]
+    failure = _failure(strict, strict.sync(strict.connect(script, tmp_path, destination={"mode": "hang"})))
+    assert (failure["failureOrigin"], failure["failureType"]) == ("destination", "destination_timeout")
+
+
+def test_jobs_beyond_the_limit_wait_and_can_be_cancelled_waiting(strict: AirbyteServer, tmp_path: Path) -> None:
+    slow = [{"log": "x"}, {"sleep": 0.8}, {"log": "y"}, {"sleep": 0.8}, {"status": "users"}]
+    connections = [strict.connect(slow, tmp_path / str(n)) for n in range(3)]
+    first, second, third = (strict.trigger(connection) for connection in connections)
+    strict.wait(first, "running")
+    assert strict.call("DELETE", f"/jobs/{third}")["status"] == "cancelled"
+    assert strict.call("GET", f"/jobs/{second}")["status"] == "pending"
+    strict.wait(second, "running")
+    assert strict.call("GET", f"/jobs/{first}")["status"] == "succeeded"
+    assert strict.wait(second)["status"] == "succeeded"
+    assert strict.details(third)["attempts"] == []
+
+
+def test_a_sync_discovers_the_source_anew_when_the_last_time_is_long_ago(strict: AirbyteServer, tmp_path: Path) -> None:
+    marker = tmp_path / "extra"
+    more = {"nonBreakingSchemaUpdatesBehavior": "propagate_columns"}
+    connection = strict.connect([{"status": "users"}], tmp_path / "out", source={"extra_field": str(marker)}, **more)
+    marker.touch()
+    assert strict.sync(connection)["status"] == "succeeded"
+    assert '"extra"' in (tmp_path / "out" / "catalog.json").read_text()
+
+
+def test_logs_are_cut_and_the_oldest_removed(strict: AirbyteServer, tmp_path: Path) -> None:
+    connection = strict.connect([*({"log": "x" * 90} for _ in range(60)), {"status": "users"}], tmp_path)
+    jobs = [strict.sync(connection)["jobId"] for _ in range(6)]
+    logs = [strict.details(job)["attempts"][0]["logs"]["logLines"] for job in jobs]
+    assert logs[0] == []
+    assert logs[-1][-1].endswith("WARN [platform] the log reached 2000 bytes; the rest is left out")
+    kept = list((strict.folder / "data" / "logs" / "jobs").rglob("*.log"))
+    assert sum(path.stat().st_size for path in kept) < 8000 + 2 * 2200
