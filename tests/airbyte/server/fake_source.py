@@ -4,6 +4,7 @@ Steps: ``{"records": N, "stream": S}`` emits records id 1..N after the given sta
 ``{"status": S, "value": V}``; ``{"sleep": seconds}``; ``{"crash": text}`` writes half a message and dies;
 ``{"error": failure_type, "message": M}`` reports an error and exits 1; ``{"log": text}``; ``{"text": text}`` writes a
 line that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
+``{"count_to": N, "pause": seconds}`` goes on from the given state, with a state after every other record;
 ``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file.
 """
 
@@ -50,6 +51,20 @@ def stream(name, fields):
     }
 
 
+def count_on(step, state_path):
+    seen = 0
+    if state_path:
+        with open(state_path) as file:
+            seen = json.load(file)[0]["stream"]["stream_state"]["n"]
+    for number in range(seen + 1, step["count_to"] + 1):
+        data = {"id": number, "updated_at": str(number)}
+        emit({"type": "RECORD", "record": {"namespace": "public", "stream": "users", "data": data, "emitted_at": 1}})
+        if number % 2 == 0:
+            run([{"state": "users", "value": {"n": number}}], None)
+        sys.stdout.flush()
+        time.sleep(step["pause"])
+
+
 def run(steps, state_path):
     for step in steps:
         if "records" in step:
@@ -58,6 +73,8 @@ def run(steps, state_path):
                 data = {"id": number, "name": f'ü{number} "data":', "updated_at": "2026-01-01"}
                 record = {"namespace": "public", "stream": name, "data": data, "emitted_at": 1_700_000_000_000}
                 emit({"type": "RECORD", "record": record})
+        elif "count_to" in step:
+            count_on(step, state_path)
         elif "state" in step:
             descriptor = {"name": step["state"], "namespace": "public"}
             body = {"stream_descriptor": descriptor, "stream_state": step["value"]}
