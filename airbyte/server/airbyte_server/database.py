@@ -97,6 +97,7 @@ class Connection(Base):
     schema_diff: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     schema_diff_at: Mapped[datetime | None]
     status_reason: Mapped[str | None]
+    scheduled_since: Mapped[datetime] = mapped_column(default=now)
     created_at: Mapped[datetime] = mapped_column(default=now)
     deleted_at: Mapped[datetime | None]
     source: Mapped[Actor] = relationship(foreign_keys=source_id)

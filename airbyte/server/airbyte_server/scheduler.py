@@ -39,14 +39,21 @@ def parse_schedule(request: dict[str, Any] | None) -> dict[str, Any]:
     raise bad_request(f"scheduleType {kind!r} is none of manual, cron, basic")
 
 
-def next_run(schedule: dict[str, Any], after: datetime) -> datetime | None:
-    """When a connection that last ran (or was made) at ``after`` is due; ``None`` if it only runs by hand."""
+def next_run(
+    schedule: dict[str, Any], since: datetime, last_start: datetime | None, last_end: datetime | None
+) -> datetime | None:
+    """When a connection is due that has this schedule ``since`` then; ``None`` if it only runs by hand.
+
+    ``last_start`` is of its last sync or refresh, ``last_end`` of its last job of any kind. The platform's rules: an
+    interval counts from start to start, and the first run does not wait; a cron time that falls into a job is left out.
+    """
     if schedule["scheduleType"] == "cron":
-        expression = schedule["cronExpression"].removesuffix(" UTC")
-        return croniter(_from_quartz(expression), after, second_at_beginning=True).get_next(datetime)
+        expression = _from_quartz(schedule["cronExpression"].removesuffix(" UTC"))
+        after = max(since, last_end) if last_end else since
+        return croniter(expression, after, second_at_beginning=True).get_next(datetime)
     if schedule["scheduleType"] == "basic":
         interval = _interval(schedule["basicTiming"])
-        return after + interval if interval else None
+        return last_start + interval if last_start and interval else since
     return None
 
 
@@ -105,11 +112,20 @@ class Scheduler:
 
     def run_due(self) -> None:
         """Start a sync for every active connection that is due and idle."""
-        last = select(Job.connection_id, func.max(Job.created_at).label("at")).group_by(Job.connection_id).subquery()
+        replication = Job.config_type != "clear"
+        last = (
+            select(
+                Job.connection_id,
+                func.max(func.coalesce(Job.started_at, Job.created_at)).filter(replication).label("start"),
+                func.max(Job.updated_at).label("end"),
+            )
+            .group_by(Job.connection_id)
+            .subquery()
+        )
         busy = select(Job.connection_id).where(Job.status.in_(UNFINISHED))
         with self._database.session() as session:
-            candidates: Sequence[Row[Connection, datetime | None]] = session.execute(
-                select(Connection, last.c.at)
+            candidates: Sequence[Row[Connection, datetime | None, datetime | None]] = session.execute(
+                select(Connection, last.c.start, last.c.end)
                 .outerjoin(last, last.c.connection_id == Connection.id)
                 .where(
                     Connection.deleted_at.is_(None),
@@ -118,8 +134,8 @@ class Scheduler:
                     Connection.id.not_in(busy),
                 )
             ).all()
-        for connection, last_at in candidates:
-            due = next_run(connection.schedule, last_at or connection.created_at)
+        for connection, start, end in candidates:
+            due = next_run(connection.schedule, connection.scheduled_since, start, end)
             if due is not None and due <= now():
                 try:
                     self._orchestrator.create(connection.id, "sync")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -222,11 +222,15 @@ def test_schedules_are_checked_and_computed() -> None:
     cron = parse_schedule({"scheduleType": "cron", "cronExpression": "0 30 6 ? * 2-6 UTC"})
     assert cron == {"scheduleType": "cron", "cronExpression": "0 30 6 ? * 2-6 UTC"}
     friday = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    monday = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
     # Quartz's 2-6 is Monday to Friday.
-    assert next_run(cron, friday) == datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+    assert next_run(cron, friday, None, None) == monday
+    during = monday - timedelta(minutes=1)
+    assert next_run(cron, friday, during, monday + timedelta(hours=1)) == monday + timedelta(days=1), "it was running"
     basic = parse_schedule({"scheduleType": "basic", "basicTiming": "Every 24 HOURS"})
-    assert next_run(basic, friday) == datetime(2026, 11, 21, 12, tzinfo=UTC)
-    assert next_run(parse_schedule(None), friday) is None
+    assert next_run(basic, friday, None, None) == friday, "the first run does not wait"
+    assert next_run(basic, friday, friday, monday) == datetime(2026, 11, 21, 12, tzinfo=UTC)
+    assert next_run(parse_schedule(None), friday, None, None) is None
 
 
 @pytest.mark.parametrize("expression", ["* 0 3 * * ?", "0 * 3 * * ?", "0 0 3 * *", "0 0 99 * * ?", ""])
@@ -237,17 +241,29 @@ def test_impossible_cron_expressions_are_refused(airbyte: AirbyteServer, tmp_pat
     assert problem["type"].startswith("error:cron-validation/")
 
 
-def test_a_due_schedule_starts_a_job(airbyte: AirbyteServer, tmp_path: Path, postgres_server: Any) -> None:
-    connection = airbyte.connect(SCRIPT, tmp_path, schedule={"scheduleType": "basic", "basicTiming": "Every 1 HOURS"})
+def test_schedules_start_jobs_and_make_up_one_missed_run(
+    airbyte: AirbyteServer, tmp_path: Path, postgres_server: Any
+) -> None:
+    def connect(name: str, **schedule: str) -> str:
+        return airbyte.connect(SCRIPT, tmp_path / name, schedule=schedule)
+
+    missed = connect("missed", scheduleType="cron", cronExpression="0 0 3 * * ?")
     with psycopg.connect(postgres_server.conninfo("airbyte_meta")) as database:
-        database.execute("UPDATE connections SET created_at = now() - interval '2 hours' WHERE id = %s", [connection])
+        change = "UPDATE connections SET scheduled_since = now() - interval '3 days' WHERE id = %s"
+        database.execute(change, [missed])
+    unmissed = connect("unmissed", scheduleType="cron", cronExpression="0 0 3 * * ?")
+    first = connect("first", scheduleType="basic", basicTiming="Every 1 HOURS")
+
+    def jobs(connection: str) -> list[Any]:
+        return airbyte.call("GET", f"/jobs?connectionId={connection}")["data"]
+
     deadline = time.monotonic() + 20
-    jobs: list[Any] = []
-    while not jobs and time.monotonic() < deadline:
+    while not (jobs(first) and jobs(missed)) and time.monotonic() < deadline:
         time.sleep(0.1)
-        jobs = airbyte.call("GET", f"/jobs?connectionId={connection}")["data"]
-    assert len(jobs) == 1
-    assert airbyte.wait(jobs[0]["jobId"])["status"] == "succeeded"
+    for connection in (first, missed):
+        (job,) = jobs(connection)
+        assert airbyte.wait(job["jobId"])["status"] == "succeeded"
+    assert jobs(unmissed) == []
 
 
 def test_the_page_shows_connections_escaped_and_without_secrets(airbyte: AirbyteServer, tmp_path: Path) -> None:

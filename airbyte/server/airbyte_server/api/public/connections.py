@@ -184,11 +184,13 @@ def _apply(body: ConnectionPatch, connection: Connection, session: Session, serv
     if body.name is not None:
         connection.name = body.name
     if body.status is not None:
+        if body.status != connection.status:
+            connection.scheduled_since = now()
         connection.status, connection.status_reason = body.status, None
     if body.prefix is not None:
         connection.prefix = body.prefix
     if body.schedule is not None:
-        connection.schedule = parse_schedule(body.schedule.model_dump(by_alias=True))
+        connection.schedule, connection.scheduled_since = parse_schedule(body.schedule.model_dump(by_alias=True)), now()
     if body.namespace_definition is not None:
         connection.namespace_definition = body.namespace_definition
     if body.namespace_format is not None:
