@@ -1,7 +1,8 @@
 """A destination that appends what it receives to ``folder``: ``records.jsonl``, ``catalog.json``, ``other.jsonl``.
 
 ``mode``: ``echo`` (default) confirms states as it gets them; ``forgetful`` confirms them without members it does not
-know, as old CDKs do; ``die`` reports an error at the first record; ``hang`` reads nothing; ``slow`` takes 0.2 s a line.
+know, as old CDKs do; ``miscount`` claims one record too few for each; ``die`` reports an error at the first record;
+``hang`` reads nothing; ``slow`` takes 0.2 s a line.
 """
 
 import json
@@ -22,7 +23,7 @@ def emit(message):
 
 
 def write(config, catalog_path):
-    folder, mode = config["folder"], config.get("mode", "echo")
+    folder, mode, seen = config["folder"], config.get("mode", "echo"), 0
     with open(catalog_path) as source, open(os.path.join(folder, "catalog.json"), "w") as target:
         target.write(source.read())
     if mode == "hang":
@@ -36,6 +37,7 @@ def write(config, catalog_path):
             if mode == "slow":
                 time.sleep(0.2)
             if message["type"] == "RECORD":
+                seen += 1
                 if mode == "die":
                     error = {"message": f"no access with {config.get('token')}", "failure_type": "config_error"}
                     emit({"type": "TRACE", "trace": {"type": "ERROR", "emitted_at": 1, "error": error}})
@@ -49,6 +51,9 @@ def write(config, catalog_path):
                 state = message["state"]
                 if mode == "forgetful":
                     state = {"type": state["type"], "stream": state["stream"], "data": None}
+                if mode == "miscount":
+                    state = {**state, "destinationStats": {"recordCount": seen - 1.0}}
+                    seen = 0
                 emit({"type": "STATE", "state": state})
 
 

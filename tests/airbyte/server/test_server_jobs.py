@@ -150,6 +150,17 @@ def test_a_destination_that_forgets_the_id_still_confirms_states(airbyte: Airbyt
     assert airbyte.state(connection) == {"users": {"n": 2}}
 
 
+def test_counts_of_source_platform_and_destination_are_compared(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    state = {"type": "STREAM", "stream": {"stream_descriptor": {"name": "users", "namespace": "public"}}}
+    raw = json.dumps({"type": "STATE", "state": {**state, "sourceStats": {"recordCount": 5.0}}})
+    connection = airbyte.connect([{"records": 3}, {"raw": raw}, COMPLETE], tmp_path, destination={"mode": "miscount"})
+    job = airbyte.sync(connection)
+    assert (job["status"], job["rowsSynced"]) == ("succeeded", 3), "what passed through is what counts"
+    log = "\n".join(airbyte.details(job["jobId"])["attempts"][0]["logs"]["logLines"])
+    assert "record count of a state differs for users: the source counted 5 records, 3 arrived" in log
+    assert "record count of a state differs for users: the destination counted 2 records, 3 were sent" in log
+
+
 def test_a_source_without_statuses_is_complete_when_it_exits_well(airbyte: AirbyteServer, tmp_path: Path) -> None:
     connection = airbyte.connect([{"records": 3}], tmp_path)
     assert airbyte.sync(connection)["status"] == "succeeded"

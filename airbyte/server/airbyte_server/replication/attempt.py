@@ -247,6 +247,8 @@ class Attempt:
 
     def _conclude(self, destination: subprocess.Popen[bytes]) -> None:
         status = destination.wait()
+        for mismatch in self._checkpoints.count_mismatches:
+            self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
         if self._stopping.is_set():
             return
         if status != 0 and not self._failures[_DESTINATION]:

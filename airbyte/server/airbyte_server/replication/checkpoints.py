@@ -38,6 +38,7 @@ class Checkpoints:
         self._counted = {key: (0, 0) for key in streams}
         self._pending: dict[int, Checkpoint] = {}
         self._next_id = 1
+        self.count_mismatches: list[str] = []
         self._lock = threading.Lock()
 
     def next_id(self) -> int:
@@ -77,10 +78,21 @@ class Checkpoints:
             for key, (records, size) in checkpoint.covers.items():
                 self._streams[key].committed += records
                 self._streams[key].committed_bytes += size
+        self._compare_counts(echoed, confirmed)
         for key, rejected in _rejected(echoed, confirmed).items():
             self._streams[key].rejected += rejected
             self._streams[key].committed -= rejected
         return done
+
+    def _compare_counts(self, echoed: dict[str, Any], confirmed: Checkpoint) -> None:
+        stats = echoed.get("destinationStats") or {}
+        if stats.get("recordCount") is None:
+            return
+        claimed = int(stats["recordCount"]) + int(stats.get("rejectedRecordCount") or 0)
+        counted = sum(records for records, _ in confirmed.covers.values())
+        if claimed != counted:
+            names = ", ".join(key[1] for key in confirmed.covers)
+            self.count_mismatches.append(f"{names}: the destination counted {claimed} records, {counted} were sent")
 
     def finish(self) -> None:
         """After a successful end of both connectors everything emitted and not rejected is committed."""
