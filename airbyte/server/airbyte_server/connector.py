@@ -19,6 +19,7 @@ import orjson
 from airbyte_server.definitions import Definition
 from airbyte_server.failures import Failure, failure_from_trace
 from airbyte_server.replication.data_channel import OFFER
+from airbyte_server.replication.processes import MARK
 from airbyte_server.settings import connector_environment
 from airbyte_server.vault import Redactor
 
@@ -115,7 +116,7 @@ class ConnectorCommands:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     cwd=folder,
-                    env=connector_environment(),
+                    env={**connector_environment(), MARK: str(folder)},
                     start_new_session=True,
                 )
             except OSError as error:

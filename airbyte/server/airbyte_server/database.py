@@ -126,7 +126,6 @@ class Attempt(Base):
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     status: Mapped[str] = mapped_column(default="running")
-    processes: Mapped[list[Any]] = mapped_column(default=list)
     stream_stats: Mapped[list[Any]] = mapped_column(default=list)
     failures: Mapped[list[Any]] = mapped_column(default=list)
     created_at: Mapped[datetime] = mapped_column(default=now)

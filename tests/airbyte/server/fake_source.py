@@ -5,7 +5,8 @@ Steps: ``{"records": N, "stream": S}`` emits records id 1..N after the given sta
 ``{"error": failure_type, "message": M}`` reports an error and exits 1; ``{"log": text}``; ``{"text": text}`` writes a
 line that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
 ``{"count_to": N, "pause": seconds}`` goes on from the given state, with a state after every other record;
-``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file.
+``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file,
+``apart`` in a session of its own.
 """
 
 import json
@@ -109,7 +110,7 @@ def run(steps, state_path):
             if state_path:
                 shutil.copy(state_path, step["save_state"])
         elif "fork" in step:
-            child = subprocess.Popen(["sleep", "300"])
+            child = subprocess.Popen(["sleep", "300"], start_new_session=step.get("apart", False))
             with open(step["fork"], "w") as file:
                 file.write(str(child.pid))
         else:

@@ -30,12 +30,15 @@ def test_a_killed_server_goes_on_with_its_job_from_the_committed_state(
 ) -> None:
     server = AirbyteServer(new_database().url, tmp_path)
     try:
-        once, kept = tmp_path / "once", tmp_path / "state.json"
+        once, kept, apart = tmp_path / "once", tmp_path / "state.json", tmp_path / "apart"
         script = [
             {"save_state": str(kept)},
             {
                 "once": str(once),
-                "steps": [{"records": 5}, {"state": "users", "value": {"n": 5}}, {"records": 1}, {"sleep": 300}],
+                "steps": [
+                    {"fork": str(apart), "apart": True},
+                    *({"records": 5}, {"state": "users", "value": {"n": 5}}, {"records": 1}, {"sleep": 300}),
+                ],
             },
             {"records": 2},
             {"state": "users", "value": {"n": 7}},
@@ -47,6 +50,7 @@ def test_a_killed_server_goes_on_with_its_job_from_the_committed_state(
             time.sleep(0.05)
         before = _connectors(tmp_path)
         assert len(before) == 2
+        before.append(psutil.Process(int(apart.read_text())))
         server.kill()
         assert any(process.is_running() for process in before)
         server.start()

@@ -25,7 +25,7 @@ from airbyte_server.replication.data_channel import DataChannel
 from airbyte_server.replication.logs import AttemptLog
 from airbyte_server.replication.mapping import NameMapping
 from airbyte_server.replication.pipes import enlarge, line_batches
-from airbyte_server.replication.processes import describe, end_group, start
+from airbyte_server.replication.processes import end_group, start
 from airbyte_server.replication.progress import StreamKey, StreamProgress, totals
 from airbyte_server.replication.translator import Translator
 from airbyte_server.replication.watchdog import Watchdog
@@ -71,8 +71,7 @@ class Outcome:
 class Attempt:
     """Run it once with :meth:`run`; the other methods may be called from other threads meanwhile.
 
-    ``on_start`` is given each process's description before any data flows to it; ``on_commit`` the confirmed
-    checkpoints, which must be stored when it returns.
+    ``on_commit`` is given the confirmed checkpoints, which must be stored when it returns.
     """
 
     def __init__(
@@ -80,13 +79,11 @@ class Attempt:
         plan: Plan,
         log: AttemptLog,
         timeouts: Timeouts,
-        on_start: Callable[[dict[str, Any]], None],
         on_commit: Callable[[list[Checkpoint]], None],
     ) -> None:
         self.streams = {key: StreamProgress(key, key in plan.resumed) for key in plan.streams}
         self._plan = plan
         self._log = log
-        self._on_start = on_start
         self._on_commit = on_commit
         self._checkpoints = Checkpoints(self.streams)
         self._watchdog = Watchdog(timeouts, self._overdue)
@@ -200,7 +197,6 @@ class Attempt:
             self._processes.append(process)
         for pipe in (process.stdin, process.stdout):
             enlarge(pipe)
-        self._on_start(describe(role, process))
         by = "the Arrow data channel" if self._plan.arrow else "JSON lines"
         self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}, records by {by}")
         return process

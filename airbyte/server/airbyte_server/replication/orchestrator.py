@@ -24,7 +24,7 @@ from airbyte_server.replication import attempt as replication
 from airbyte_server.replication.checkpoints import Checkpoint
 from airbyte_server.replication.logs import AttemptLog, attempt_log_path, remove_old_logs
 from airbyte_server.replication.plan import Planner, drop_cleared_state, fix_streams, store_checkpoints
-from airbyte_server.replication.processes import end_leftover
+from airbyte_server.replication.processes import end_leftovers
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.queue import AttemptQueue
 from airbyte_server.replication.retry import FailedAttempt, next_delay
@@ -67,11 +67,8 @@ class Orchestrator:
 
     def start(self) -> None:
         """End what an earlier server left running, then go on with its unfinished jobs."""
-        with self._database.session() as session:
-            for attempt in session.scalars(select(Attempt).where(Attempt.status == "running")):
-                for process in attempt.processes:
-                    if end_leftover(process):
-                        logger.info("ended the %s (pid %s) of job %s", process["role"], process["pid"], attempt.job_id)
+        if leftovers := end_leftovers(self._data_dir):
+            logger.info("ended %s processes that an earlier server left", leftovers)
         shutil.rmtree(self._data_dir / "work", ignore_errors=True)
         self._queue.start()
         # A server from before the queue leaves jobs that are not in it.
@@ -244,11 +241,6 @@ class Orchestrator:
             redact = self._planner.redactor(job)
             connection_id = job.connection_id
 
-        def started(process: dict[str, Any]) -> None:
-            with self._database.session.begin() as session:
-                row = session.get_one(Attempt, (job_id, number))
-                row.processes = [*row.processes, process]
-
         def committed(checkpoints: list[Checkpoint]) -> None:
             with self._database.session.begin() as session:
                 store_checkpoints(session, connection_id, checkpoints)
@@ -257,7 +249,7 @@ class Orchestrator:
         remove_old_logs(self._data_dir, self._log_limits)
         path = attempt_log_path(self._data_dir, job_id, number)
         with AttemptLog(path, redact, self._log_limits.attempt_bytes) as log:
-            attempt = replication.Attempt(plan, log, self._timeouts, started, committed)
+            attempt = replication.Attempt(plan, log, self._timeouts, committed)
             run.attempt = attempt
             over = threading.Event()
             reporter = threading.Thread(target=self._report, args=(job_id, number, attempt, over), daemon=True)

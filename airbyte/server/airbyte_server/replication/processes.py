@@ -9,14 +9,13 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from airbyte_server.settings import connector_environment
 
-# Start times are compared after a round trip through JSON; clocks tick in hundredths of a second.
-_START_TOLERANCE = 0.05
+MARK = "AIRBYTE_CONNECTOR_FOLDER"
+"""A variable of every connector's environment: its working folder, which is below the server's data folder."""
 
 
 def start(
@@ -30,18 +29,9 @@ def start(
         stderr=subprocess.PIPE,
         bufsize=0,
         cwd=folder,
-        env={**connector_environment(), **(variables or {})},
+        env={**connector_environment(), MARK: str(folder), **(variables or {})},
         start_new_session=True,
     )
-
-
-def describe(role: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What identifies a process for ever: its id together with when it started (seconds since 1970)."""
-    try:
-        started = psutil.Process(process.pid).create_time()
-    except psutil.NoSuchProcess:
-        started = time.time()
-    return {"role": role, "pid": process.pid, "started": started}
 
 
 def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
@@ -52,19 +42,23 @@ def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     _signal(process.pid, signal.SIGKILL)
 
 
-def end_leftover(description: dict[str, Any]) -> bool:
-    """Kill a recorded process of an earlier server, with its group, if it is still that process; tell if it was."""
-    try:
-        process = psutil.Process(description["pid"])
-        if abs(process.create_time() - description["started"]) > _START_TOLERANCE:
-            return False
-        _signal(process.pid, signal.SIGKILL)
+def end_leftovers(data_dir: Path) -> int:
+    """Kill what connectors an earlier server left running, and whatever they have started; tell how many that were.
+
+    The mark is inherited, so it finds processes of other groups, too, and those that nobody had time to write down.
+    """
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has ended, or belongs to somebody else
+            if data_dir in Path(process.environ().get(MARK, "/")).parents:
+                process.kill()
+                found.append(process)
+    for process in found:
         # Not wait(): where nobody reaps orphans, a killed one stays as a zombie for ever.
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(0.01)
-    except psutil.NoSuchProcess:
-        return False
-    return True
+        with contextlib.suppress(psutil.NoSuchProcess):
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(0.01)
+    return len(found)
 
 
 def _signal(group: int, number: signal.Signals) -> None:

@@ -1,0 +1,2 @@
+-- Connectors are found by a mark in their environment.
+ALTER TABLE attempts DROP COLUMN processes;
