@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Column, Engine, ForeignKey, Identity, Table, Text, create_engine, text
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, sessionmaker
 
 from airbyte_server.migrations import migrate
@@ -163,7 +164,7 @@ class Database:
         self._claim = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # A server killed a moment ago holds the lock until Postgres notices.
         deadline = time.monotonic() + _CLAIM_SECONDS
-        while not self._claim.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_SERVER_LOCK}):
+        while not self._lock():
             if time.monotonic() > deadline:
                 raise RuntimeError(
                     "another airbyte-server works on this metadata database: stop it, or give another --database-url"
@@ -171,6 +172,25 @@ class Database:
             time.sleep(0.1)
         migrate(self.engine)
         self.session: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
+
+    def keep(self) -> None:
+        """Take the database again if it has ended the session that held it; call it now and then.
+
+        Raises :class:`RuntimeError` when another server was faster.
+        """
+        held = text(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = :key AND pid = pg_backend_pid()"
+        )
+        try:
+            if self._claim.scalar(held, {"key": _ONE_SERVER_LOCK}):
+                return
+        except DBAPIError:
+            self._claim.rollback()  # the next statement opens another session
+        if not self._lock():
+            raise RuntimeError("another airbyte-server has taken this metadata database")
+
+    def _lock(self) -> bool:
+        return bool(self._claim.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_SERVER_LOCK}))
 
     def close(self) -> None:
         self._claim.close()

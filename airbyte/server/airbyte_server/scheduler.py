@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -106,7 +108,12 @@ class Scheduler:
     def _loop(self) -> None:
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
+                self._database.keep()
                 self.run_due()
+            except RuntimeError as error:
+                logger.critical("%s; this one stops", error)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             except Exception:
                 logger.exception("schedules could not be looked at; trying again in %s s", _LOOK_SECONDS)
 

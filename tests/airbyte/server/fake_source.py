@@ -137,6 +137,8 @@ def main():
         fields = config.get("fields", ["id", "name", "updated_at"])
         if os.path.exists(config.get("extra_field", "")):
             fields = [*fields, "extra"]
+            with open(config["extra_field"]) as file:
+                time.sleep(float(file.read() or 0))
         streams = [stream(name, fields) for name in config.get("streams", ["users", "orders"])]
         emit({"type": "CATALOG", "catalog": {"streams": streams}})
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+from airbyte_server.database import _ONE_SERVER_LOCK
 from airbyte_services import AirbyteServer
 from real_services import Database
 
@@ -97,5 +98,11 @@ def test_a_database_that_ends_all_sessions_abandons_no_job(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [database.user]
             )
         _assert_counted_once(server, connection, job_id, tmp_path / "out")
+        held = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE objid = %s AND datname = %s"
+        with psycopg.connect(database.superuser_conninfo, autocommit=True) as administrator:
+            deadline = time.monotonic() + 20
+            while not administrator.execute(held, [_ONE_SERVER_LOCK, database.name]).fetchone():
+                assert time.monotonic() < deadline, "another server could take the database"
+                time.sleep(0.2)
     finally:
         server.stop()

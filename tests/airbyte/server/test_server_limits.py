@@ -74,6 +74,22 @@ def test_a_sync_discovers_the_source_anew_when_the_last_time_is_long_ago(strict:
     assert '"extra"' in (tmp_path / "out" / "catalog.json").read_text()
 
 
+def test_a_job_is_cancelled_within_two_seconds_while_its_source_is_discovered(
+    strict: AirbyteServer, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow"
+    script = [{"records": 1}, {"status": "users"}]
+    connection = strict.connect(script, tmp_path / "out", source={"extra_field": str(slow)})
+    slow.write_text("6")
+    job_id = strict.trigger(connection)
+    strict.wait(job_id, "running")
+    answer = strict.http.delete(f"/api/public/v1/jobs/{job_id}")
+    assert (answer.json()["status"], answer.elapsed.total_seconds() < 2) == ("cancelled", True)
+    slow.unlink()
+    assert strict.sync(connection)["rowsSynced"] == 1
+    assert strict.details(job_id)["job"]["status"] == "cancelled"
+
+
 def test_logs_are_cut_and_the_oldest_removed(strict: AirbyteServer, tmp_path: Path) -> None:
     connection = strict.connect([*({"log": "x" * 90} for _ in range(60)), {"status": "users"}], tmp_path)
     jobs = [strict.sync(connection)["jobId"] for _ in range(6)]

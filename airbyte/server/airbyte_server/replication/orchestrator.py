@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _PROGRESS_SECONDS = 0.5
 _DATABASE_SECONDS = 1.0
+# What a cancelled job waits for a look at the source's schema to end.
+_DISCOVERY_SECONDS = 1.0
 _INTERRUPTED = "the server or its database stopped during the attempt"
 
 
@@ -84,6 +86,8 @@ class Orchestrator:
         for run in runs:
             if run.attempt is not None:
                 run.attempt.stop()
+        # Also a connector that is asked for the source's schema.
+        end_leftovers(self._data_dir)
         self._queue.stop(patience=5 if runs else 0)
         self._stopped.set()
 
@@ -136,11 +140,20 @@ class Orchestrator:
                 return
         with self._lock:
             run = self._runs.get(job_id)
-        if run is not None:
-            run.cancelled.set()
-            if run.attempt is not None:
-                run.attempt.stop()
+        if run is None:
+            return
+        run.cancelled.set()
+        if run.attempt is None:
+            run.over.wait(_DISCOVERY_SECONDS)
+        if run.attempt is not None:
+            run.attempt.stop()
             run.over.wait(10)
+        elif not run.over.is_set():
+            # It still looks at the source's schema, and will find that the job is over.
+            with self._database.session.begin() as session:
+                job = session.get_one(Job, job_id, with_for_update=True)
+                if job.status in UNFINISHED:
+                    _cancel(job)
 
     def _run(self, job_id: int, number: int) -> None:
         """What the queue calls for an attempt, once or, after a crash, again."""
@@ -195,10 +208,11 @@ class Orchestrator:
             failures = [_failure("system_error", f"{type(error).__name__}: {error}")]
         with self._database.session.begin() as session:
             job = session.get_one(Job, job_id, with_for_update=True)
+            if job.status not in UNFINISHED:
+                return
             job.attempts[-1].stream_stats = stats or job.attempts[-1].stream_stats
             if run.cancelled.is_set():
-                _end_attempt(job.attempts[-1], [_failure("manual_cancellation", "the job was cancelled")])
-                _set_status(job, "cancelled")
+                _cancel(job)
             elif self._stopping.is_set():
                 self._conclude(session, job, [_failure("system_error", _INTERRUPTED)], wait=False)
             else:
@@ -231,7 +245,9 @@ class Orchestrator:
         if job.config_type != "clear" and (refusal := self._schema_check.before_sync(job.connection_id)):
             raise state_conflict(refusal)
         with self._database.session.begin() as session:
-            job = session.get_one(Job, job_id)
+            job = session.get_one(Job, job_id, with_for_update=True)
+            if job.status not in UNFINISHED:
+                raise state_conflict("the job was cancelled")
             job.streams = fix_streams(session, job)
 
     def _replicate(self, job_id: int, number: int, run: _Run) -> tuple[replication.Outcome, list[dict[str, Any]]]:
@@ -281,6 +297,11 @@ class Orchestrator:
 
 def _failure(failure_type: str, message: str) -> Failure:
     return Failure("airbyte_platform", failure_type, message)
+
+
+def _cancel(job: Job) -> None:
+    _end_attempt(job.attempts[-1], [_failure("manual_cancellation", "the job was cancelled")])
+    _set_status(job, "cancelled")
 
 
 def _set_status(job: Job, status: str) -> None:
