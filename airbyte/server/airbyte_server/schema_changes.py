@@ -1,7 +1,8 @@
 """What has changed in a source's schema since a connection was configured, and what is done about it.
 
-The platform's rules: a change breaks a connection when a field goes that a stream's cursor or primary key needs; such
-a change is never applied by itself. All others are handled as the connection's setting says.
+The platform's rules: a change breaks a connection when a field goes that a stream's cursor or primary key needs, or
+when the source defines another key for a deduplicated stream. Such a change is never applied by itself; all others are
+handled as the connection's setting says.
 """
 
 from __future__ import annotations
@@ -28,13 +29,31 @@ def catalog_diff(configured: list[dict[str, Any]], known: list[list[str]], disco
         key = stream_key(stored)
         if key not in found:
             diff.append(_transform("remove_stream", key))
-        elif fields := _field_transforms(stored, found[key]):
-            diff.append({**_transform("update_stream", key), "updateStream": {"fieldTransforms": fields}})
+        elif update := _update(stored, found[key]):
+            diff.append({**_transform("update_stream", key), "updateStream": update})
     return diff + [_transform("add_stream", key) for key in found if list(key) not in known]
 
 
 def _transform(kind: str, key: tuple[str, str]) -> dict[str, Any]:
     return {"transformType": kind, "streamDescriptor": {"name": key[1], "namespace": key[0] or None}}
+
+
+def _update(stored: dict[str, Any], discovered: dict[str, Any]) -> dict[str, list[dict[str, Any]]] | None:
+    update = {
+        "fieldTransforms": _field_transforms(stored, discovered),
+        "attributeTransforms": _attribute_transforms(stored, discovered),
+    }
+    return update if any(update.values()) else None
+
+
+def _attribute_transforms(stored: dict[str, Any], discovered: dict[str, Any]) -> list[dict[str, Any]]:
+    old, new = (stream.get("source_defined_primary_key") or [] for stream in (stored["stream"], discovered))
+    if sorted(old) == sorted(new):
+        return []
+    # Rows of a deduplicated stream are found by the key that they were written with.
+    breaking = SYNC_MODES[stored["syncMode"]].dedups and sorted(new) != sorted(stored["primaryKey"])
+    keys = {"oldPrimaryKey": old, "newPrimaryKey": new}
+    return [{"transformType": "update_primary_key", "breaking": breaking, "updatePrimaryKey": keys}]
 
 
 def _field_transforms(stored: dict[str, Any], discovered: dict[str, Any]) -> list[dict[str, Any]]:
@@ -63,11 +82,15 @@ def _field(kind: str, name: str, *, breaking: bool = False) -> dict[str, Any]:
 
 
 def is_breaking(diff: Diff) -> bool:
-    return any(field["breaking"] for change in diff for field in _fields(change))
+    return any(one["breaking"] for change in diff for one in (*_fields(change), *_attributes(change)))
 
 
 def _fields(change: dict[str, Any]) -> list[dict[str, Any]]:
     return (change.get("updateStream") or {}).get("fieldTransforms", [])
+
+
+def _attributes(change: dict[str, Any]) -> list[dict[str, Any]]:
+    return (change.get("updateStream") or {}).get("attributeTransforms", [])
 
 
 def describe(diff: Diff) -> str:
@@ -79,6 +102,8 @@ def describe(diff: Diff) -> str:
         for field in _fields(change):
             if field["breaking"] or not breaking:
                 parts.append(f"{_WORDS[field['transformType']]} {name}.{'.'.join(field['fieldName'])}")
+        if any(one["breaking"] or not breaking for one in _attributes(change)):
+            parts.append(f"changed the primary key of {name}")
         if not breaking and change["transformType"] != "update_stream":
             parts.append(f"{_WORDS[change['transformType']]} stream {name}")
     return ", ".join(parts)

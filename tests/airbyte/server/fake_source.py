@@ -32,6 +32,7 @@ SPEC = {
         "streams": {"type": "array", "items": {"type": "string"}},
         "fields": {"type": "array", "items": {"type": "string"}},
         "extra_field": {"type": "string"},
+        "key": {"type": "string"},
         "reachable": {"type": "boolean"},
     },
 }
@@ -41,14 +42,14 @@ def emit(message):
     sys.stdout.write(json.dumps(message, separators=(",", ":"), ensure_ascii=False) + "\n")
 
 
-def stream(name, fields):
+def stream(name, fields, key):
     schema = {field: {"type": "integer" if field == "id" else "string"} for field in fields}
     return {
         "name": name,
         "namespace": "public",
         "json_schema": {"type": "object", "properties": schema},
         "supported_sync_modes": ["full_refresh", "incremental"],
-        "source_defined_primary_key": [["id"]],
+        "source_defined_primary_key": [[key]],
     }
 
 
@@ -139,7 +140,7 @@ def main():
             fields = [*fields, "extra"]
             with open(config["extra_field"]) as file:
                 time.sleep(float(file.read() or 0))
-        streams = [stream(name, fields) for name in config.get("streams", ["users", "orders"])]
+        streams = [stream(name, fields, config.get("key", "id")) for name in config.get("streams", ["users", "orders"])]
         emit({"type": "CATALOG", "catalog": {"streams": streams}})
     else:
         run(config["script"], options.get("--state"))

@@ -105,3 +105,14 @@ def test_a_breaking_change_is_never_applied_by_itself(airbyte: AirbyteServer, tm
     assert airbyte.sync(connection)["status"] == "succeeded"
     seen = _connection(airbyte, connection)
     assert (seen["schemaChange"], seen["statusReason"]) == ("no_change", None)
+
+
+def test_another_key_breaks_deduplicated_streams_only(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    deduplicated = {**USERS_APPEND, "syncMode": "incremental_deduped_history"}
+    for folder, streams, status in (("dedup", [deduplicated], "failed"), ("append", [USERS_APPEND], "succeeded")):
+        connection = airbyte.connect([{"status": "users"}], tmp_path / folder, streams=streams)
+        _change_source(airbyte, connection, key="name")
+        job = airbyte.sync(connection)
+        assert job["status"] == status
+        if status == "failed":
+            assert "(changed the primary key of users)" in _refusal(airbyte, job)

@@ -13,7 +13,8 @@ import uuid
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from airbyte_server.catalog import stream_key
@@ -167,9 +168,14 @@ class Orchestrator:
                     if self._begin(job_id, number):
                         self._attempt(job_id, number, run)
                     return
-                except SQLAlchemyError:
+                except (OperationalError, InterfaceError, PoolTimeout):
                     logger.exception("attempt %s of job %s waits for the metadata database", number, job_id)
                     self._stopped.wait(_DATABASE_SECONDS)
+                except Exception as error:
+                    # A defect of the server must not leave a job that nobody goes on with.
+                    logger.exception("attempt %s of job %s", number, job_id)
+                    self._abandon(job_id, f"{type(error).__name__}: {error}")
+                    return
         finally:
             with self._lock:
                 self._runs.pop(job_id, None)
@@ -235,6 +241,13 @@ class Orchestrator:
         else:
             _set_status(job, "incomplete")
             self._queue.put(session, job.id, len(job.attempts), delay if wait else 0)
+
+    def _abandon(self, job_id: int, message: str) -> None:
+        with self._database.session.begin() as session:
+            job = session.get_one(Job, job_id, with_for_update=True)
+            if job.attempts and job.attempts[-1].status == "running":
+                _end_attempt(job.attempts[-1], [_failure("system_error", message)])
+            _set_status(job, "failed")
 
     def _fix_streams(self, job_id: int) -> None:
         """Decide before a job's first attempt what it replicates; a 409 problem when the source's schema forbids it."""

@@ -7,16 +7,20 @@ a free place, and is run again by the next server if this one dies before the ru
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from dbos import DBOS, DBOSClient, EnqueueOptions
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
+
+from airbyte_server.database import now
 
 _APPLICATION, _QUEUE, _WORKFLOW = "airbyte-server", "attempts", "attempt"
 # Recovery looks for workflows of the same version: a newer server must go on with an older one's attempts.
 _VERSION = "1"
 # What a job may wait before it starts, against what an idle server costs: 5 ms of processor for each look.
 _POLL_SECONDS = 0.2
+_KEPT = timedelta(days=7)
 
 
 class AttemptQueue:
@@ -52,6 +56,11 @@ class AttemptQueue:
         DBOS.register_queue(
             _QUEUE, worker_concurrency=self._places, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
         )
+        # Nobody asks for workflows that are over: jobs and attempts have rows of their own.
+        over = DBOS.list_workflows(
+            status="SUCCESS", end_time=(now() - _KEPT).isoformat(), load_input=False, load_output=False
+        )
+        DBOS.delete_workflows([workflow.workflow_id for workflow in over])
 
     def put(self, session: Session, job_id: int, number: int, delay: float = 0.0) -> None:
         """Queue an attempt when ``session`` commits, due after ``delay`` seconds; nothing if it is queued already."""
