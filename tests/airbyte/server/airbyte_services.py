@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import yaml
+from airbyte_api import AirbyteAPI, models
 from real_services import BIN, free_port, wait_for_http
 
 HERE = Path(__file__).parent
@@ -178,6 +179,16 @@ class AirbyteServer:
         return {
             entry["streamDescriptor"]["name"]: entry["streamState"] for entry in answer.get("streamState", [])
         } or None
+
+
+def sdk_of(server: AirbyteServer) -> AirbyteAPI:
+    """The platform's own client, logged in."""
+    credentials = models.SchemeClientCredentials(
+        client_id=CLIENT_ID, client_secret=CLIENT_SECRET, token_url="/api/public/v1/applications/token"
+    )
+    return AirbyteAPI(
+        server_url=f"{server.url}/api/public/v1", security=models.Security(client_credentials=credentials)
+    )
 
 
 USERS_APPEND = {"name": "users", "syncMode": "incremental_append", "cursorField": ["updated_at"]}

@@ -7,21 +7,14 @@ from pathlib import Path
 
 import pytest
 from airbyte_api import AirbyteAPI, api, errors, models
-from airbyte_services import CLIENT_ID, CLIENT_SECRET, FAKE_DESTINATION, FAKE_SOURCE, LINES_ONLY_SOURCE, AirbyteServer
+from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, LINES_ONLY_SOURCE, AirbyteServer, sdk_of
 
 POSTGRES = "decd338e-5647-4c0b-adf4-da0e75f5a750"
 
 
 @pytest.fixture(scope="module")
 def sdk(airbyte: AirbyteServer) -> AirbyteAPI:
-    return AirbyteAPI(
-        server_url=f"{airbyte.url}/api/public/v1",
-        security=models.Security(
-            client_credentials=models.SchemeClientCredentials(
-                client_id=CLIENT_ID, client_secret=CLIENT_SECRET, token_url="/api/public/v1/applications/token"
-            )
-        ),
-    )
+    return sdk_of(airbyte)
 
 
 @pytest.fixture
@@ -105,6 +98,49 @@ def test_sources_with_typed_configurations(sdk: AirbyteAPI, workspace: str) -> N
     with pytest.raises(errors.SDKError) as missing:
         sdk.sources.get_source(request=api.GetSourceRequest(source_id=created.source_id))
     assert missing.value.status_code == 404
+
+
+def test_destinations_with_typed_configurations(sdk: AirbyteAPI, workspace: str) -> None:
+    def bigquery(**changes: object) -> models.DestinationBigquery:
+        settings: dict[str, object] = {
+            "project_id": "p",
+            "dataset_id": "d",
+            "dataset_location": models.DatasetLocation.EU,
+            "credentials_json": '{"private_key": "s3cret"}',
+            **changes,
+        }
+        return models.DestinationBigquery(**settings)
+
+    request = models.DestinationCreateRequest(name="bq", workspace_id=workspace, configuration=bigquery())
+    created = sdk.destinations.create_destination(request=request).destination_response
+    assert created is not None
+    assert isinstance(created.configuration, models.DestinationBigquery)
+    assert (created.destination_type, created.configuration.credentials_json) == ("bigquery", "**********")
+    patched = sdk.destinations.patch_destination(
+        request=api.PatchDestinationRequest(
+            destination_id=created.destination_id,
+            destination_patch_request=models.DestinationPatchRequest(
+                name="bq2", configuration=bigquery(credentials_json="**********", dataset_id="other")
+            ),
+        )
+    ).destination_response
+    assert patched is not None
+    assert isinstance(patched.configuration, models.DestinationBigquery)
+    assert (patched.name, patched.configuration.dataset_id) == ("bq2", "other")
+    put = sdk.destinations.put_destination(
+        request=api.PutDestinationRequest(
+            destination_id=created.destination_id,
+            destination_put_request=models.DestinationPutRequest(name="bq3", configuration=bigquery()),
+        )
+    ).destination_response
+    assert put is not None
+    only = api.GetDestinationRequest(destination_id=created.destination_id)
+    assert sdk.destinations.get_destination(request=only).destination_response == put
+    listed = sdk.destinations.list_destinations(request=api.ListDestinationsRequest(workspace_ids=[workspace]))
+    assert listed.destinations_response is not None
+    assert listed.destinations_response.data == [put]
+    gone = api.DeleteDestinationRequest(destination_id=created.destination_id)
+    assert sdk.destinations.delete_destination(request=gone).status_code == 204
 
 
 def test_connections_streams_and_jobs(sdk: AirbyteAPI, workspace: str, airbyte: AirbyteServer, tmp_path: Path) -> None:
@@ -247,10 +283,3 @@ def test_organizations_and_users(sdk: AirbyteAPI) -> None:
     ).users_response
     assert users is not None
     assert len(users.data) == 1
-
-
-def test_what_is_not_served_says_so(sdk: AirbyteAPI) -> None:
-    with pytest.raises(errors.SDKError) as refused:
-        sdk.permissions.list_permissions(request=api.ListPermissionsRequest())
-    assert refused.value.status_code == 501
-    assert "not-implemented-in-oss" in refused.value.body
