@@ -69,7 +69,7 @@ def test_problems_have_the_platforms_shape(airbyte: AirbyteServer) -> None:
         "data": {"resourceType": "connection", "resourceId": missing},
     }
     assert airbyte.call("GET", "/regions", expect=501)["title"] == "implementation/not-implemented-in-oss"
-    assert airbyte.call("POST", "/api/v1/connections/sync", expect=501)["status"] == 501
+    assert airbyte.call("POST", "/api/v1/connections/status", expect=501)["status"] == 501
     assert airbyte.call("GET", "/connections/not-an-id", expect=400)["message"] == "Bad Request"
     assert airbyte.call("POST", "/jobs", expect=400, json={"jobType": "sync"})["_embedded"]["errors"]
     refresh = {"connectionId": missing, "jobType": "refresh"}

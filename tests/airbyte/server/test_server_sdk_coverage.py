@@ -7,6 +7,7 @@ import inspect
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airbyte_api import AirbyteAPI, api, errors, models
@@ -21,8 +22,8 @@ DECLARATIVE = {"workspace_id": ID, "definition_id": ID}
 PERMISSION = models.PermissionCreateRequest(
     permission_type=models.PublicPermissionType.WORKSPACE_READER, user_id=ID, workspace_id=ID
 )
-OAUTH = {"actor_type": models.ActorTypeEnum.SOURCE, "configuration": {}}
-OAUTH_OF = {"actor_type": models.ActorTypeEnum.SOURCE, "name": "airtable"}
+OAUTH: dict[str, Any] = {"actor_type": models.ActorTypeEnum.SOURCE, "configuration": {}}
+OAUTH_OF: dict[str, Any] = {"actor_type": models.ActorTypeEnum.SOURCE, "name": "airtable"}
 
 # What the server does not serve, with a well-formed request for each.
 REFUSED: dict[str, object] = {

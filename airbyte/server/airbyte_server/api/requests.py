@@ -17,6 +17,9 @@ from airbyte_server.database import Actor, Connection, Job, Tag, Workspace
 from airbyte_server.errors import bad_request, not_found, unauthorized
 from airbyte_server.services import Services
 
+# What a column of type bigint can hold.
+MAX_BIGINT = 2**63 - 1
+
 
 class Body(BaseModel):
     """A JSON request: camelCase outside, unknown members ignored as the platform does."""

@@ -7,23 +7,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from airbyte_server.api.requests import Body, ServicesDep, SessionDep, authenticate, existing
+from airbyte_server.api.config.connections import ConnectionId
+from airbyte_server.api.requests import ServicesDep, SessionDep, existing
 from airbyte_server.database import UNFINISHED, Connection, Job, StreamState
 from airbyte_server.errors import bad_request, not_found, sync_is_running
 from airbyte_server.replication.checkpoints import Checkpoint, StateRow
 from airbyte_server.replication.json_spans import Span, elements, members
 from airbyte_server.replication.plan import drop_all_state, store_checkpoints
 
-router = APIRouter(prefix="/state", tags=["config api"], dependencies=[Depends(authenticate)])
-
-
-class ConnectionId(Body):
-    connection_id: uuid.UUID
+router = APIRouter(prefix="/state")
 
 
 @router.post("/get")
