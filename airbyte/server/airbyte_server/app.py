@@ -47,7 +47,7 @@ def create_app(services: Services) -> FastAPI:
     router = public.build_router()
     app.include_router(router, prefix=PUBLIC_PREFIX)
     app.include_router(router, prefix="/v1", include_in_schema=False)
-    app.include_router(_config_router(), prefix="/api/v1", include_in_schema=False)
+    app.include_router(_config_router(), prefix="/api/v1")
     # The SDK's own default address of the token endpoint.
     app.include_router(applications.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)

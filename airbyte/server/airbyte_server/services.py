@@ -97,7 +97,10 @@ class Services:
             plain = keep_masked(plain, self.vault.decrypt(current))
         specification = self.specification(definition)
         validate_configuration(plain, specification)
-        return self.vault.encrypt(plain, specification)
+        try:
+            return self.vault.encrypt(plain, specification)
+        except ValueError as error:
+            raise errors.unprocessable(str(error)) from error
 
     def public_configuration(self, actor: Actor) -> dict[str, Any]:
         """What clients see: secrets masked, and the connector's type added, which typed clients cannot do without."""

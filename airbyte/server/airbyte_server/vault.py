@@ -47,7 +47,12 @@ class Vault:
         return cls(key_file.read_text())
 
     def encrypt(self, configuration: dict[str, Any], specification: dict[str, Any]) -> dict[str, Any]:
-        """``configuration`` with every secret value replaced by its encrypted form."""
+        """``configuration`` with every secret value replaced by its encrypted form.
+
+        Raises :class:`ValueError` where the configuration holds what would be taken for such a form.
+        """
+        if _looks_encrypted(configuration):
+            raise ValueError(f"the configuration has an object with the one member {_ENCRYPTED!r}, which is reserved")
         return map_secrets(configuration, specification, self._seal)
 
     def decrypt(self, stored: Any) -> Any:
@@ -79,6 +84,12 @@ def _mask_encrypted(value: Any) -> Any:
     if isinstance(value, dict):
         return MASK if value.keys() == {_ENCRYPTED} else {key: _mask_encrypted(item) for key, item in value.items()}
     return [_mask_encrypted(item) for item in value] if isinstance(value, list) else value
+
+
+def _looks_encrypted(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.keys() == {_ENCRYPTED} or any(map(_looks_encrypted, value.values()))
+    return isinstance(value, list) and any(map(_looks_encrypted, value))
 
 
 def keep_masked(new: Any, current: Any) -> Any:

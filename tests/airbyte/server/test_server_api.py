@@ -55,6 +55,8 @@ def test_tokens_survive_another_server_with_the_same_secret() -> None:
 def test_the_openapi_document_describes_the_public_api(airbyte: AirbyteServer) -> None:
     paths = airbyte.call("GET", "/openapi.json")["paths"]
     assert {"get", "post"} <= paths["/api/public/v1/connections"].keys()
+    token = paths["/api/public/v1/applications/token"]["post"]["requestBody"]["content"]
+    assert token.keys() == {"application/json", "application/x-www-form-urlencoded"}
 
 
 def test_problems_have_the_platforms_shape(airbyte: AirbyteServer) -> None:
@@ -78,6 +80,41 @@ def test_problems_have_the_platforms_shape(airbyte: AirbyteServer) -> None:
     assert airbyte.call("DELETE", "/jobs/999999", expect=404)
     assert airbyte.call("GET", "/jobs?orderBy=createdAt", expect=400)["title"] == "bad-request"
     assert airbyte.call("GET", "/sources?workspaceIds=x", expect=400)["title"] == "bad-request"
+
+
+UNSTORABLE: list[tuple[str, str, bytes, int, str]] = [
+    ("POST", "/workspaces", b'{"name": "a\\u0000b"}', 400, "U+0000"),
+    ("POST", "/workspaces", b'{"name": "\\ud800"}', 400, "surrogate"),
+    ("POST", "/workspaces", b'{"name": "n", "notifications": {"n": NaN}}', 400, "NaN"),
+    (
+        "POST",
+        "/workspaces",
+        b'{"name": "n", "notifications": ' + b'{"n":' * 200 + b"1" + b"}" * 201,
+        400,
+        "deeper than 100",
+    ),
+    ("GET", f"/jobs/{2**63}", b"", 400, "less than or equal"),
+    ("GET", "/jobs?status=unknown", b"", 400, "'pending'"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "message"), UNSTORABLE)
+def test_what_the_database_cannot_hold_is_refused_before(
+    airbyte: AirbyteServer, method: str, path: str, body: bytes, status: int, message: str
+) -> None:
+    answer = airbyte.http.request(
+        method, f"/api/public/v1{path}", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status_code, message in answer.text) == (status, True), answer.text
+
+
+def test_values_that_would_break_later_are_refused(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    connection = airbyte.connect(SCRIPT, tmp_path)
+    source = airbyte.call("GET", f"/connections/{connection}")["sourceId"]
+    forged = {"configuration": {"nested": {"private": {"_airbyte_encrypted": "x"}}}}
+    assert "reserved" in airbyte.call("PATCH", f"/sources/{source}", expect=422, json=forged)["data"]["message"]
+    beyond_the_calendar = {"schedule": {"scheduleType": "basic", "basicTiming": "Every 999999 WEEKS"}}
+    airbyte.call("PATCH", f"/connections/{connection}", expect=400, json=beyond_the_calendar)
 
 
 def test_source_configurations_are_checked_against_the_connectors_specification(airbyte: AirbyteServer) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.security.utils import get_authorization_scheme_param
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
@@ -19,12 +21,44 @@ from airbyte_server.services import Services
 
 # What a column of type bigint can hold.
 MAX_BIGINT = 2**63 - 1
+JobIdPath = Annotated[int, Path(ge=0, le=MAX_BIGINT)]
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+_DEEPEST = 100
 
 
 class Body(BaseModel):
     """A JSON request: camelCase outside, unknown members ignored as the platform does."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_storable(cls, given: Any) -> Any:
+        refuse_unstorable(given)
+        return given
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Raise :class:`ValueError` for what Python's JSON reader takes and Postgres or a connector does not."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError(f"the body is nested deeper than {_DEEPEST} levels")
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += [*one, *one.values()]
+            elif isinstance(one, list):
+                inner += one
+            elif isinstance(one, str) and _NO_TEXT.search(one):
+                raise ValueError("the body holds a string with U+0000 or half a surrogate pair")
+            elif isinstance(one, float) and not math.isfinite(one):
+                raise ValueError("the body holds a number that JSON does not have (NaN or Infinity)")
+        level = inner
 
 
 def services(request: Request) -> Services:

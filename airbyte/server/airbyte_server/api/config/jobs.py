@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import Field
 from sqlalchemy import func, select
 
 from airbyte_server.api.config.job_info import attempt_response, job_info, job_response
+from airbyte_server.api.public.jobs import JobStatus
 from airbyte_server.api.requests import MAX_BIGINT, Body, ServicesDep, SessionDep, existing
 from airbyte_server.database import Connection, Job
 from airbyte_server.services import Services
@@ -34,7 +35,7 @@ class JobList(Body):
     # The connection, as text on the platform.
     config_id: uuid.UUID | None = None
     pagination: Pagination = Field(default_factory=Pagination)
-    statuses: list[Literal["pending", "running", "incomplete", "succeeded", "failed", "cancelled"]] | None = None
+    statuses: list[JobStatus] | None = None
 
 
 @router.post("/get")

@@ -22,6 +22,29 @@ from airbyte_server.replication.plan import drop_all_state, store_checkpoints
 
 router = APIRouter(prefix="/state")
 
+# Read without a model, which would write numbers in its own way.
+_CONTENT: dict[str, Any] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["connectionId", "connectionState"],
+            "properties": {
+                "connectionId": {"type": "string", "format": "uuid"},
+                "connectionState": {
+                    "type": "object",
+                    "required": ["stateType"],
+                    "properties": {
+                        "stateType": {"enum": ["stream", "global", "legacy", "not_set"]},
+                        "streamState": {"type": "array", "items": {"type": "object"}},
+                        "globalState": {"type": "object"},
+                        "state": {"type": "object"},
+                    },
+                },
+            },
+        }
+    }
+}
+
 
 @router.post("/get")
 def get_state(body: ConnectionId, session: SessionDep) -> Response:
@@ -29,7 +52,7 @@ def get_state(body: ConnectionId, session: SessionDep) -> Response:
     return _answer(session, body.connection_id)
 
 
-@router.post("/create_or_update_safe")
+@router.post("/create_or_update_safe", openapi_extra={"requestBody": {"required": True, "content": _CONTENT}})
 async def replace_state(request: Request, services: ServicesDep) -> Response:
     """Replace the whole state, as ``get`` gives it; a 423 problem while a job of the connection is unfinished."""
     text = await request.body()

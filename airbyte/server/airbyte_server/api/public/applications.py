@@ -13,8 +13,21 @@ from airbyte_server.errors import bad_request, unauthorized
 
 router = APIRouter(tags=["applications"])
 
+_CREDENTIALS: dict[str, Any] = {
+    "type": "object",
+    "required": ["client_id", "client_secret"],
+    "properties": {
+        "grant_type": {"const": "client_credentials"},
+        "client_id": {"type": "string"},
+        "client_secret": {"type": "string", "format": "password"},
+    },
+}
+_CONTENT = {
+    media_type: {"schema": _CREDENTIALS} for media_type in ("application/x-www-form-urlencoded", "application/json")
+}
 
-@router.post("/applications/token")
+
+@router.post("/applications/token", openapi_extra={"requestBody": {"required": True, "content": _CONTENT}})
 async def create_token(request: Request) -> dict[str, Any]:
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
