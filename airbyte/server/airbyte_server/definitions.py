@@ -1,8 +1,11 @@
-"""The connectors this server can run: the two built in, and those a YAML file adds.
+"""The connectors this server can run: the two built in, those a YAML file adds, and low-code manifests of a folder.
 
 The file (``AIRBYTE_CONNECTORS_FILE``) is a list of entries with the keys ``id`` (uuid), ``kind`` (source or
 destination), ``name``, ``type`` (the ``sourceType``/``destinationType`` of the API) and ``command`` (a list: an
-executable speaking the Airbyte protocol, and its leading arguments).
+executable speaking the Airbyte protocol, and its leading arguments). ``environment`` names the virtual environment
+that the executable is installed in, relative to the file.
+
+Every ``NAME.yaml`` of the folder (``AIRBYTE_MANIFESTS_DIR``) is the manifest of a source whose type is NAME.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from airbyte_server import __version__
+from airbyte_server.declarative.manifest import ManifestError, read_manifest
 from airbyte_server.errors import Problem, not_found, value_not_found
 from airbyte_server.settings import SettingsError
 
@@ -54,6 +58,8 @@ class Definition:
         return [found, *self.command[1:]]
 
 
+_MANIFESTS = uuid.UUID("64a2f99c-542f-4af8-9a6f-355f1217b436")
+
 BUILT_IN = (
     Definition(
         uuid.UUID("decd338e-5647-4c0b-adf4-da0e75f5a750"),
@@ -85,9 +91,14 @@ class Definitions:
         self._by_id = {definition.id: definition for definition in definitions}
 
     @classmethod
-    def load(cls, connectors_file: Path | None) -> Definitions:
-        """The built-in ones and those of ``connectors_file``; raise :class:`SettingsError` for a malformed file."""
-        return cls(BUILT_IN + (_read(connectors_file) if connectors_file else ()))
+    def load(cls, connectors_file: Path | None, manifests_dir: Path | None, environments: Path) -> Definitions:
+        """The built-in ones, those of ``connectors_file``, and of each manifest in ``manifests_dir``.
+
+        Manifests run in an environment below ``environments``. Raises :class:`SettingsError` for a malformed file.
+        """
+        added = _read(connectors_file) if connectors_file else ()
+        manifests = _manifests(manifests_dir, environments) if manifests_dir else ()
+        return cls(BUILT_IN + added + manifests)
 
     def of_kind(self, kind: Kind) -> list[Definition]:
         return [definition for definition in self._by_id.values() if definition.kind == kind]
@@ -122,7 +133,7 @@ def _read(path: Path) -> tuple[Definition, ...]:
                 kind={"source": "source", "destination": "destination"}[entry["kind"]],  # type: ignore[arg-type]
                 name=str(entry["name"]),
                 connector_type=str(entry["type"]),
-                command=tuple(str(part) for part in entry["command"]),
+                command=_command(entry, path.parent),
                 docker_repository=str(entry.get("docker_repository", entry["command"][0])),
                 docker_image_tag=str(entry.get("docker_image_tag", "local")),
                 documentation_url=entry.get("documentation_url"),
@@ -134,3 +145,34 @@ def _read(path: Path) -> tuple[Definition, ...]:
             f"AIRBYTE_CONNECTORS_FILE={path} cannot be used ({type(error).__name__}: {error}); it must be a YAML list "
             "of entries with id, kind (source or destination), name, type and command (a list)"
         ) from error
+
+
+def _command(entry: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    executable, *arguments = [str(part) for part in entry["command"]]
+    if "environment" in entry:
+        executable = str(folder.resolve() / entry["environment"] / "bin" / executable)
+    return (executable, *arguments)
+
+
+def _manifests(folder: Path, environments: Path) -> tuple[Definition, ...]:
+    if not folder.is_dir():
+        raise SettingsError(f"AIRBYTE_MANIFESTS_DIR={folder} is no folder")
+    return tuple(_of_manifest(path.resolve(), environments) for path in sorted(folder.glob("*.yaml")))
+
+
+def _of_manifest(path: Path, environments: Path) -> Definition:
+    try:
+        manifest = read_manifest(path)
+    except ManifestError as error:
+        raise SettingsError(f"AIRBYTE_MANIFESTS_DIR: {error}") from error
+    return Definition(
+        # The same file name is the same connector, wherever the folder is.
+        uuid.uuid5(_MANIFESTS, path.stem),
+        "source",
+        path.stem.replace("-", " ").replace("_", " ").capitalize(),
+        path.stem,
+        (sys.executable, "-m", "airbyte_server.declarative", str(path), str(environments)),
+        "airbyte/source-declarative-manifest",
+        manifest.version,
+        manifest.specification.get("documentationUrl"),
+    )

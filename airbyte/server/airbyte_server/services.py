@@ -43,7 +43,9 @@ class Services:
     def open(cls, settings: Settings) -> Services:
         """Connect and migrate the database, read keys and definitions; no job runs yet."""
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        definitions = Definitions.load(settings.connectors_file)
+        definitions = Definitions.load(
+            settings.connectors_file, settings.manifests_dir, settings.data_dir / "environments"
+        )
         vault = Vault.open(settings.secrets_key, settings.data_dir / "secrets.key")
         database = Database(settings.database_url)
         connectors = ConnectorCommands(settings.data_dir / "commands")
