@@ -152,7 +152,9 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine: Engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        self.engine: Engine = create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20
+        )
         self._claim = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # A server killed a moment ago holds the lock until Postgres notices.
         deadline = time.monotonic() + _CLAIM_SECONDS

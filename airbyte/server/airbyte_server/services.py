@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,9 @@ from airbyte_server.replication.orchestrator import Orchestrator
 from airbyte_server.replication.plan import Planner
 from airbyte_server.scheduler import Scheduler
 from airbyte_server.settings import Settings
-from airbyte_server.vault import MASK, Vault, keep_masked, map_secrets, mask
+from airbyte_server.vault import MASK, Vault, VaultError, keep_masked, map_secrets, mask
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_WORKSPACE = "Default Workspace"
 
@@ -67,9 +70,17 @@ class Services:
     def start(self) -> None:
         self.orchestrator.start()
         with self.database.session.begin() as session:
+            self._encrypt_with_newest_key(session)
             if session.scalar(select(Workspace.id).limit(1)) is None:
                 session.add(Workspace(name=DEFAULT_WORKSPACE))
         self.scheduler.start()
+
+    def _encrypt_with_newest_key(self, session: Session) -> None:
+        for actor in session.scalars(select(Actor).with_for_update()):
+            try:
+                actor.configuration = self.vault.rotated(actor.configuration)
+            except VaultError as error:
+                logger.warning("%s %r: %s", actor.kind, actor.name, error)
 
     def stop(self) -> None:
         self.scheduler.stop()

@@ -70,7 +70,8 @@ class AirbyteServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        self._environment |= environment
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self._command, stdout=output, stderr=subprocess.STDOUT, env=self._environment

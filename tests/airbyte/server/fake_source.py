@@ -4,7 +4,8 @@ Steps: ``{"records": N, "stream": S}`` emits records id 1..N after the given sta
 ``{"status": S, "value": V}``; ``{"sleep": seconds}``; ``{"crash": text}`` writes half a message and dies;
 ``{"error": failure_type, "message": M}`` reports an error and exits 1; ``{"log": text}``; ``{"text": text}`` writes a
 line that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
-``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file.
+``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file;
+``{"script_file": path}`` runs the steps in a file.
 """
 
 import json
@@ -27,6 +28,7 @@ SPEC = {
                 {"properties": {"kind": {"const": "key"}, "private": {"type": "string", "airbyte_secret": True}}},
             ],
         },
+        "tokens": {"type": "array", "items": {"type": "string", "airbyte_secret": True}},
         "streams": {"type": "array", "items": {"type": "string"}},
         "reachable": {"type": "boolean"},
     },
@@ -89,6 +91,9 @@ def run(steps, state_path):
         elif "save_state" in step:
             if state_path:
                 shutil.copy(state_path, step["save_state"])
+        elif "script_file" in step:
+            with open(step["script_file"]) as file:
+                run(json.load(file), state_path)
         elif "fork" in step:
             child = subprocess.Popen(["sleep", "300"])
             with open(step["fork"], "w") as file:
