@@ -53,6 +53,17 @@ class Actor(Base):
     deleted_at: Mapped[datetime | None]
 
 
+class DeclarativeSourceDefinition(Base):
+    __tablename__ = "declarative_source_definitions"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    workspace_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("workspaces.id"))
+    name: Mapped[str]
+    manifest: Mapped[dict[str, Any]]
+    version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    deleted_at: Mapped[datetime | None]
+
+
 class DiscoveredCatalog(Base):
     __tablename__ = "discovered_catalogs"
     actor_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("actors.id"), primary_key=True)

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from airbyte_server import __version__
-from airbyte_server.declarative.manifest import ManifestError, read_manifest
+from airbyte_server.declarative.manifest import Manifest, ManifestError, read_manifest
 from airbyte_server.errors import Problem, not_found, value_not_found
 from airbyte_server.settings import SettingsError
 
@@ -40,6 +40,12 @@ class Definition:
     docker_repository: str
     docker_image_tag: str
     documentation_url: str | None = None
+    # Whose alone it is; all others can be used in every workspace.
+    workspace_id: uuid.UUID | None = None
+    # Typed clients refuse a configuration that names a type they do not know.
+    type_is_upstreams: bool = True
+    # Still known for the sake of deleted sources.
+    deleted: bool = False
 
     @cached_property
     def argv(self) -> list[str]:
@@ -100,19 +106,34 @@ class Definitions:
         manifests = _manifests(manifests_dir, environments) if manifests_dir else ()
         return cls(BUILT_IN + added + manifests)
 
-    def of_kind(self, kind: Kind) -> list[Definition]:
-        return [definition for definition in self._by_id.values() if definition.kind == kind]
+    def put(self, definition: Definition) -> None:
+        """Add it, or replace the one of its id."""
+        self._by_id = {**self._by_id, definition.id: definition}
+
+    def of_kind(self, kind: Kind, workspace_id: uuid.UUID | None = None) -> list[Definition]:
+        """Those that new sources or destinations can be made of: in every workspace, or also those of one."""
+        return [
+            definition
+            for definition in self._by_id.values()
+            if definition.kind == kind and not definition.deleted and definition.workspace_id in (None, workspace_id)
+        ]
 
     def get(self, kind: Kind, definition_id: uuid.UUID) -> Definition:
-        """Raises a 404 :class:`Problem`."""
+        """Raises a 404 :class:`Problem`. Finds deleted ones, too."""
         definition = self._by_id.get(definition_id)
         if definition is None or definition.kind != kind:
             raise not_found(f"{kind}_definition", definition_id)
         return definition
 
-    def choose(self, kind: Kind, definition_id: uuid.UUID | None, connector_type: str | None) -> Definition:
+    def choose(
+        self,
+        kind: Kind,
+        definition_id: uuid.UUID | None,
+        connector_type: str | None,
+        workspace_id: uuid.UUID | None = None,
+    ) -> Definition:
         """What a create request means: the id wins over the type. What is unknown is a 400 problem."""
-        candidates = self.of_kind(kind)
+        candidates = self.of_kind(kind, workspace_id)
         if definition_id is not None:
             found = next((d for d in candidates if d.id == definition_id), None)
             problem: Problem = value_not_found("definitionId", str(definition_id), [str(d.id) for d in candidates])
@@ -165,14 +186,34 @@ def _of_manifest(path: Path, environments: Path) -> Definition:
         manifest = read_manifest(path)
     except ManifestError as error:
         raise SettingsError(f"AIRBYTE_MANIFESTS_DIR: {error}") from error
+    # The same file name is the same connector, wherever the folder is.
+    definition_id = uuid.uuid5(_MANIFESTS, path.stem)
+    name = path.stem.replace("-", " ").replace("_", " ").capitalize()
+    return manifest_definition(definition_id, name, path.stem, path, manifest, environments)
+
+
+def manifest_definition(
+    definition_id: uuid.UUID,
+    name: str,
+    connector_type: str,
+    path: Path,
+    manifest: Manifest,
+    environments: Path,
+    *,
+    workspace_id: uuid.UUID | None = None,
+    deleted: bool = False,
+) -> Definition:
+    """The source that the manifest in the file ``path`` is."""
     return Definition(
-        # The same file name is the same connector, wherever the folder is.
-        uuid.uuid5(_MANIFESTS, path.stem),
+        definition_id,
         "source",
-        path.stem.replace("-", " ").replace("_", " ").capitalize(),
-        path.stem,
+        name,
+        connector_type,
         (sys.executable, "-m", "airbyte_server.declarative", str(path), str(environments)),
         "airbyte/source-declarative-manifest",
         manifest.version,
         manifest.specification.get("documentationUrl"),
+        workspace_id,
+        type_is_upstreams=False,
+        deleted=deleted,
     )

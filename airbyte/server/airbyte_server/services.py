@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
 import orjson
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,6 +20,7 @@ from airbyte_server import errors
 from airbyte_server.auth import Authenticator
 from airbyte_server.connector import ConnectorCommands, ConnectorError
 from airbyte_server.database import Actor, Database, DiscoveredCatalog, Workspace, now
+from airbyte_server.declarative.stored import DeclarativeDefinitions
 from airbyte_server.definitions import Definition, Definitions
 from airbyte_server.replication.orchestrator import Orchestrator
 from airbyte_server.replication.plan import Planner
@@ -36,6 +40,7 @@ class Services:
     settings: Settings
     database: Database
     definitions: Definitions
+    declarative: DeclarativeDefinitions
     connectors: ConnectorCommands
     vault: Vault
     authenticator: Authenticator
@@ -50,6 +55,9 @@ class Services:
             settings.connectors_file, settings.manifests_dir, settings.data_dir / "environments"
         )
         vault = Vault.open(settings.secrets_key, settings.data_dir / "secrets.key")
+        declarative = DeclarativeDefinitions(
+            definitions, settings.data_dir / "manifests", settings.data_dir / "environments"
+        )
         database = Database(settings.database_url)
         connectors = ConnectorCommands(settings.data_dir / "commands")
         planner = Planner(definitions, connectors, vault, settings.data_dir / "work")
@@ -60,6 +68,7 @@ class Services:
             settings,
             database,
             definitions,
+            declarative,
             connectors,
             vault,
             Authenticator(settings.client_id, settings.client_secret),
@@ -68,6 +77,8 @@ class Services:
         )
 
     def start(self) -> None:
+        with self.database.session() as session:
+            self.declarative.load(session)
         self.orchestrator.start()
         with self.database.session.begin() as session:
             self._encrypt_with_newest_key(session)
@@ -116,10 +127,10 @@ class Services:
             raise errors.unprocessable(str(error)) from error
 
     def public_configuration(self, actor: Actor) -> dict[str, Any]:
-        """What clients see: secrets masked, and the connector's type added, which typed clients cannot do without."""
+        """What clients see: secrets masked, and upstream's name of the connector added, which typed clients need."""
         definition = self.definition_of(actor)
         masked = mask(actor.configuration, self.specification(definition))
-        return {**masked, f"{actor.kind}Type": definition.connector_type}
+        return {**masked, f"{actor.kind}Type": definition.connector_type} if definition.type_is_upstreams else masked
 
     def discover(self, session: Session, source: Actor, *, ignore_cache: bool = False) -> DiscoveredCatalog:
         """The source's catalog, from the last discovery while the configuration is the same.
@@ -151,9 +162,14 @@ def validate_configuration(configuration: dict[str, Any], specification: dict[st
         raise errors.unprocessable(
             f"A secret is given as {MASK!r}, and there is no stored value to keep: send the value."
         )
-    validator = jsonschema.Draft7Validator(specification)
+    # With a registry of its own, a reference to somewhere else is not fetched.
+    validator = jsonschema.Draft7Validator(specification, registry=Registry())
+    try:
+        found = list(validator.iter_errors(configuration))
+    except (Unresolvable, re.error) as reason:
+        raise errors.unprocessable(f"The connector's specification cannot be applied: {reason}") from reason
     problems = []
-    for error in validator.iter_errors(configuration):
+    for error in found:
         place = ".".join(str(part) for part in error.absolute_path) or "configuration"
         # The library's message quotes the value; for all but these it could be a secret.
         text = error.message if error.validator in ("required", "additionalProperties") else _expectation(error)

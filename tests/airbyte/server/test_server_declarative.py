@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import yaml
 from airbyte_server.declarative.manifest import ManifestError, read_manifest
 from airbyte_server.definitions import Definitions
+from airbyte_server.errors import Problem
+from airbyte_server.services import validate_configuration
 from airbyte_server.settings import SettingsError
 from airbyte_services import FAKE_DESTINATION, HERE, AirbyteServer
+from real_services import Database
 
 TOKEN = "t0ken-of-cities"
 
@@ -79,7 +83,7 @@ def test_a_manifest_is_a_source_with_pages_and_a_cursor(
     workspace = {"workspaceId": airbyte.workspace()}
     given = {"sourceType": "cities-api", "url": cities.url, "token": TOKEN}
     source = airbyte.call("POST", "/sources", json={"name": "cities", **workspace, "configuration": given})
-    assert source["configuration"] == {**given, "token": "**********"}
+    assert source["configuration"] == {"url": cities.url, "token": "**********"}
     answer = checked(airbyte, source["sourceId"])
     assert answer["status"] == "succeeded", answer
     to_files = {"name": "to", "definitionId": FAKE_DESTINATION, "configuration": {"folder": str(tmp_path)}}
@@ -115,6 +119,35 @@ def test_a_manifests_source_tells_what_is_wrong_without_the_secret(airbyte: Airb
     assert "'token' is a required property" in problem["data"]["message"]
 
 
+def test_a_manifest_given_through_the_api_runs_and_survives_a_restart(
+    new_database: Callable[[], Database], airbyte: AirbyteServer, cities: CitiesApi, tmp_path: Path
+) -> None:
+    cities.add(1)
+    server = AirbyteServer(new_database().url, tmp_path)
+    try:
+        # The environment is the same for all: not installed again.
+        (tmp_path / "data/environments").symlink_to(airbyte.folder / "data/environments")
+        address = f"/workspaces/{server.workspace()}/definitions/declarative_sources"
+        manifest = yaml.safe_load((HERE / "manifests/cities-api.yaml").read_text())
+        refused = server.call("POST", address, expect=422, json={"name": "C", "manifest": {"type": "Other"}})
+        assert "type must be DeclarativeSource" in refused["data"]["message"]
+        definition = server.call("POST", address, json={"name": "Cities", "manifest": manifest})["id"]
+        server.kill()
+        server.start()
+        body = {"name": "c", "workspaceId": server.workspace(), "definitionId": definition}
+        configuration = {"url": cities.url, "token": TOKEN}
+        source = server.call("POST", "/sources", json={**body, "configuration": configuration})["sourceId"]
+        assert checked(server, source)["status"] == "succeeded"
+        elsewhere = server.call("POST", "/workspaces", json={"name": "another"})["workspaceId"]
+        problem = server.call(
+            "POST", "/sources", expect=400, json={**body, "workspaceId": elsewhere, "configuration": configuration}
+        )
+        assert problem["title"] == "value-not-found", "a definition belongs to its workspace"
+        server.call("GET", f"/workspaces/{elsewhere}/definitions/declarative_sources/{definition}", expect=404)
+    finally:
+        server.stop()
+
+
 def test_a_changed_manifest_is_another_version_of_the_same_connector(tmp_path: Path) -> None:
     file = tmp_path / "cities-api.yaml"
     file.write_text((HERE / "manifests/cities-api.yaml").read_text())
@@ -133,7 +166,8 @@ def test_a_changed_manifest_is_another_version_of_the_same_connector(tmp_path: P
         ("type: [", "cannot be read"),
         ("- 1", "type must be DeclarativeSource"),
         ("type: DeclarativeSource", "no spec.connection_specification"),
-        ("{type: DeclarativeSource, spec: 1}", "cannot be read"),
+        ("{type: DeclarativeSource, spec: 1}", "no spec.connection_specification"),
+        ("{type: DeclarativeSource, spec: {connection_specification: {type: 7}}}", "no JSON Schema"),
     ],
 )
 def test_files_that_are_no_manifests_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -157,3 +191,12 @@ def test_a_connector_is_found_in_its_own_environment(tmp_path: Path) -> None:
     file.write_text(f"- {entry}, environment: venvs/mine}}\n")
     mine = Definitions.load(file, None, tmp_path).choose("source", None, "mine")
     assert mine.argv == [str(executable), "-v"]
+
+
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "http://127.0.0.1:1/elsewhere.json"}, {"properties": {"url": {"pattern": "("}}}]
+)
+def test_specifications_that_cannot_be_applied_are_refused_and_nothing_is_fetched(schema: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as problem:
+        validate_configuration({"url": "x"}, schema)
+    assert problem.value.status == 422

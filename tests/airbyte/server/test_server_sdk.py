@@ -6,8 +6,9 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 from airbyte_api import AirbyteAPI, api, errors, models
-from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, LINES_ONLY_SOURCE, AirbyteServer, sdk_of
+from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, HERE, LINES_ONLY_SOURCE, AirbyteServer, sdk_of
 
 POSTGRES = "decd338e-5647-4c0b-adf4-da0e75f5a750"
 
@@ -274,6 +275,66 @@ def test_definitions(sdk: AirbyteAPI, workspace: str) -> None:
         request=api.GetDestinationDefinitionRequest(workspace_id=workspace, definition_id=bigquery.id)
     ).definition_response
     assert got == bigquery
+
+
+def test_declarative_source_definitions(sdk: AirbyteAPI, workspace: str, airbyte: AirbyteServer) -> None:
+    manifest = yaml.safe_load((HERE / "manifests/cities-api.yaml").read_text())
+    created = sdk.declarative_source_definitions.create_declarative_source_definition(
+        request=api.CreateDeclarativeSourceDefinitionRequest(
+            workspace_id=workspace,
+            create_declarative_source_definition_request=models.CreateDeclarativeSourceDefinitionRequest(
+                name="Cities", manifest=manifest
+            ),
+        )
+    ).declarative_source_definition_response
+    assert created is not None
+    assert (created.name, created.version, created.manifest) == ("Cities", 1, manifest)
+    body = {
+        "name": "of a manifest",
+        "workspaceId": workspace,
+        "definitionId": created.id,
+        "configuration": {"url": "http://127.0.0.1:1", "token": "s3cret"},
+    }
+    # By hand: the SDK sends only the configurations it has models of.
+    source_id = airbyte.call("POST", "/sources", json=body)["sourceId"]
+    source = sdk.sources.get_source(request=api.GetSourceRequest(source_id=source_id)).source_response
+    assert source is not None
+    assert (source.source_type, source.definition_id) == ("Cities", created.id)
+    one = {"workspace_id": workspace, "definition_id": created.id}
+    with pytest.raises(errors.SDKError) as used:
+        sdk.declarative_source_definitions.delete_declarative_source_definition(
+            request=api.DeleteDeclarativeSourceDefinitionRequest(**one)
+        )
+    assert used.value.status_code == 409
+    newer = {**manifest, "version": "6.0.1"}
+    updated = sdk.declarative_source_definitions.update_declarative_source_definition(
+        request=api.UpdateDeclarativeSourceDefinitionRequest(
+            **one,
+            update_declarative_source_definition_request=models.UpdateDeclarativeSourceDefinitionRequest(
+                manifest=newer
+            ),
+        )
+    ).declarative_source_definition_response
+    assert updated is not None
+    assert (updated.version, updated.manifest) == (2, newer)
+    got = sdk.declarative_source_definitions.get_declarative_source_definition(
+        request=api.GetDeclarativeSourceDefinitionRequest(**one)
+    ).declarative_source_definition_response
+    assert got == updated
+    listed = sdk.declarative_source_definitions.list_declarative_source_definitions(
+        request=api.ListDeclarativeSourceDefinitionsRequest(workspace_id=workspace)
+    ).declarative_source_definitions_response
+    assert listed is not None
+    assert listed.data == [updated]
+    sdk.sources.delete_source(request=api.DeleteSourceRequest(source_id=source_id))
+    deleted = sdk.declarative_source_definitions.delete_declarative_source_definition(
+        request=api.DeleteDeclarativeSourceDefinitionRequest(**one)
+    ).declarative_source_definition_response
+    assert deleted == updated
+    with_deleted = api.ListSourcesRequest(workspace_ids=[workspace], include_deleted=True)
+    remembered = sdk.sources.list_sources(request=with_deleted).sources_response
+    assert remembered is not None
+    assert [one.name for one in remembered.data] == ["of a manifest"]
 
 
 def test_organizations_and_users(sdk: AirbyteAPI) -> None:

@@ -16,9 +16,7 @@ from airbyte_services import AirbyteServer, sdk_of
 ID = str(uuid.uuid4())
 DOCKER = models.CreateDefinitionRequest(name="x", docker_repository="airbyte/source-x", docker_image_tag="1")
 DOCKER_UPDATE = models.UpdateDefinitionRequest(name="x", docker_image_tag="2")
-MANIFEST = models.CreateDeclarativeSourceDefinitionRequest(name="x", manifest={})
-MANIFEST_UPDATE = models.UpdateDeclarativeSourceDefinitionRequest(manifest={})
-DECLARATIVE = {"workspace_id": ID, "definition_id": ID}
+DEFINITION = {"workspace_id": ID, "definition_id": ID}
 PERMISSION = models.PermissionCreateRequest(
     permission_type=models.PublicPermissionType.WORKSPACE_READER, user_id=ID, workspace_id=ID
 )
@@ -27,35 +25,20 @@ OAUTH_OF: dict[str, Any] = {"actor_type": models.ActorTypeEnum.SOURCE, "name": "
 
 # What the server does not serve, with a well-formed request for each.
 REFUSED: dict[str, object] = {
-    "declarative_source_definitions.create_declarative_source_definition": api.CreateDeclarativeSourceDefinitionRequest(
-        workspace_id=ID, create_declarative_source_definition_request=MANIFEST
-    ),
-    "declarative_source_definitions.delete_declarative_source_definition": api.DeleteDeclarativeSourceDefinitionRequest(
-        **DECLARATIVE
-    ),
-    "declarative_source_definitions.get_declarative_source_definition": api.GetDeclarativeSourceDefinitionRequest(
-        **DECLARATIVE
-    ),
-    "declarative_source_definitions.list_declarative_source_definitions": api.ListDeclarativeSourceDefinitionsRequest(
-        workspace_id=ID
-    ),
-    "declarative_source_definitions.update_declarative_source_definition": api.UpdateDeclarativeSourceDefinitionRequest(
-        **DECLARATIVE, update_declarative_source_definition_request=MANIFEST_UPDATE
-    ),
     "source_definitions.create_source_definition": api.CreateSourceDefinitionRequest(
         workspace_id=ID, create_definition_request=DOCKER
     ),
     "source_definitions.update_source_definition": api.UpdateSourceDefinitionRequest(
-        **DECLARATIVE, update_definition_request=DOCKER_UPDATE
+        **DEFINITION, update_definition_request=DOCKER_UPDATE
     ),
-    "source_definitions.delete_source_definition": api.DeleteSourceDefinitionRequest(**DECLARATIVE),
+    "source_definitions.delete_source_definition": api.DeleteSourceDefinitionRequest(**DEFINITION),
     "destination_definitions.create_destination_definition": api.CreateDestinationDefinitionRequest(
         workspace_id=ID, create_definition_request=DOCKER
     ),
     "destination_definitions.update_destination_definition": api.UpdateDestinationDefinitionRequest(
-        **DECLARATIVE, update_definition_request=DOCKER_UPDATE
+        **DEFINITION, update_definition_request=DOCKER_UPDATE
     ),
-    "destination_definitions.delete_destination_definition": api.DeleteDestinationDefinitionRequest(**DECLARATIVE),
+    "destination_definitions.delete_destination_definition": api.DeleteDestinationDefinitionRequest(**DEFINITION),
     "permissions.create_permission": PERMISSION,
     "permissions.get_permission": api.GetPermissionRequest(permission_id=ID),
     "permissions.list_permissions": api.ListPermissionsRequest(),

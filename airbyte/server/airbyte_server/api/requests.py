@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from airbyte_server.database import Actor, Connection, Job, Tag, Workspace
+from airbyte_server.database import Actor, Connection, DeclarativeSourceDefinition, Job, Tag, Workspace
 from airbyte_server.errors import bad_request, not_found, unauthorized
 from airbyte_server.services import Services
 
@@ -122,7 +122,7 @@ class Page:
 
 PageDep = Annotated[Page, Depends()]
 
-_Row = TypeVar("_Row", Workspace, Actor, Connection, Job, Tag)
+_Row = TypeVar("_Row", Workspace, Actor, Connection, DeclarativeSourceDefinition, Job, Tag)
 
 
 def existing(session: Session, row_class: type[_Row], row_id: Any, name: str) -> _Row:

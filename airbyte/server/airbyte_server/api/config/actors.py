@@ -12,15 +12,12 @@ from sqlalchemy import select
 
 from airbyte_server.api.config.catalog import catalog_stream, stream_configuration
 from airbyte_server.api.config.job_info import short_job
+from airbyte_server.api.config.workspaces import WorkspaceId
 from airbyte_server.api.requests import Body, ServicesDep, SessionDep, existing, existing_actor
 from airbyte_server.catalog import configured_stream
 from airbyte_server.database import Actor, Workspace
 from airbyte_server.definitions import Kind
 from airbyte_server.services import Services
-
-
-class WorkspaceId(Body):
-    workspace_id: uuid.UUID
 
 
 class SourceId(Body):
@@ -47,7 +44,7 @@ class DiscoverBody(SourceId):
 def response(services: Services, actor: Actor) -> dict[str, Any]:
     """A SourceRead or DestinationRead."""
     configuration = services.public_configuration(actor)
-    del configuration[f"{actor.kind}Type"]
+    configuration.pop(f"{actor.kind}Type", None)
     return {
         f"{actor.kind}Id": str(actor.id),
         f"{actor.kind}DefinitionId": str(actor.definition_id),

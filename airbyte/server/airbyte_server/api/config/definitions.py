@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from airbyte_server.api.config.job_info import short_job
+from airbyte_server.api.config.workspaces import WorkspaceId
 from airbyte_server.api.requests import Body, ServicesDep
 from airbyte_server.definitions import Definition, Kind
 
@@ -44,11 +45,14 @@ def build_router(kind: Kind) -> APIRouter:
     router = APIRouter()
     id_body: Any = SourceDefinitionId if kind == "source" else DestinationDefinitionId
 
-    # Every connector can be used in every workspace.
     @router.post(f"/{kind}_definitions/list")
-    @router.post(f"/{kind}_definitions/list_for_workspace")
     def list_definitions(services: ServicesDep) -> dict[str, Any]:
         return {f"{kind}Definitions": [response(definition) for definition in services.definitions.of_kind(kind)]}
+
+    @router.post(f"/{kind}_definitions/list_for_workspace")
+    def list_definitions_of_workspace(body: WorkspaceId, services: ServicesDep) -> dict[str, Any]:
+        found = services.definitions.of_kind(kind, body.workspace_id)
+        return {f"{kind}Definitions": [response(definition) for definition in found]}
 
     @router.post(f"/{kind}_definitions/get")
     @router.post(f"/{kind}_definitions/get_for_workspace")
