@@ -117,6 +117,13 @@ def test_no_call_is_answered_without_a_token(airbyte: AirbyteServer) -> None:
         f"{method} {path}" for method, path in calls if httpx.request(method, airbyte.url + path).status_code != 401
     }
     assert answered == OPEN
+    described = {
+        f"{method.upper()} {path}"
+        for path, methods in document.items()
+        for method, operation in methods.items()
+        if "security" not in operation
+    }
+    assert described == OPEN
 
 
 @pytest.mark.parametrize("credentials", [{}, {"client_id": "test-client"}, {"client_id": "é", "client_secret": "\x00"}])

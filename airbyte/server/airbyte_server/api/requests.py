@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query, Request
-from fastapi.security.utils import get_authorization_scheme_param
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Select
@@ -78,10 +78,13 @@ def session(services: ServicesDep) -> Iterator[Session]:
 SessionDep = Annotated[Session, Depends(session, scope="function")]
 
 
-def authenticate(request: Request, services: ServicesDep) -> None:
+_bearer = HTTPBearer(description="An access token of POST /applications/token", auto_error=False)
+_BearerDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def authenticate(services: ServicesDep, given: _BearerDep) -> None:
     """Demand a bearer token issued by this server."""
-    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
-    if scheme.lower() != "bearer" or not services.authenticator.is_valid(token):
+    if given is None or not services.authenticator.is_valid(given.credentials):
         raise unauthorized()
 
 
