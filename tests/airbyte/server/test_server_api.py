@@ -48,6 +48,14 @@ def test_wrong_credentials_and_missing_tokens_are_refused(airbyte: AirbyteServer
         assert httpx.post(f"{airbyte.url}/api/v1/jobs/get", json={"id": 1}, headers=headers).status_code == 401
 
 
+def test_the_application_is_shown_without_its_secret(airbyte: AirbyteServer) -> None:
+    (application,) = airbyte.call("GET", "/applications")["applications"]
+    assert (application["clientId"], application["clientSecret"]) == (CLIENT_ID, "**********")
+    assert airbyte.call("GET", f"/applications/{application['id']}") == application
+    airbyte.call("GET", f"/applications/{uuid.uuid4()}", expect=404)
+    airbyte.call("POST", "/applications", expect=501, json={"name": "another"})
+
+
 def test_tokens_survive_another_server_with_the_same_secret() -> None:
     assert Authenticator(CLIENT_ID, CLIENT_SECRET).is_valid(Authenticator(CLIENT_ID, CLIENT_SECRET).issue())
 

@@ -75,6 +75,7 @@ def checked(airbyte: AirbyteServer, source_id: str) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 def test_a_manifest_is_a_source_with_pages_and_a_cursor(
     airbyte: AirbyteServer, cities: CitiesApi, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def build_router() -> APIRouter:
     router.include_router(health.router)
     router.include_router(applications.router)
     guarded = APIRouter(dependencies=[Depends(authenticate)])
+    guarded.include_router(applications.guarded_router)
     for module in (workspaces, connections, streams, jobs, tags, definitions, declarative_definitions, organizations):
         guarded.include_router(module.router)
     for kind in ("source", "destination"):
