@@ -50,6 +50,8 @@ simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \
 		--python-version 3.11 pyproject.toml --output-file requirements.lock
+	@cd airbyte/server/airbyte_server/declarative && $(abspath $(BIN))/uv pip compile --quiet --universal \
+		--generate-hashes --no-header --python-version 3.11 requirements.in --output-file requirements.lock
 
 clean: down ## Stop the services and delete all their data
 	@rm -rf .local

@@ -170,9 +170,13 @@ def _airbyte(settings: Settings) -> Service:
             f"--data-dir={settings.home / 'airbyte'}",
         ),
         # In the environment, not on the command line: every user of the machine can read command lines.
-        environment=settings.child_environment() | {"AIRBYTE_DATABASE_URL": settings.metadata_url("airbyte")},
+        environment=settings.child_environment()
+        | {
+            "AIRBYTE_DATABASE_URL": settings.metadata_url("airbyte"),
+            "AIRBYTE_MANIFESTS_DIR": settings.get("AIRBYTE_MANIFESTS_DIR", str(ROOT / "airbyte" / "manifests")),
+        },
         settings=("AIRBYTE_",),
-        code=("airbyte/server",),
+        code=("airbyte/server", "airbyte/manifests"),
         background=Background("airbyte", settings.home),
         is_healthy=lambda: answers(f"{settings.airbyte.url}/health"),
     )

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from airbyte_server import __version__, pages
-from airbyte_server.api import config_api, config_scoped_jobs, public
+from airbyte_server.api import config, public
 from airbyte_server.api.public import applications, jobs
 from airbyte_server.api.requests import authenticate
 from airbyte_server.errors import Problem, not_implemented
@@ -47,7 +47,7 @@ def create_app(services: Services) -> FastAPI:
     router = public.build_router()
     app.include_router(router, prefix=PUBLIC_PREFIX)
     app.include_router(router, prefix="/v1", include_in_schema=False)
-    app.include_router(_config_router(), prefix="/api/v1", include_in_schema=False)
+    app.include_router(_config_router(), prefix="/api/v1")
     # The SDK's own default address of the token endpoint.
     app.include_router(applications.router, include_in_schema=False)
     app.include_router(pages.router, include_in_schema=False)
@@ -61,15 +61,13 @@ def create_app(services: Services) -> FastAPI:
 def _config_router() -> APIRouter:
     """The Config API, and the few public calls that the Airflow provider makes under this prefix."""
     router = APIRouter()
-    router.include_router(config_api.public_router)
     router.include_router(applications.router)
     guarded = APIRouter(dependencies=[Depends(authenticate)])
     guarded.add_api_route("/jobs", jobs.create_job, methods=["POST"])
     guarded.add_api_route("/jobs/{job_id:int}", jobs.get_job, methods=["GET"])
     guarded.add_api_route("/jobs/{job_id:int}", jobs.cancel_job, methods=["DELETE"])
     router.include_router(guarded)
-    router.include_router(config_scoped_jobs.router)
-    router.include_router(config_api.router)
+    router.include_router(config.build_router())
     return router
 
 

@@ -21,19 +21,19 @@ class Authenticator:
     """Issues and checks tokens for the one application (client id and secret) of this server."""
 
     def __init__(self, client_id: str, client_secret: str) -> None:
-        self._client_id = client_id
+        self.client_id = client_id
         self._client_secret = client_secret
         self._key = hmac.digest(client_secret.encode(), b"airbyte-server access token", hashlib.sha256)
 
     def credentials_match(self, client_id: str, client_secret: str) -> bool:
         """Compare in constant time."""
-        same_id = hmac.compare_digest(client_id.encode(), self._client_id.encode())
+        same_id = hmac.compare_digest(client_id.encode(), self.client_id.encode())
         same_secret = hmac.compare_digest(client_secret.encode(), self._client_secret.encode())
         return same_id and same_secret
 
     def issue(self) -> str:
         now = int(time.time())
-        claims = {"iss": _ISSUER, "sub": self._client_id, "iat": now, "exp": now + TOKEN_SECONDS}
+        claims = {"iss": _ISSUER, "sub": self.client_id, "iat": now, "exp": now + TOKEN_SECONDS}
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def is_valid(self, token: str) -> bool:
@@ -44,4 +44,4 @@ class Authenticator:
             )
         except jwt.InvalidTokenError:
             return False
-        return hmac.compare_digest(str(claims["sub"]).encode(), self._client_id.encode())
+        return hmac.compare_digest(str(claims["sub"]).encode(), self.client_id.encode())

@@ -38,11 +38,11 @@ def main(host: str, port: int, database_url: str, data_dir: Path) -> None:
     """Serve the Airbyte API and run its jobs.
 
     The environment must hold AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET, with which clients log in. Optional:
-    AIRBYTE_SECRETS_KEY (a Fernet key; else one is generated in the data folder), AIRBYTE_CONNECTORS_FILE (YAML list of
-    further connectors), AIRBYTE_MAX_CONCURRENT_JOBS, AIRBYTE_SCHEMA_MAX_AGE_SECONDS (a sync discovers
-    the source anew when that was longer ago; a day), AIRBYTE_RETRY_BACKOFF_SECONDS,
-    AIRBYTE_SOURCE_HEARTBEAT_SECONDS, AIRBYTE_DESTINATION_TIMEOUT_SECONDS, AIRBYTE_ATTEMPT_TIMEOUT_SECONDS,
-    AIRBYTE_LOG_{ATTEMPT_BYTES,TOTAL_BYTES,DAYS} and
+    AIRBYTE_SECRETS_KEY (Fernet keys, the newest first; else one is generated in the data folder),
+    AIRBYTE_CONNECTORS_FILE (YAML list of further connectors), AIRBYTE_MANIFESTS_DIR (folder of low-code manifests, one
+    source each), AIRBYTE_MAX_CONCURRENT_JOBS, AIRBYTE_SCHEMA_MAX_AGE_SECONDS (a sync discovers the source anew when
+    that was longer ago; a day), AIRBYTE_SOURCE_HEARTBEAT_SECONDS, AIRBYTE_DESTINATION_TIMEOUT_SECONDS,
+    AIRBYTE_ATTEMPT_TIMEOUT_SECONDS, AIRBYTE_LOG_{ATTEMPT_BYTES,TOTAL_BYTES,DAYS}, AIRBYTE_RETRY_BACKOFF_SECONDS and
     AIRBYTE_RETRY_{SUCCESSIVE,TOTAL}_{COMPLETE,PARTIAL}_FAILURES.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -53,7 +53,7 @@ class ConnectorCommands:
 
     def __init__(self, work_dir: Path) -> None:
         self._work_dir = work_dir
-        self._specifications: dict[str, dict[str, Any]] = {}
+        self._specifications: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def specification(self, definition: Definition) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class ConnectorCommands:
 
     def _spec(self, definition: Definition) -> dict[str, Any]:
         with self._lock:
-            key = str(definition.id)
+            key = (str(definition.id), definition.docker_image_tag)
             if key not in self._specifications:
                 answer = self._run(definition, "spec", None)
                 self._specifications[key] = self._expect(answer, "SPEC", "spec", definition)["spec"]

@@ -54,6 +54,17 @@ class Actor(Base):
     deleted_at: Mapped[datetime | None]
 
 
+class DeclarativeSourceDefinition(Base):
+    __tablename__ = "declarative_source_definitions"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    workspace_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("workspaces.id"))
+    name: Mapped[str]
+    manifest: Mapped[dict[str, Any]]
+    version: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    deleted_at: Mapped[datetime | None]
+
+
 class DiscoveredCatalog(Base):
     __tablename__ = "discovered_catalogs"
     actor_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("actors.id"), primary_key=True)
@@ -160,7 +171,9 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self.engine: Engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        self.engine: Engine = create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=20
+        )
         self._claim = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # A server killed a moment ago holds the lock until Postgres notices.
         deadline = time.monotonic() + _CLAIM_SECONDS

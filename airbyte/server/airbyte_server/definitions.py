@@ -1,8 +1,11 @@
-"""The connectors this server can run: the two built in, and those a YAML file adds.
+"""The connectors this server can run: the two built in, those a YAML file adds, and low-code manifests of a folder.
 
 The file (``AIRBYTE_CONNECTORS_FILE``) is a list of entries with the keys ``id`` (uuid), ``kind`` (source or
 destination), ``name``, ``type`` (the ``sourceType``/``destinationType`` of the API) and ``command`` (a list: an
-executable speaking the Airbyte protocol, and its leading arguments).
+executable speaking the Airbyte protocol, and its leading arguments). ``environment`` names the virtual environment
+that the executable is installed in, relative to the file.
+
+Every ``NAME.yaml`` of the folder (``AIRBYTE_MANIFESTS_DIR``) is the manifest of a source whose type is NAME.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import Any, Literal
 import yaml
 
 from airbyte_server import __version__
+from airbyte_server.declarative.manifest import Manifest, ManifestError, read_manifest
 from airbyte_server.errors import Problem, not_found, value_not_found
 from airbyte_server.settings import SettingsError
 
@@ -36,6 +40,12 @@ class Definition:
     docker_repository: str
     docker_image_tag: str
     documentation_url: str | None = None
+    # Whose alone it is; all others can be used in every workspace.
+    workspace_id: uuid.UUID | None = None
+    # Typed clients refuse a configuration that names a type they do not know.
+    type_is_upstreams: bool = True
+    # Still known for the sake of deleted sources.
+    deleted: bool = False
 
     @cached_property
     def argv(self) -> list[str]:
@@ -53,6 +63,8 @@ class Definition:
             )
         return [found, *self.command[1:]]
 
+
+_MANIFESTS = uuid.UUID("64a2f99c-542f-4af8-9a6f-355f1217b436")
 
 BUILT_IN = (
     Definition(
@@ -85,23 +97,43 @@ class Definitions:
         self._by_id = {definition.id: definition for definition in definitions}
 
     @classmethod
-    def load(cls, connectors_file: Path | None) -> Definitions:
-        """The built-in ones and those of ``connectors_file``; raise :class:`SettingsError` for a malformed file."""
-        return cls(BUILT_IN + (_read(connectors_file) if connectors_file else ()))
+    def load(cls, connectors_file: Path | None, manifests_dir: Path | None, environments: Path) -> Definitions:
+        """The built-in ones, those of ``connectors_file``, and of each manifest in ``manifests_dir``.
 
-    def of_kind(self, kind: Kind) -> list[Definition]:
-        return [definition for definition in self._by_id.values() if definition.kind == kind]
+        Manifests run in an environment below ``environments``. Raises :class:`SettingsError` for a malformed file.
+        """
+        added = _read(connectors_file) if connectors_file else ()
+        manifests = _manifests(manifests_dir, environments) if manifests_dir else ()
+        return cls(BUILT_IN + added + manifests)
+
+    def put(self, definition: Definition) -> None:
+        """Add it, or replace the one of its id."""
+        self._by_id = {**self._by_id, definition.id: definition}
+
+    def of_kind(self, kind: Kind, workspace_id: uuid.UUID | None = None) -> list[Definition]:
+        """Those that new sources or destinations can be made of: in every workspace, or also those of one."""
+        return [
+            definition
+            for definition in self._by_id.values()
+            if definition.kind == kind and not definition.deleted and definition.workspace_id in (None, workspace_id)
+        ]
 
     def get(self, kind: Kind, definition_id: uuid.UUID) -> Definition:
-        """Raises a 404 :class:`Problem`."""
+        """Raises a 404 :class:`Problem`. Finds deleted ones, too."""
         definition = self._by_id.get(definition_id)
         if definition is None or definition.kind != kind:
             raise not_found(f"{kind}_definition", definition_id)
         return definition
 
-    def choose(self, kind: Kind, definition_id: uuid.UUID | None, connector_type: str | None) -> Definition:
+    def choose(
+        self,
+        kind: Kind,
+        definition_id: uuid.UUID | None,
+        connector_type: str | None,
+        workspace_id: uuid.UUID | None = None,
+    ) -> Definition:
         """What a create request means: the id wins over the type. What is unknown is a 400 problem."""
-        candidates = self.of_kind(kind)
+        candidates = self.of_kind(kind, workspace_id)
         if definition_id is not None:
             found = next((d for d in candidates if d.id == definition_id), None)
             problem: Problem = value_not_found("definitionId", str(definition_id), [str(d.id) for d in candidates])
@@ -122,7 +154,7 @@ def _read(path: Path) -> tuple[Definition, ...]:
                 kind={"source": "source", "destination": "destination"}[entry["kind"]],  # type: ignore[arg-type]
                 name=str(entry["name"]),
                 connector_type=str(entry["type"]),
-                command=tuple(str(part) for part in entry["command"]),
+                command=_command(entry, path.parent),
                 docker_repository=str(entry.get("docker_repository", entry["command"][0])),
                 docker_image_tag=str(entry.get("docker_image_tag", "local")),
                 documentation_url=entry.get("documentation_url"),
@@ -134,3 +166,54 @@ def _read(path: Path) -> tuple[Definition, ...]:
             f"AIRBYTE_CONNECTORS_FILE={path} cannot be used ({type(error).__name__}: {error}); it must be a YAML list "
             "of entries with id, kind (source or destination), name, type and command (a list)"
         ) from error
+
+
+def _command(entry: dict[str, Any], folder: Path) -> tuple[str, ...]:
+    executable, *arguments = [str(part) for part in entry["command"]]
+    if "environment" in entry:
+        executable = str(folder.resolve() / entry["environment"] / "bin" / executable)
+    return (executable, *arguments)
+
+
+def _manifests(folder: Path, environments: Path) -> tuple[Definition, ...]:
+    if not folder.is_dir():
+        raise SettingsError(f"AIRBYTE_MANIFESTS_DIR={folder} is no folder")
+    return tuple(_of_manifest(path.resolve(), environments) for path in sorted(folder.glob("*.yaml")))
+
+
+def _of_manifest(path: Path, environments: Path) -> Definition:
+    try:
+        manifest = read_manifest(path)
+    except ManifestError as error:
+        raise SettingsError(f"AIRBYTE_MANIFESTS_DIR: {error}") from error
+    # The same file name is the same connector, wherever the folder is.
+    definition_id = uuid.uuid5(_MANIFESTS, path.stem)
+    name = path.stem.replace("-", " ").replace("_", " ").capitalize()
+    return manifest_definition(definition_id, name, path.stem, path, manifest, environments)
+
+
+def manifest_definition(
+    definition_id: uuid.UUID,
+    name: str,
+    connector_type: str,
+    path: Path,
+    manifest: Manifest,
+    environments: Path,
+    *,
+    workspace_id: uuid.UUID | None = None,
+    deleted: bool = False,
+) -> Definition:
+    """The source that the manifest in the file ``path`` is."""
+    return Definition(
+        definition_id,
+        "source",
+        name,
+        connector_type,
+        (sys.executable, "-m", "airbyte_server.declarative", str(path), str(environments)),
+        "airbyte/source-declarative-manifest",
+        manifest.version,
+        manifest.specification.get("documentationUrl"),
+        workspace_id,
+        type_is_upstreams=False,
+        deleted=deleted,
+    )

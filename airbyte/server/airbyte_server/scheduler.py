@@ -21,7 +21,8 @@ from airbyte_server.replication.orchestrator import Orchestrator
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 5.0
-_TIMING = re.compile(r"Every (\d+) (MINUTES|HOURS|DAYS|WEEKS)", re.IGNORECASE)
+# More digits would reach beyond the calendar.
+_TIMING = re.compile(r"Every (\d{1,5}) (MINUTES|HOURS|DAYS|WEEKS)", re.IGNORECASE)
 
 
 def parse_schedule(request: dict[str, Any] | None) -> dict[str, Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -14,6 +18,7 @@ from airbyte_server import errors
 from airbyte_server.auth import Authenticator
 from airbyte_server.connector import ConnectorCommands, ConnectorError
 from airbyte_server.database import Actor, Database, DiscoveredCatalog, Workspace
+from airbyte_server.declarative.stored import DeclarativeDefinitions
 from airbyte_server.definitions import Definition, Definitions
 from airbyte_server.discovery import Discovery
 from airbyte_server.replication.orchestrator import Orchestrator
@@ -21,7 +26,9 @@ from airbyte_server.replication.plan import Planner
 from airbyte_server.scheduler import Scheduler
 from airbyte_server.schema_check import SchemaCheck
 from airbyte_server.settings import Settings
-from airbyte_server.vault import MASK, Vault, keep_masked, map_secrets, mask
+from airbyte_server.vault import MASK, Vault, VaultError, keep_masked, map_secrets, mask
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_WORKSPACE = "Default Workspace"
 
@@ -33,6 +40,7 @@ class Services:
     settings: Settings
     database: Database
     definitions: Definitions
+    declarative: DeclarativeDefinitions
     connectors: ConnectorCommands
     discovery: Discovery
     vault: Vault
@@ -44,8 +52,13 @@ class Services:
     def open(cls, settings: Settings) -> Services:
         """Connect and migrate the database, read keys and definitions; no job runs yet."""
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        definitions = Definitions.load(settings.connectors_file)
+        definitions = Definitions.load(
+            settings.connectors_file, settings.manifests_dir, settings.data_dir / "environments"
+        )
         vault = Vault.open(settings.secrets_key, settings.data_dir / "secrets.key")
+        declarative = DeclarativeDefinitions(
+            definitions, settings.data_dir / "manifests", settings.data_dir / "environments"
+        )
         database = Database(settings.database_url)
         connectors = ConnectorCommands(settings.data_dir / "commands")
         planner = Planner(definitions, connectors, vault, settings.data_dir / "work")
@@ -56,6 +69,7 @@ class Services:
             settings,
             database,
             definitions,
+            declarative,
             connectors,
             discovery,
             vault,
@@ -65,11 +79,21 @@ class Services:
         )
 
     def start(self) -> None:
+        with self.database.session() as session:
+            self.declarative.load(session)
         self.orchestrator.start()
         with self.database.session.begin() as session:
+            self._encrypt_with_newest_key(session)
             if session.scalar(select(Workspace.id).limit(1)) is None:
                 session.add(Workspace(name=DEFAULT_WORKSPACE))
         self.scheduler.start()
+
+    def _encrypt_with_newest_key(self, session: Session) -> None:
+        for actor in session.scalars(select(Actor).with_for_update()):
+            try:
+                actor.configuration = self.vault.rotated(actor.configuration)
+            except VaultError as error:
+                logger.warning("%s %r: %s", actor.kind, actor.name, error)
 
     def stop(self) -> None:
         self.scheduler.stop()
@@ -99,13 +123,16 @@ class Services:
             plain = keep_masked(plain, self.vault.decrypt(current))
         specification = self.specification(definition)
         validate_configuration(plain, specification)
-        return self.vault.encrypt(plain, specification)
+        try:
+            return self.vault.encrypt(plain, specification)
+        except ValueError as error:
+            raise errors.unprocessable(str(error)) from error
 
     def public_configuration(self, actor: Actor) -> dict[str, Any]:
-        """What clients see: secrets masked, and the connector's type added, which typed clients cannot do without."""
+        """What clients see: secrets masked, and upstream's name of the connector added, which typed clients need."""
         definition = self.definition_of(actor)
         masked = mask(actor.configuration, self.specification(definition))
-        return {**masked, f"{actor.kind}Type": definition.connector_type}
+        return {**masked, f"{actor.kind}Type": definition.connector_type} if definition.type_is_upstreams else masked
 
     def discover(self, session: Session, source: Actor, *, ignore_cache: bool = False) -> DiscoveredCatalog:
         """See :meth:`Discovery.discover`."""
@@ -118,9 +145,14 @@ def validate_configuration(configuration: dict[str, Any], specification: dict[st
         raise errors.unprocessable(
             f"A secret is given as {MASK!r}, and there is no stored value to keep: send the value."
         )
-    validator = jsonschema.Draft7Validator(specification)
+    # With a registry of its own, a reference to somewhere else is not fetched.
+    validator = jsonschema.Draft7Validator(specification, registry=Registry())
+    try:
+        found = list(validator.iter_errors(configuration))
+    except (Unresolvable, re.error) as reason:
+        raise errors.unprocessable(f"The connector's specification cannot be applied: {reason}") from reason
     problems = []
-    for error in validator.iter_errors(configuration):
+    for error in found:
         place = ".".join(str(part) for part in error.absolute_path) or "configuration"
         # The library's message quotes the value; for all but these it could be a secret.
         text = error.message if error.validator in ("required", "additionalProperties") else _expectation(error)

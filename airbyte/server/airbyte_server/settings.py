@@ -64,7 +64,8 @@ class Settings:
 
     ``database_url`` is a SQLAlchemy address of the metadata database; ``data_dir`` holds attempts' logs, the
     connectors' working folders and, unless ``secrets_key`` is given, the key that encrypts stored secrets.
-    ``connectors_file`` names a YAML list of further connectors (see :mod:`airbyte_server.definitions`).
+    ``connectors_file`` names a YAML list of further connectors, ``manifests_dir`` a folder of low-code manifests (see
+    :mod:`airbyte_server.definitions`).
     """
 
     host: str
@@ -75,6 +76,7 @@ class Settings:
     client_secret: str = field(repr=False)
     secrets_key: str | None = field(default=None, repr=False)
     connectors_file: Path | None = None
+    manifests_dir: Path | None = None
     retry_limits: RetryLimits = field(default_factory=RetryLimits)
     max_concurrent_jobs: int = 4
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -100,7 +102,7 @@ class Settings:
                 raise SettingsError(
                     f"{name} is not set: export it (clients log in with the same value) and start again"
                 )
-        connectors = environment.get("AIRBYTE_CONNECTORS_FILE")
+        connectors, manifests = environment.get("AIRBYTE_CONNECTORS_FILE"), environment.get("AIRBYTE_MANIFESTS_DIR")
         return cls(
             host=host,
             port=port,
@@ -110,6 +112,7 @@ class Settings:
             client_secret=environment["AIRBYTE_CLIENT_SECRET"],
             secrets_key=environment.get("AIRBYTE_SECRETS_KEY") or None,
             connectors_file=Path(connectors) if connectors else None,
+            manifests_dir=Path(manifests) if manifests else None,
             retry_limits=RetryLimits(**_given(environment, _RETRY_VARIABLES)),
             max_concurrent_jobs=_number(environment, "AIRBYTE_MAX_CONCURRENT_JOBS", int, 4),
             timeouts=Timeouts(**_given(environment, _TIMEOUT_VARIABLES)),

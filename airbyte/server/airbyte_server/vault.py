@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 MASK = "**********"
 _ENCRYPTED = "_airbyte_encrypted"
@@ -22,32 +22,39 @@ class VaultError(RuntimeError):
 
 
 class Vault:
-    """Encrypts and decrypts secret values with one Fernet key."""
+    """Encrypts secret values with the first of some Fernet keys, decrypts them with any."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, keys: str) -> None:
+        """``keys`` are separated by commas or white space."""
         try:
-            self._fernet = Fernet(key)
-        except ValueError as error:
+            fernets = [Fernet(key) for key in keys.replace(",", " ").split()]
+            self._newest, self._all = fernets[0], MultiFernet(fernets)
+        except (ValueError, IndexError) as error:
             raise VaultError(
-                "the secrets key is not 32 url-safe base64-encoded bytes: make one with "
+                "a secrets key is not 32 url-safe base64-encoded bytes: make one with "
                 "cryptography.fernet.Fernet.generate_key() and set AIRBYTE_SECRETS_KEY"
             ) from error
 
     @classmethod
-    def open(cls, key: str | None, key_file: Path) -> Vault:
-        """Use ``key``, else the key in ``key_file``, which is made (mode 0600) when missing."""
-        if key is not None:
-            return cls(key)
+    def open(cls, keys: str | None, key_file: Path) -> Vault:
+        """Use ``keys``, else those in ``key_file``, which is made (mode 0600) when missing."""
+        if keys is not None:
+            return cls(keys)
         try:
             descriptor = os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return cls(key_file.read_text().strip())
+            return cls(key_file.read_text())
         with os.fdopen(descriptor, "w") as file:
             file.write(Fernet.generate_key().decode())
         return cls(key_file.read_text())
 
     def encrypt(self, configuration: dict[str, Any], specification: dict[str, Any]) -> dict[str, Any]:
-        """``configuration`` with every secret value replaced by its encrypted form."""
+        """``configuration`` with every secret value replaced by its encrypted form.
+
+        Raises :class:`ValueError` where the configuration holds what would be taken for such a form.
+        """
+        if _looks_encrypted(configuration):
+            raise ValueError(f"the configuration has an object with the one member {_ENCRYPTED!r}, which is reserved")
         return map_secrets(configuration, specification, self._seal)
 
     def decrypt(self, stored: Any) -> Any:
@@ -55,7 +62,7 @@ class Vault:
         if isinstance(stored, dict):
             if stored.keys() == {_ENCRYPTED}:
                 try:
-                    return json.loads(self._fernet.decrypt(stored[_ENCRYPTED]))
+                    return json.loads(self._all.decrypt(stored[_ENCRYPTED]))
                 except InvalidToken as error:
                     raise VaultError(
                         "a stored secret was encrypted with another key: start the server with the AIRBYTE_SECRETS_KEY "
@@ -66,8 +73,20 @@ class Vault:
             return [self.decrypt(value) for value in stored]
         return stored
 
+    def rotated(self, stored: Any) -> Any:
+        """``stored`` with every secret encrypted by the newest key. Raises :class:`VaultError`."""
+        if isinstance(stored, dict):
+            if stored.keys() == {_ENCRYPTED}:
+                try:
+                    self._newest.decrypt(stored[_ENCRYPTED])
+                except InvalidToken:
+                    return self._seal(self.decrypt(stored))
+                return stored
+            return {key: self.rotated(value) for key, value in stored.items()}
+        return [self.rotated(value) for value in stored] if isinstance(stored, list) else stored
+
     def _seal(self, value: Any) -> Any:
-        return {_ENCRYPTED: self._fernet.encrypt(json.dumps(value).encode()).decode()}
+        return {_ENCRYPTED: self._newest.encrypt(json.dumps(value).encode()).decode()}
 
 
 def mask(configuration: dict[str, Any], specification: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +98,12 @@ def _mask_encrypted(value: Any) -> Any:
     if isinstance(value, dict):
         return MASK if value.keys() == {_ENCRYPTED} else {key: _mask_encrypted(item) for key, item in value.items()}
     return [_mask_encrypted(item) for item in value] if isinstance(value, list) else value
+
+
+def _looks_encrypted(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.keys() == {_ENCRYPTED} or any(map(_looks_encrypted, value.values()))
+    return isinstance(value, list) and any(map(_looks_encrypted, value))
 
 
 def keep_masked(new: Any, current: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import yaml
+from airbyte_api import AirbyteAPI, models
 from real_services import BIN, free_port, wait_for_http
 
 HERE = Path(__file__).parent
@@ -61,6 +62,7 @@ class AirbyteServer:
             "AIRBYTE_CLIENT_ID": CLIENT_ID,
             "AIRBYTE_CLIENT_SECRET": CLIENT_SECRET,
             "AIRBYTE_CONNECTORS_FILE": str(connectors),
+            "AIRBYTE_MANIFESTS_DIR": str(HERE / "manifests"),
             "AIRBYTE_RETRY_BACKOFF_SECONDS": "0.05",
             "AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES": "3",
             **environment,
@@ -68,7 +70,8 @@ class AirbyteServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def start(self) -> None:
+    def start(self, **environment: str) -> None:
+        self._environment |= environment
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self._command, stdout=output, stderr=subprocess.STDOUT, env=self._environment
@@ -178,6 +181,16 @@ class AirbyteServer:
         return {
             entry["streamDescriptor"]["name"]: entry["streamState"] for entry in answer.get("streamState", [])
         } or None
+
+
+def sdk_of(server: AirbyteServer) -> AirbyteAPI:
+    """The platform's own client, logged in."""
+    credentials = models.SchemeClientCredentials(
+        client_id=CLIENT_ID, client_secret=CLIENT_SECRET, token_url="/api/public/v1/applications/token"
+    )
+    return AirbyteAPI(
+        server_url=f"{server.url}/api/public/v1", security=models.Security(client_credentials=credentials)
+    )
 
 
 USERS_APPEND = {"name": "users", "syncMode": "incremental_append", "cursorField": ["updated_at"]}

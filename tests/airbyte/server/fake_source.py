@@ -6,7 +6,7 @@ Steps: ``{"records": N, "stream": S}`` emits records id 1..N after the given sta
 line that is no message; ``{"raw": line}``; ``{"once": path, "steps": [...]}`` runs its steps only the first time;
 ``{"count_to": N, "pause": seconds}`` goes on from the given state, with a state after every other record;
 ``{"save_state": path}`` keeps the given --state file; ``{"fork": path}`` leaves a grandchild whose pid is in the file,
-``apart`` in a session of its own.
+``apart`` in a session of its own; ``{"script_file": path}`` runs the steps in a file.
 """
 
 import json
@@ -29,6 +29,7 @@ SPEC = {
                 {"properties": {"kind": {"const": "key"}, "private": {"type": "string", "airbyte_secret": True}}},
             ],
         },
+        "tokens": {"type": "array", "items": {"type": "string", "airbyte_secret": True}},
         "streams": {"type": "array", "items": {"type": "string"}},
         "fields": {"type": "array", "items": {"type": "string"}},
         "extra_field": {"type": "string"},
@@ -110,6 +111,9 @@ def run(steps, state_path):
         elif "save_state" in step:
             if state_path:
                 shutil.copy(state_path, step["save_state"])
+        elif "script_file" in step:
+            with open(step["script_file"]) as file:
+                run(json.load(file), state_path)
         elif "fork" in step:
             child = subprocess.Popen(["sleep", "300"], start_new_session=step.get("apart", False))
             with open(step["fork"], "w") as file:

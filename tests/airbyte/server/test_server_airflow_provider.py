@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airbyte_services import CLIENT_ID, CLIENT_SECRET, USERS_APPEND, AirbyteServer
 from airflow.providers.airbyte.hooks.airbyte import AirbyteHook
 from airflow.providers.airbyte.operators.airbyte import AirbyteTriggerSyncOperator
 from airflow.providers.airbyte.sensors.airbyte import AirbyteJobSensor
+from airflow.providers.airbyte.triggers.airbyte import AirbyteSyncTrigger
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import TaskDeferred
 
 SCRIPT = [{"records": 2}, {"state": "users", "value": {"n": 2}}, {"status": "users"}]
 FAILING = [{"error": "config_error", "message": "wrong password"}]
@@ -66,3 +72,72 @@ def test_killing_the_operators_task_cancels_the_job(airbyte: AirbyteServer, tmp_
     job_id = task.execute({})
     task.on_kill()
     assert airbyte.call("GET", f"/jobs/{job_id}")["status"] == "cancelled"
+
+
+def deferred(task: BaseOperator) -> AirbyteSyncTrigger:
+    """The trigger that ``task`` hands over to, as the triggerer would make it."""
+    with pytest.raises(TaskDeferred) as raised:
+        task.execute({})
+    _, arguments = raised.value.trigger.serialize()
+    return AirbyteSyncTrigger(**arguments)
+
+
+def event(trigger: AirbyteSyncTrigger) -> dict[str, Any]:
+    """What the trigger reports. It looks at once, then every minute: the job must be over, or the time up."""
+
+    async def first() -> dict[str, Any]:
+        return (await anext(trigger.run())).payload  # type: ignore[arg-type]  # an async generator by its body
+
+    return asyncio.run(first())
+
+
+def test_the_deferred_operator_ends_with_the_job(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    good = operator(airbyte.connect([{"sleep": 1}, *SCRIPT], tmp_path), deferrable=True)
+    trigger = deferred(good)
+    airbyte.wait(trigger.job_id)
+    assert good.execute_complete({}, event(trigger)) is None
+    bad = operator(airbyte.connect([{"sleep": 1}, *FAILING], tmp_path), deferrable=True)
+    trigger = deferred(bad)
+    airbyte.wait(trigger.job_id)
+    with pytest.raises(RuntimeError, match="has failed"):
+        bad.execute_complete({}, event(trigger))
+
+
+def test_the_deferred_operator_and_sensor_fail_when_somebody_cancels_the_job(
+    airbyte: AirbyteServer, tmp_path: Path
+) -> None:
+    task = operator(airbyte.connect([{"sleep": 60}], tmp_path), deferrable=True)
+    trigger = deferred(task)
+    sensor = AirbyteJobSensor(task_id="wait", airbyte_job_id=trigger.job_id, deferrable=True)
+    of_sensor = deferred(sensor)
+    AirbyteHook().cancel_job(trigger.job_id)
+    for waiting, its_trigger in ((task, trigger), (sensor, of_sensor)):
+        with pytest.raises(RuntimeError, match="has been cancelled"):
+            waiting.execute_complete({}, event(its_trigger))
+    with pytest.raises(Exception, match="cancelled"):
+        AirbyteJobSensor(task_id="poke", airbyte_job_id=trigger.job_id).poke({})
+
+
+def test_the_deferred_operators_timeout_cancels_the_job(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    connection_id = airbyte.connect([{"sleep": 60}], tmp_path)
+    task = operator(connection_id, deferrable=True, execution_timeout=timedelta(seconds=0))
+    trigger = deferred(task)
+    with pytest.raises(RuntimeError, match="execution timeout"):
+        task.execute_complete({}, event(trigger))
+    assert airbyte.call("GET", f"/jobs/{trigger.job_id}")["status"] == "cancelled"
+
+
+def test_the_operators_own_timeout_cancels_the_job(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    task = operator(airbyte.connect([{"sleep": 60}], tmp_path), timeout=0.5)
+    with pytest.raises(Exception, match="Timeout"):
+        task.execute({})
+    assert airbyte.call("GET", f"/jobs/{task.job_id}")["status"] == "cancelled"
+
+
+def test_the_hook_resets_a_connection(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    connection_id = airbyte.connect([{"state": "users", "value": {"n": 1}}, {"status": "users"}], tmp_path)
+    airbyte.sync(connection_id)
+    assert airbyte.state(connection_id) == {"users": {"n": 1}}
+    job = AirbyteHook().submit_reset_connection(connection_id=connection_id)
+    assert airbyte.wait(job.job_id)["jobType"] == "reset"
+    assert airbyte.state(connection_id) is None

@@ -48,6 +48,14 @@ def test_wrong_credentials_and_missing_tokens_are_refused(airbyte: AirbyteServer
         assert httpx.post(f"{airbyte.url}/api/v1/jobs/get", json={"id": 1}, headers=headers).status_code == 401
 
 
+def test_the_application_is_shown_without_its_secret(airbyte: AirbyteServer) -> None:
+    (application,) = airbyte.call("GET", "/applications")["applications"]
+    assert (application["clientId"], application["clientSecret"]) == (CLIENT_ID, "**********")
+    assert airbyte.call("GET", f"/applications/{application['id']}") == application
+    airbyte.call("GET", f"/applications/{uuid.uuid4()}", expect=404)
+    airbyte.call("POST", "/applications", expect=501, json={"name": "another"})
+
+
 def test_tokens_survive_another_server_with_the_same_secret() -> None:
     assert Authenticator(CLIENT_ID, CLIENT_SECRET).is_valid(Authenticator(CLIENT_ID, CLIENT_SECRET).issue())
 
@@ -55,6 +63,8 @@ def test_tokens_survive_another_server_with_the_same_secret() -> None:
 def test_the_openapi_document_describes_the_public_api(airbyte: AirbyteServer) -> None:
     paths = airbyte.call("GET", "/openapi.json")["paths"]
     assert {"get", "post"} <= paths["/api/public/v1/connections"].keys()
+    token = paths["/api/public/v1/applications/token"]["post"]["requestBody"]["content"]
+    assert token.keys() == {"application/json", "application/x-www-form-urlencoded"}
 
 
 def test_problems_have_the_platforms_shape(airbyte: AirbyteServer) -> None:
@@ -69,7 +79,7 @@ def test_problems_have_the_platforms_shape(airbyte: AirbyteServer) -> None:
         "data": {"resourceType": "connection", "resourceId": missing},
     }
     assert airbyte.call("GET", "/regions", expect=501)["title"] == "implementation/not-implemented-in-oss"
-    assert airbyte.call("POST", "/api/v1/connections/sync", expect=501)["status"] == 501
+    assert airbyte.call("POST", "/api/v1/connections/status", expect=501)["status"] == 501
     assert airbyte.call("GET", "/connections/not-an-id", expect=400)["message"] == "Bad Request"
     assert airbyte.call("POST", "/jobs", expect=400, json={"jobType": "sync"})["_embedded"]["errors"]
     refresh = {"connectionId": missing, "jobType": "refresh"}
@@ -78,6 +88,41 @@ def test_problems_have_the_platforms_shape(airbyte: AirbyteServer) -> None:
     assert airbyte.call("DELETE", "/jobs/999999", expect=404)
     assert airbyte.call("GET", "/jobs?orderBy=createdAt", expect=400)["title"] == "bad-request"
     assert airbyte.call("GET", "/sources?workspaceIds=x", expect=400)["title"] == "bad-request"
+
+
+UNSTORABLE: list[tuple[str, str, bytes, int, str]] = [
+    ("POST", "/workspaces", b'{"name": "a\\u0000b"}', 400, "U+0000"),
+    ("POST", "/workspaces", b'{"name": "\\ud800"}', 400, "surrogate"),
+    ("POST", "/workspaces", b'{"name": "n", "notifications": {"n": NaN}}', 400, "NaN"),
+    (
+        "POST",
+        "/workspaces",
+        b'{"name": "n", "notifications": ' + b'{"n":' * 200 + b"1" + b"}" * 201,
+        400,
+        "deeper than 100",
+    ),
+    ("GET", f"/jobs/{2**63}", b"", 400, "less than or equal"),
+    ("GET", "/jobs?status=unknown", b"", 400, "'pending'"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status", "message"), UNSTORABLE)
+def test_what_the_database_cannot_hold_is_refused_before(
+    airbyte: AirbyteServer, method: str, path: str, body: bytes, status: int, message: str
+) -> None:
+    answer = airbyte.http.request(
+        method, f"/api/public/v1{path}", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status_code, message in answer.text) == (status, True), answer.text
+
+
+def test_values_that_would_break_later_are_refused(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    connection = airbyte.connect(SCRIPT, tmp_path)
+    source = airbyte.call("GET", f"/connections/{connection}")["sourceId"]
+    forged = {"configuration": {"nested": {"private": {"_airbyte_encrypted": "x"}}}}
+    assert "reserved" in airbyte.call("PATCH", f"/sources/{source}", expect=422, json=forged)["data"]["message"]
+    beyond_the_calendar = {"schedule": {"scheduleType": "basic", "basicTiming": "Every 999999 WEEKS"}}
+    airbyte.call("PATCH", f"/connections/{connection}", expect=400, json=beyond_the_calendar)
 
 
 def test_source_configurations_are_checked_against_the_connectors_specification(airbyte: AirbyteServer) -> None:

@@ -6,22 +6,16 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 from airbyte_api import AirbyteAPI, api, errors, models
-from airbyte_services import CLIENT_ID, CLIENT_SECRET, FAKE_DESTINATION, FAKE_SOURCE, LINES_ONLY_SOURCE, AirbyteServer
+from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, HERE, LINES_ONLY_SOURCE, AirbyteServer, sdk_of
 
 POSTGRES = "decd338e-5647-4c0b-adf4-da0e75f5a750"
 
 
 @pytest.fixture(scope="module")
 def sdk(airbyte: AirbyteServer) -> AirbyteAPI:
-    return AirbyteAPI(
-        server_url=f"{airbyte.url}/api/public/v1",
-        security=models.Security(
-            client_credentials=models.SchemeClientCredentials(
-                client_id=CLIENT_ID, client_secret=CLIENT_SECRET, token_url="/api/public/v1/applications/token"
-            )
-        ),
-    )
+    return sdk_of(airbyte)
 
 
 @pytest.fixture
@@ -105,6 +99,49 @@ def test_sources_with_typed_configurations(sdk: AirbyteAPI, workspace: str) -> N
     with pytest.raises(errors.SDKError) as missing:
         sdk.sources.get_source(request=api.GetSourceRequest(source_id=created.source_id))
     assert missing.value.status_code == 404
+
+
+def test_destinations_with_typed_configurations(sdk: AirbyteAPI, workspace: str) -> None:
+    def bigquery(**changes: object) -> models.DestinationBigquery:
+        settings: dict[str, object] = {
+            "project_id": "p",
+            "dataset_id": "d",
+            "dataset_location": models.DatasetLocation.EU,
+            "credentials_json": '{"private_key": "s3cret"}',
+            **changes,
+        }
+        return models.DestinationBigquery(**settings)
+
+    request = models.DestinationCreateRequest(name="bq", workspace_id=workspace, configuration=bigquery())
+    created = sdk.destinations.create_destination(request=request).destination_response
+    assert created is not None
+    assert isinstance(created.configuration, models.DestinationBigquery)
+    assert (created.destination_type, created.configuration.credentials_json) == ("bigquery", "**********")
+    patched = sdk.destinations.patch_destination(
+        request=api.PatchDestinationRequest(
+            destination_id=created.destination_id,
+            destination_patch_request=models.DestinationPatchRequest(
+                name="bq2", configuration=bigquery(credentials_json="**********", dataset_id="other")
+            ),
+        )
+    ).destination_response
+    assert patched is not None
+    assert isinstance(patched.configuration, models.DestinationBigquery)
+    assert (patched.name, patched.configuration.dataset_id) == ("bq2", "other")
+    put = sdk.destinations.put_destination(
+        request=api.PutDestinationRequest(
+            destination_id=created.destination_id,
+            destination_put_request=models.DestinationPutRequest(name="bq3", configuration=bigquery()),
+        )
+    ).destination_response
+    assert put is not None
+    only = api.GetDestinationRequest(destination_id=created.destination_id)
+    assert sdk.destinations.get_destination(request=only).destination_response == put
+    listed = sdk.destinations.list_destinations(request=api.ListDestinationsRequest(workspace_ids=[workspace]))
+    assert listed.destinations_response is not None
+    assert listed.destinations_response.data == [put]
+    gone = api.DeleteDestinationRequest(destination_id=created.destination_id)
+    assert sdk.destinations.delete_destination(request=gone).status_code == 204
 
 
 def test_connections_streams_and_jobs(sdk: AirbyteAPI, workspace: str, airbyte: AirbyteServer, tmp_path: Path) -> None:
@@ -220,7 +257,9 @@ def test_definitions(sdk: AirbyteAPI, workspace: str) -> None:
         request=api.ListSourceDefinitionsRequest(workspace_id=workspace)
     ).definitions_response
     assert sources is not None
-    assert {definition.id for definition in sources.data} == {POSTGRES, FAKE_SOURCE, LINES_ONLY_SOURCE}
+    known = {POSTGRES, FAKE_SOURCE, LINES_ONLY_SOURCE}
+    (manifest,) = (definition for definition in sources.data if definition.id not in known)
+    assert (manifest.name, manifest.docker_repository) == ("Cities api", "airbyte/source-declarative-manifest")
     postgres = sdk.source_definitions.get_source_definition(
         request=api.GetSourceDefinitionRequest(workspace_id=workspace, definition_id=POSTGRES)
     ).definition_response
@@ -238,6 +277,66 @@ def test_definitions(sdk: AirbyteAPI, workspace: str) -> None:
     assert got == bigquery
 
 
+def test_declarative_source_definitions(sdk: AirbyteAPI, workspace: str, airbyte: AirbyteServer) -> None:
+    manifest = yaml.safe_load((HERE / "manifests/cities-api.yaml").read_text())
+    created = sdk.declarative_source_definitions.create_declarative_source_definition(
+        request=api.CreateDeclarativeSourceDefinitionRequest(
+            workspace_id=workspace,
+            create_declarative_source_definition_request=models.CreateDeclarativeSourceDefinitionRequest(
+                name="Cities", manifest=manifest
+            ),
+        )
+    ).declarative_source_definition_response
+    assert created is not None
+    assert (created.name, created.version, created.manifest) == ("Cities", 1, manifest)
+    body = {
+        "name": "of a manifest",
+        "workspaceId": workspace,
+        "definitionId": created.id,
+        "configuration": {"url": "http://127.0.0.1:1", "token": "s3cret"},
+    }
+    # By hand: the SDK sends only the configurations it has models of.
+    source_id = airbyte.call("POST", "/sources", json=body)["sourceId"]
+    source = sdk.sources.get_source(request=api.GetSourceRequest(source_id=source_id)).source_response
+    assert source is not None
+    assert (source.source_type, source.definition_id) == ("Cities", created.id)
+    one = {"workspace_id": workspace, "definition_id": created.id}
+    with pytest.raises(errors.SDKError) as used:
+        sdk.declarative_source_definitions.delete_declarative_source_definition(
+            request=api.DeleteDeclarativeSourceDefinitionRequest(**one)
+        )
+    assert used.value.status_code == 409
+    newer = {**manifest, "version": "6.0.1"}
+    updated = sdk.declarative_source_definitions.update_declarative_source_definition(
+        request=api.UpdateDeclarativeSourceDefinitionRequest(
+            **one,
+            update_declarative_source_definition_request=models.UpdateDeclarativeSourceDefinitionRequest(
+                manifest=newer
+            ),
+        )
+    ).declarative_source_definition_response
+    assert updated is not None
+    assert (updated.version, updated.manifest) == (2, newer)
+    got = sdk.declarative_source_definitions.get_declarative_source_definition(
+        request=api.GetDeclarativeSourceDefinitionRequest(**one)
+    ).declarative_source_definition_response
+    assert got == updated
+    listed = sdk.declarative_source_definitions.list_declarative_source_definitions(
+        request=api.ListDeclarativeSourceDefinitionsRequest(workspace_id=workspace)
+    ).declarative_source_definitions_response
+    assert listed is not None
+    assert listed.data == [updated]
+    sdk.sources.delete_source(request=api.DeleteSourceRequest(source_id=source_id))
+    deleted = sdk.declarative_source_definitions.delete_declarative_source_definition(
+        request=api.DeleteDeclarativeSourceDefinitionRequest(**one)
+    ).declarative_source_definition_response
+    assert deleted == updated
+    with_deleted = api.ListSourcesRequest(workspace_ids=[workspace], include_deleted=True)
+    remembered = sdk.sources.list_sources(request=with_deleted).sources_response
+    assert remembered is not None
+    assert [one.name for one in remembered.data] == ["of a manifest"]
+
+
 def test_organizations_and_users(sdk: AirbyteAPI) -> None:
     organizations = sdk.organizations.list_organizations_for_user().organizations_response
     assert organizations is not None
@@ -247,10 +346,3 @@ def test_organizations_and_users(sdk: AirbyteAPI) -> None:
     ).users_response
     assert users is not None
     assert len(users.data) == 1
-
-
-def test_what_is_not_served_says_so(sdk: AirbyteAPI) -> None:
-    with pytest.raises(errors.SDKError) as refused:
-        sdk.permissions.list_permissions(request=api.ListPermissionsRequest())
-    assert refused.value.status_code == 501
-    assert "not-implemented-in-oss" in refused.value.body

@@ -2,26 +2,63 @@
 
 from __future__ import annotations
 
+import math
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Query, Request
-from fastapi.security.utils import get_authorization_scheme_param
-from pydantic import BaseModel, ConfigDict
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
-from airbyte_server.database import Actor, Connection, Job, Tag, Workspace
+from airbyte_server.database import Actor, Connection, DeclarativeSourceDefinition, Job, Tag, Workspace
 from airbyte_server.errors import bad_request, not_found, unauthorized
 from airbyte_server.services import Services
+
+# What a column of type bigint can hold.
+MAX_BIGINT = 2**63 - 1
+JobIdPath = Annotated[int, Path(ge=0, le=MAX_BIGINT)]
+
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+_DEEPEST = 100
 
 
 class Body(BaseModel):
     """A JSON request: camelCase outside, unknown members ignored as the platform does."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_storable(cls, given: Any) -> Any:
+        refuse_unstorable(given)
+        return given
+
+
+def refuse_unstorable(value: Any) -> None:
+    """Raise :class:`ValueError` for what Python's JSON reader takes and Postgres or a connector does not."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise ValueError(f"the body is nested deeper than {_DEEPEST} levels")
+        inner: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner += [*one, *one.values()]
+            elif isinstance(one, list):
+                inner += one
+            elif isinstance(one, str) and _NO_TEXT.search(one):
+                raise ValueError("the body holds a string with U+0000 or half a surrogate pair")
+            elif isinstance(one, float) and not math.isfinite(one):
+                raise ValueError("the body holds a number that JSON does not have (NaN or Infinity)")
+        level = inner
 
 
 def services(request: Request) -> Services:
@@ -41,10 +78,13 @@ def session(services: ServicesDep) -> Iterator[Session]:
 SessionDep = Annotated[Session, Depends(session, scope="function")]
 
 
-def authenticate(request: Request, services: ServicesDep) -> None:
+_bearer = HTTPBearer(description="An access token of POST /applications/token", auto_error=False)
+_BearerDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def authenticate(services: ServicesDep, given: _BearerDep) -> None:
     """Demand a bearer token issued by this server."""
-    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
-    if scheme.lower() != "bearer" or not services.authenticator.is_valid(token):
+    if given is None or not services.authenticator.is_valid(given.credentials):
         raise unauthorized()
 
 
@@ -85,7 +125,7 @@ class Page:
 
 PageDep = Annotated[Page, Depends()]
 
-_Row = TypeVar("_Row", Workspace, Actor, Connection, Job, Tag)
+_Row = TypeVar("_Row", Workspace, Actor, Connection, DeclarativeSourceDefinition, Job, Tag)
 
 
 def existing(session: Session, row_class: type[_Row], row_id: Any, name: str) -> _Row:

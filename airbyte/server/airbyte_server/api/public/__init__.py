@@ -8,6 +8,7 @@ from airbyte_server.api.public import (
     actors,
     applications,
     connections,
+    declarative_definitions,
     definitions,
     health,
     jobs,
@@ -26,7 +27,8 @@ def build_router() -> APIRouter:
     router.include_router(health.router)
     router.include_router(applications.router)
     guarded = APIRouter(dependencies=[Depends(authenticate)])
-    for module in (workspaces, connections, streams, jobs, tags, definitions, organizations):
+    guarded.include_router(applications.guarded_router)
+    for module in (workspaces, connections, streams, jobs, tags, definitions, declarative_definitions, organizations):
         guarded.include_router(module.router)
     for kind in ("source", "destination"):
         guarded.include_router(actors.build_router(kind))  # type: ignore[arg-type]  # the two kinds

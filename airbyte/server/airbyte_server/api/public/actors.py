@@ -79,7 +79,7 @@ def build_router(kind: Kind) -> APIRouter:
         connector_type = body.configuration.get(type_key)
         if body.definition_id is None and connector_type is None:
             raise bad_request(f"give definitionId, or {type_key} within configuration")
-        definition = services.definitions.choose(kind, body.definition_id, connector_type)
+        definition = services.definitions.choose(kind, body.definition_id, connector_type, body.workspace_id)
         actor = Actor(
             workspace_id=body.workspace_id,
             kind=kind,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from airbyte_server.api.public.tags import response as tag_response
 from airbyte_server.api.requests import (
     Body,
     PageDep,
@@ -97,10 +98,7 @@ def response(connection: Connection) -> dict[str, Any]:
         "dataResidency": "auto",
         "configurations": {"streams": [stream_response(stream) for stream in connection.streams]},
         "createdAt": int(connection.created_at.timestamp()),
-        "tags": [
-            {"tagId": str(tag.id), "workspaceId": str(tag.workspace_id), "name": tag.name, "color": tag.color}
-            for tag in connection.tags
-        ],
+        "tags": [tag_response(tag) for tag in connection.tags],
         "prefix": connection.prefix,
         "namespaceDefinition": connection.namespace_definition,
         "namespaceFormat": connection.namespace_format,
@@ -147,7 +145,7 @@ def create_connection(body: ConnectionCreate, session: SessionDep, services: Ser
         non_breaking_changes="ignore",
         streams=[],
     )
-    _apply(body, connection, session, services)
+    apply(body, connection, session, services)
     if body.configurations is None or body.configurations.streams is None:
         catalog = services.discover(session, source).catalog
         _choose_streams(connection, default_streams(catalog), catalog)
@@ -166,7 +164,7 @@ def patch_connection(
     connection_id: uuid.UUID, body: ConnectionPatch, session: SessionDep, services: ServicesDep
 ) -> dict[str, Any]:
     connection = existing(session, Connection, connection_id, "connection")
-    _apply(body, connection, session, services)
+    apply(body, connection, session, services)
     return response(connection)
 
 
@@ -179,7 +177,7 @@ def delete_connection(connection_id: uuid.UUID, session: SessionDep) -> None:
     connection.deleted_at = now()
 
 
-def _apply(body: ConnectionPatch, connection: Connection, session: Session, services: Services) -> None:
+def apply(body: ConnectionPatch, connection: Connection, session: Session, services: Services) -> None:
     """Change what the client gave; raise a 400 problem before anything is stored."""
     if body.name is not None:
         connection.name = body.name

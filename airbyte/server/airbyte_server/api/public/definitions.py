@@ -28,7 +28,7 @@ def _add_routes(kind: Kind) -> None:
     @router.get(f"/{kind}s", name=f"list_{kind}_definitions")
     def list_definitions(workspace_id: uuid.UUID, session: SessionDep, services: ServicesDep) -> dict[str, Any]:
         existing(session, Workspace, workspace_id, "workspace")
-        return {"data": [response(definition) for definition in services.definitions.of_kind(kind)]}
+        return {"data": [response(definition) for definition in services.definitions.of_kind(kind, workspace_id)]}
 
     @router.get(f"/{kind}s/{{definition_id}}", name=f"get_{kind}_definition")
     def get_definition(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from sqlalchemy import select
 
-from airbyte_server.api.requests import Body, PageDep, ServicesDep, SessionDep, existing, id_list
+from airbyte_server.api.requests import Body, JobIdPath, PageDep, ServicesDep, SessionDep, existing, id_list
 from airbyte_server.database import UNFINISHED, Connection, Job
 from airbyte_server.errors import bad_request, unprocessable
 from airbyte_server.replication.progress import aggregate, totals
@@ -21,6 +21,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"])
 _ORDER = re.compile(r"([a-zA-Z0-9]+)\|(ASC|DESC)")
 _ORDERED_BY = {"createdAt": Job.created_at, "updatedAt": Job.updated_at}
 _JobType = Literal["sync", "reset", "refresh", "clear"]
+JobStatus = Literal["pending", "queued", "running", "incomplete", "failed", "succeeded", "cancelled"]
 
 
 class JobCreate(Body):
@@ -64,7 +65,7 @@ def list_jobs(
     connection_id: Annotated[uuid.UUID | None, Query(alias="connectionId")] = None,
     workspace_ids: Annotated[list[str] | None, Query(alias="workspaceIds")] = None,
     job_type: Annotated[_JobType | None, Query(alias="jobType")] = None,
-    status: Annotated[str | None, Query()] = None,
+    status: JobStatus | None = None,
     created_from: Annotated[datetime | None, Query(alias="createdAtStart")] = None,
     created_to: Annotated[datetime | None, Query(alias="createdAtEnd")] = None,
     updated_from: Annotated[datetime | None, Query(alias="updatedAtStart")] = None,
@@ -107,12 +108,12 @@ def create_job(body: JobCreate, services: ServicesDep) -> dict[str, Any]:
 
 
 @router.get("/{job_id}")
-def get_job(job_id: int, session: SessionDep) -> dict[str, Any]:
+def get_job(job_id: JobIdPath, session: SessionDep) -> dict[str, Any]:
     return response(existing(session, Job, job_id, "job"))
 
 
 @router.delete("/{job_id}")
-def cancel_job(job_id: int, services: ServicesDep) -> dict[str, Any]:
+def cancel_job(job_id: JobIdPath, services: ServicesDep) -> dict[str, Any]:
     services.orchestrator.cancel(job_id)
     return _current(services, job_id)
 

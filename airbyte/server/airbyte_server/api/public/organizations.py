@@ -12,12 +12,13 @@ from airbyte_server.errors import not_found
 router = APIRouter(tags=["organizations"])
 
 ORGANIZATION_ID = uuid.UUID(int=0)
-_EMAIL = "local@example.com"
+ORGANIZATION_NAME = "Default Organization"
+EMAIL = "local@example.com"
 
 
 @router.get("/organizations")
 def list_organizations() -> dict[str, Any]:
-    entry = {"organizationId": str(ORGANIZATION_ID), "organizationName": "Default Organization", "email": _EMAIL}
+    entry = {"organizationId": str(ORGANIZATION_ID), "organizationName": ORGANIZATION_NAME, "email": EMAIL}
     return {"data": [entry]}
 
 
@@ -29,6 +30,6 @@ def list_users(
 ) -> dict[str, Any]:
     if organization_id != ORGANIZATION_ID:
         raise not_found("organization", organization_id)
-    user = {"id": str(ORGANIZATION_ID), "name": "Local user", "email": _EMAIL}
-    asked = (not ids or user["id"] in ids) and (not emails or _EMAIL in emails)
+    user = {"id": str(ORGANIZATION_ID), "name": "Local user", "email": EMAIL}
+    asked = (not ids or user["id"] in ids) and (not emails or EMAIL in emails)
     return {"data": [user] if asked else []}

@@ -7,23 +7,43 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from airbyte_server.api.requests import Body, ServicesDep, SessionDep, authenticate, existing
+from airbyte_server.api.config.connections import ConnectionId
+from airbyte_server.api.requests import ServicesDep, SessionDep, existing
 from airbyte_server.database import UNFINISHED, Connection, Job, StreamState
 from airbyte_server.errors import bad_request, not_found, sync_is_running
 from airbyte_server.replication.checkpoints import Checkpoint, StateRow
 from airbyte_server.replication.json_spans import Span, elements, members
 from airbyte_server.replication.plan import drop_all_state, store_checkpoints
 
-router = APIRouter(prefix="/state", tags=["config api"], dependencies=[Depends(authenticate)])
+router = APIRouter(prefix="/state")
 
-
-class ConnectionId(Body):
-    connection_id: uuid.UUID
+# Read without a model, which would write numbers in its own way.
+_CONTENT: dict[str, Any] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "required": ["connectionId", "connectionState"],
+            "properties": {
+                "connectionId": {"type": "string", "format": "uuid"},
+                "connectionState": {
+                    "type": "object",
+                    "required": ["stateType"],
+                    "properties": {
+                        "stateType": {"enum": ["stream", "global", "legacy", "not_set"]},
+                        "streamState": {"type": "array", "items": {"type": "object"}},
+                        "globalState": {"type": "object"},
+                        "state": {"type": "object"},
+                    },
+                },
+            },
+        }
+    }
+}
 
 
 @router.post("/get")
@@ -32,7 +52,7 @@ def get_state(body: ConnectionId, session: SessionDep) -> Response:
     return _answer(session, body.connection_id)
 
 
-@router.post("/create_or_update_safe")
+@router.post("/create_or_update_safe", openapi_extra={"requestBody": {"required": True, "content": _CONTENT}})
 async def replace_state(request: Request, services: ServicesDep) -> Response:
     """Replace the whole state, as ``get`` gives it; a 423 problem while a job of the connection is unfinished."""
     text = await request.body()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import Field
 
-from airbyte_server.api.config_api import JobId, get_job
-from airbyte_server.api.requests import Body, ServicesDep, authenticate
-from airbyte_server.services import Services
+from airbyte_server.api.config.jobs import current_job
+from airbyte_server.api.requests import Body, ServicesDep
 
-router = APIRouter(prefix="/connections", tags=["config api"], dependencies=[Depends(authenticate)])
+router = APIRouter(prefix="/connections")
 
 
 class StreamName(Body):
@@ -37,7 +36,7 @@ class Refresh(Body):
 def clear_streams(body: ConnectionStreams, services: ServicesDep) -> dict[str, Any]:
     """Empty the given streams and forget their state; the others stay."""
     job_id = services.orchestrator.create(body.connection_id, "clear", scope=_scope(body.streams))
-    return _job(services, job_id)
+    return current_job(services, job_id)
 
 
 @router.post("/refresh")
@@ -45,13 +44,8 @@ def refresh(body: Refresh, services: ServicesDep) -> dict[str, Any]:
     """Read streams again from the beginning, all when none is given, and sync the others as usual."""
     scope, mode = _scope(body.streams or []), body.refresh_mode.lower()
     job_id = services.orchestrator.create(body.connection_id, "refresh", scope=scope or None, refresh_mode=mode)
-    return _job(services, job_id)
+    return current_job(services, job_id)
 
 
 def _scope(streams: list[StreamName]) -> list[dict[str, Any]]:
     return [{"name": stream.stream_name, "namespace": stream.stream_namespace} for stream in streams]
-
-
-def _job(services: Services, job_id: int) -> dict[str, Any]:
-    with services.database.session() as session:
-        return get_job(JobId(id=job_id), session, services)
