@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import dbt_in_process  # noqa: F401
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.utils import db as airflow_database

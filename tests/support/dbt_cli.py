@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import dbt_in_process  # noqa: F401
 import pytest
 from dbt.cli.main import dbtRunner
 from dbt_common.events.base_types import EventMsg

@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -58,3 +59,17 @@ class Database:
     @property
     def url(self) -> str:
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{self.name}"
+
+    @property
+    def source_configuration(self) -> dict[str, Any]:
+        """What source-postgres is told to read the schema ``public`` by its cursors."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "database": self.name,
+            "username": self.user,
+            "password": self.password,
+            "schemas": ["public"],
+            "ssl_mode": {"mode": "disable"},
+            "replication_method": {"method": "Standard"},
+        }

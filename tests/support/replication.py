@@ -21,16 +21,7 @@ class Replication:
         self._folder = folder
         self._state: list[Any] = []
         self._syncs = 0
-        self._source = {
-            "host": database.host,
-            "port": database.port,
-            "database": database.name,
-            "username": database.user,
-            "password": database.password,
-            "schemas": ["public"],
-            "ssl_mode": {"mode": "disable"},
-            "replication_method": {"method": "Standard"},
-        }
+        self._source = database.source_configuration
         self._destination = {
             "project_id": PROJECT,
             "dataset_id": raw,

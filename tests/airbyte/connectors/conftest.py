@@ -97,16 +97,7 @@ class Connector:
 
 @pytest.fixture
 def source(database: Any, tmp_path: Path) -> Connector:
-    config = {
-        "host": database.host,
-        "port": database.port,
-        "database": database.name,
-        "username": database.user,
-        "password": database.password,
-        "schemas": ["public"],
-        "ssl_mode": {"mode": "disable"},
-        "replication_method": {"method": "Standard"},
-    }
+    config = database.source_configuration
     return Connector("source-postgres", config, tmp_path)
 
 

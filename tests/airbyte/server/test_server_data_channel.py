@@ -74,16 +74,7 @@ def connect(
     airbyte: AirbyteServer, database: Database, endpoint: str, dataset: str, streams: Any, **source: Any
 ) -> str:
     workspace = airbyte.workspace()
-    configuration = {
-        "host": database.host,
-        "port": database.port,
-        "database": database.name,
-        "username": database.user,
-        "password": database.password,
-        "schemas": ["public"],
-        "ssl_mode": {"mode": "disable"},
-        "replication_method": {"method": "Standard"},
-    }
+    configuration = database.source_configuration
     if not source:
         configuration["sourceType"] = "postgres"
     body = {"name": "pg", "workspaceId": workspace, "configuration": configuration, **source}

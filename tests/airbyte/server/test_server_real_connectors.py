@@ -43,14 +43,7 @@ def create(airbyte: AirbyteServer, database: Database, endpoint: str, dataset: s
         "workspaceId": workspace,
         "configuration": {
             "sourceType": "postgres",
-            "host": database.host,
-            "port": database.port,
-            "database": database.name,
-            "username": database.user,
-            "password": database.password,
-            "schemas": ["public"],
-            "ssl_mode": {"mode": "disable"},
-            "replication_method": {"method": "Standard"},
+            **database.source_configuration,
             **source,
         },
     }
