@@ -16,7 +16,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from airbyte_server.database import Actor, Connection, DeclarativeSourceDefinition, Job, Tag, Workspace
-from airbyte_server.errors import bad_request, not_found, unauthorized
+from airbyte_server.errors import bad_request, not_found, not_implemented, unauthorized
 from airbyte_server.services import Services
 
 # What a column of type bigint can hold.
@@ -141,3 +141,11 @@ def existing_actor(session: Session, kind: str, actor_id: uuid.UUID) -> Actor:
     if actor.kind != kind:
         raise not_found(kind, actor_id)
     return actor
+
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def not_served(path: str, request: Request) -> None:
+    """The endpoint of all other paths below a prefix, for :data:`METHODS`."""
+    raise not_implemented(request.method, request.url.path)

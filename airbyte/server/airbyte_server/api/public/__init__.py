@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, FastAPI
 
 from airbyte_server.api.public import (
     actors,
@@ -17,25 +17,20 @@ from airbyte_server.api.public import (
     tags,
     workspaces,
 )
-from airbyte_server.api.requests import authenticate
-from airbyte_server.errors import not_implemented
+from airbyte_server.api.requests import METHODS, authenticate, not_served
 
 
-def build_router() -> APIRouter:
-    """All routes without their prefix; what is not served answers the platform's own "not implemented" problem."""
-    router = APIRouter()
-    router.include_router(health.router)
-    router.include_router(applications.router)
-    guarded = APIRouter(dependencies=[Depends(authenticate)])
-    guarded.include_router(applications.guarded_router)
-    for module in (workspaces, connections, streams, jobs, tags, definitions, declarative_definitions, organizations):
-        guarded.include_router(module.router)
-    for kind in ("source", "destination"):
-        guarded.include_router(actors.build_router(kind))  # type: ignore[arg-type]  # the two kinds
+def include(app: FastAPI, prefix: str) -> None:
+    """Add all routes below ``prefix``; what is not served answers the platform's own "not implemented" problem.
 
-    @guarded.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
-    def rest(path: str, request: Request) -> None:
-        raise not_implemented(request.method, request.url.path)
-
-    router.include_router(guarded)
-    return router
+    Straight to the application: FastAPI analyses every route again for each router that it passes through.
+    """
+    for open_to_all in (health.router, applications.router):
+        app.include_router(open_to_all, prefix=prefix)
+    guard = [Depends(authenticate)]
+    guarded = (workspaces, connections, streams, jobs, tags, definitions, declarative_definitions, organizations)
+    routers = [applications.guarded_router, *(module.router for module in guarded)]
+    routers += [actors.build_router("source"), actors.build_router("destination")]
+    for router in routers:
+        app.include_router(router, prefix=prefix, dependencies=guard)
+    app.add_api_route(prefix + "/{path:path}", not_served, methods=METHODS, dependencies=guard, include_in_schema=False)
