@@ -19,8 +19,7 @@ import orjson
 from airbyte_server.definitions import Definition
 from airbyte_server.failures import Failure, failure_from_trace
 from airbyte_server.replication.data_channel import OFFER
-from airbyte_server.replication.processes import MARK
-from airbyte_server.settings import connector_environment
+from airbyte_server.replication.processes import ConnectorProcess, Launcher
 from airbyte_server.vault import Redactor
 
 _TIMEOUTS = {"spec": 60, "check": 180, "discover": 600}
@@ -51,8 +50,9 @@ def write_private(path: Path, content: bytes) -> None:
 class ConnectorCommands:
     """Runs short commands in throw-away folders below ``work_dir``; specifications are asked for once."""
 
-    def __init__(self, work_dir: Path) -> None:
+    def __init__(self, work_dir: Path, launcher: Launcher) -> None:
         self._work_dir = work_dir
+        self._launcher = launcher
         self._specifications: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
@@ -110,14 +110,8 @@ class ConnectorCommands:
                 if configuration is not None:
                     write_private(folder / "config.json", orjson.dumps(configuration))
                     arguments += ["--config", str(folder / "config.json")]
-                process = subprocess.Popen(
-                    arguments,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    cwd=folder,
-                    env={**connector_environment(), MARK: str(folder)},
-                    start_new_session=True,
+                process = self._launcher.start(
+                    arguments, folder=folder, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT
                 )
             except OSError as error:
                 raise ConnectorError(Failure(definition.kind, "system_error", redact(str(error))), []) from error
@@ -142,9 +136,7 @@ class ConnectorCommands:
         return answer
 
 
-def _read(
-    process: subprocess.Popen[bytes], definition: Definition, answer: _Answer, redact: Redactor
-) -> Failure | None:
+def _read(process: ConnectorProcess, definition: Definition, answer: _Answer, redact: Redactor) -> Failure | None:
     failure = None
     assert process.stdout is not None  # noqa: S101 - opened as a pipe above
     for line in process.stdout:

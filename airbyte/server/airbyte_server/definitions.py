@@ -10,6 +10,7 @@ Every ``NAME.yaml`` of the folder (``AIRBYTE_MANIFESTS_DIR``) is the manifest of
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import uuid
@@ -46,6 +47,8 @@ class Definition:
     type_is_upstreams: bool = True
     # Still known for the sake of deleted sources.
     deleted: bool = False
+    # The module that imports all it needs, where it is installed with this server: it is forked, not started.
+    preload: str | None = None
 
     @cached_property
     def argv(self) -> list[str]:
@@ -76,6 +79,7 @@ BUILT_IN = (
         "airbyte/source-postgres",
         __version__,
         "https://docs.airbyte.com/integrations/sources/postgres",
+        preload="source_postgres.preload",
     ),
     Definition(
         uuid.UUID("22f6c74f-5699-40ff-833c-4a879ea40133"),
@@ -86,8 +90,20 @@ BUILT_IN = (
         "airbyte/destination-bigquery",
         __version__,
         "https://docs.airbyte.com/integrations/destinations/bigquery",
+        preload="destination_bigquery.preload",
     ),
 )
+
+
+def preloads() -> dict[str, str]:
+    """The modules to import for the connectors built in, by executable."""
+    found = {}
+    for definition in BUILT_IN:
+        with contextlib.suppress(FileNotFoundError):  # running it will say so
+            executable = definition.argv[0]
+            if definition.preload and Path(executable).parent == Path(sys.executable).parent:
+                found[executable] = definition.preload
+    return found
 
 
 class Definitions:

@@ -19,10 +19,11 @@ from airbyte_server.auth import Authenticator
 from airbyte_server.connector import ConnectorCommands, ConnectorError
 from airbyte_server.database import Actor, Database, DiscoveredCatalog, Workspace
 from airbyte_server.declarative.stored import DeclarativeDefinitions
-from airbyte_server.definitions import Definition, Definitions
+from airbyte_server.definitions import BUILT_IN, Definition, Definitions, preloads
 from airbyte_server.discovery import Discovery
 from airbyte_server.replication.orchestrator import Orchestrator
 from airbyte_server.replication.plan import Planner
+from airbyte_server.replication.processes import Launcher
 from airbyte_server.scheduler import Scheduler
 from airbyte_server.schema_check import SchemaCheck
 from airbyte_server.settings import Settings
@@ -41,6 +42,7 @@ class Services:
     database: Database
     definitions: Definitions
     declarative: DeclarativeDefinitions
+    launcher: Launcher
     connectors: ConnectorCommands
     discovery: Discovery
     vault: Vault
@@ -60,16 +62,18 @@ class Services:
             definitions, settings.data_dir / "manifests", settings.data_dir / "environments"
         )
         database = Database(settings.database_url)
-        connectors = ConnectorCommands(settings.data_dir / "commands")
+        launcher = Launcher(settings.data_dir, preloads())
+        connectors = ConnectorCommands(settings.data_dir / "commands", launcher)
         planner = Planner(definitions, connectors, vault, settings.data_dir / "work")
         discovery = Discovery(definitions, connectors, vault)
         schema_check = SchemaCheck(database, discovery, settings.schema_max_age)
-        orchestrator = Orchestrator(database, planner, schema_check, settings)
+        orchestrator = Orchestrator(database, planner, schema_check, launcher, settings)
         return cls(
             settings,
             database,
             definitions,
             declarative,
+            launcher,
             connectors,
             discovery,
             vault,
@@ -86,6 +90,11 @@ class Services:
             self._encrypt_with_newest_key(session)
             if session.scalar(select(Workspace.id).limit(1)) is None:
                 session.add(Workspace(name=DEFAULT_WORKSPACE))
+            forked = [definition.id for definition in BUILT_IN if definition.preload]
+            if session.scalar(
+                select(Actor.id).where(Actor.definition_id.in_(forked), Actor.deleted_at.is_(None)).limit(1)
+            ):
+                self.launcher.warm_up()
         self.scheduler.start()
 
     def _encrypt_with_newest_key(self, session: Session) -> None:
@@ -98,6 +107,7 @@ class Services:
     def stop(self) -> None:
         self.scheduler.stop()
         self.orchestrator.stop()
+        self.launcher.close()
         self.database.close()
 
     def specification(self, definition: Definition) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from airbyte_server.replication.data_channel import DataChannel
 from airbyte_server.replication.logs import AttemptLog
 from airbyte_server.replication.mapping import NameMapping
 from airbyte_server.replication.pipes import enlarge, line_batches
-from airbyte_server.replication.processes import end_group, start
+from airbyte_server.replication.processes import ConnectorProcess, Launcher, end_group
 from airbyte_server.replication.progress import StreamKey, StreamProgress, totals
 from airbyte_server.replication.translator import Translator
 from airbyte_server.replication.watchdog import Watchdog
@@ -77,12 +77,14 @@ class Attempt:
     def __init__(
         self,
         plan: Plan,
+        launcher: Launcher,
         log: AttemptLog,
         timeouts: Timeouts,
         on_commit: Callable[[list[Checkpoint]], None],
     ) -> None:
         self.streams = {key: StreamProgress(key, key in plan.resumed) for key in plan.streams}
         self._plan = plan
+        self._launcher = launcher
         self._log = log
         self._on_commit = on_commit
         self._checkpoints = Checkpoints(self.streams)
@@ -100,7 +102,7 @@ class Attempt:
         )
         self._failures: dict[str, list[Failure]] = {_SOURCE: [], _DESTINATION: [], _PLATFORM: []}
         self._last_text: dict[str, str] = {}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: list[ConnectorProcess] = []
         self._stopping = threading.Event()
         self._destination_gone = threading.Event()
         self._lock = threading.Lock()
@@ -176,7 +178,7 @@ class Attempt:
                 thread.join()
         self._conclude(destination)
 
-    def _start(self, role: str, side: Side, command: str) -> subprocess.Popen[bytes]:
+    def _start(self, role: str, side: Side, command: str) -> ConnectorProcess:
         folder = self._plan.folder / role
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_private(folder / "config.json", orjson.dumps(side.configuration))
@@ -188,7 +190,7 @@ class Attempt:
         with self._lock:
             if self._stopping.is_set():
                 raise OSError("the job was cancelled")
-            process = start(
+            process = self._launcher.start(
                 arguments,
                 folder=folder,
                 stdin=subprocess.PIPE if command == "write" else subprocess.DEVNULL,
@@ -201,9 +203,7 @@ class Attempt:
         self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}, records by {by}")
         return process
 
-    def _pipe(
-        self, source: subprocess.Popen[bytes], destination: subprocess.Popen[bytes], source_words: threading.Thread
-    ) -> None:
+    def _pipe(self, source: ConnectorProcess, destination: ConnectorProcess, source_words: threading.Thread) -> None:
         for lines in line_batches(source.stdout, on_fragment=self._fragment):
             self._watchdog.source_heard()
             forward = self._translator.translate(lines)
@@ -241,7 +241,7 @@ class Attempt:
         for mismatch in self._translator.count_mismatches:
             self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
 
-    def _conclude(self, destination: subprocess.Popen[bytes]) -> None:
+    def _conclude(self, destination: ConnectorProcess) -> None:
         status = destination.wait()
         for mismatch in self._checkpoints.count_mismatches:
             self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
@@ -259,7 +259,7 @@ class Attempt:
             self._log.write("WARN", _PLATFORM, message)
         self._checkpoints.finish()
 
-    def _write(self, destination: subprocess.Popen[bytes], lines: list[bytes]) -> bool:
+    def _write(self, destination: ConnectorProcess, lines: list[bytes]) -> bool:
         """Write lines, however slowly they are taken; ``False`` when the destination no longer reads."""
         if not lines:
             return True
@@ -275,7 +275,7 @@ class Attempt:
             self._watchdog.went_on()
         return True
 
-    def _read_destination(self, process: subprocess.Popen[bytes], source: subprocess.Popen[bytes] | None) -> None:
+    def _read_destination(self, process: ConnectorProcess, source: ConnectorProcess | None) -> None:
         try:
             for lines in line_batches(process.stdout):
                 self._watchdog.destination_heard()
@@ -337,7 +337,7 @@ class Attempt:
     def _channel_broken(self, role: str, message: str) -> None:
         self._fail(role, "system_error", message)
 
-    def _read_stderr(self, role: str, process: subprocess.Popen[bytes]) -> None:
+    def _read_stderr(self, role: str, process: ConnectorProcess) -> None:
         for lines in line_batches(process.stderr):
             for line in lines:
                 self._text(role, line.decode(errors="replace"))

@@ -25,7 +25,7 @@ from airbyte_server.replication import attempt as replication
 from airbyte_server.replication.checkpoints import Checkpoint
 from airbyte_server.replication.logs import AttemptLog, attempt_log_path, remove_old_logs
 from airbyte_server.replication.plan import Planner, drop_cleared_state, fix_streams, store_checkpoints
-from airbyte_server.replication.processes import end_leftovers
+from airbyte_server.replication.processes import Launcher, end_leftovers
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.queue import AttemptQueue
 from airbyte_server.replication.retry import FailedAttempt, next_delay
@@ -54,8 +54,16 @@ class _Run:
 class Orchestrator:
     """Runs jobs. Call :meth:`start` before anything else and :meth:`stop` at the end."""
 
-    def __init__(self, database: Database, planner: Planner, schema_check: SchemaCheck, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        planner: Planner,
+        schema_check: SchemaCheck,
+        launcher: Launcher,
+        settings: Settings,
+    ) -> None:
         self._database = database
+        self._launcher = launcher
         self._planner = planner
         self._schema_check = schema_check
         self._data_dir = settings.data_dir
@@ -278,7 +286,7 @@ class Orchestrator:
         remove_old_logs(self._data_dir, self._log_limits)
         path = attempt_log_path(self._data_dir, job_id, number)
         with AttemptLog(path, redact, self._log_limits.attempt_bytes) as log:
-            attempt = replication.Attempt(plan, log, self._timeouts, committed)
+            attempt = replication.Attempt(plan, self._launcher, log, self._timeouts, committed)
             run.attempt = attempt
             over = threading.Event()
             reporter = threading.Thread(target=self._report, args=(job_id, number, attempt, over), daemon=True)

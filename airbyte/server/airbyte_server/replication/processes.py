@@ -6,35 +6,87 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Protocol
 
 import psutil
 
+from airbyte_server.replication.forked import ForkServer
 from airbyte_server.settings import connector_environment
 
 MARK = "AIRBYTE_CONNECTOR_FOLDER"
 """A variable of every connector's environment: its working folder, which is below the server's data folder."""
 
 
-def start(
-    arguments: list[str], *, folder: Path, stdin: int, variables: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
-    """Start a connector with pipes on stdout and stderr, ``variables`` in its environment. Raises :class:`OSError`."""
-    return subprocess.Popen(
-        arguments,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        cwd=folder,
-        env={**connector_environment(), MARK: str(folder), **(variables or {})},
-        start_new_session=True,
-    )
+class ConnectorProcess(Protocol):
+    """What connectors' processes are used with: as of :class:`subprocess.Popen`, with unbuffered pipes."""
+
+    pid: int
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
 
 
-def end_group(process: subprocess.Popen[bytes], grace: float) -> None:
+class Launcher:
+    """Starts connectors: those of ``preloads``, which maps executables to the module that imports all they need, by a
+    fork of a process that has imported it; others as any program."""
+
+    def __init__(self, data_dir: Path, preloads: Mapping[str, str]) -> None:
+        folder = data_dir / "fork-server"
+        # The variables that a process was started with are those that can be seen from outside. And a thread of the
+        # linear algebra behind numpy, which nobody uses, would not survive a fork.
+        environment = {**connector_environment(), MARK: str(folder), "OPENBLAS_NUM_THREADS": "1"}
+        # macOS's system libraries do not survive a fork; it has no shortage of memory for what is imported again.
+        self._preloads = preloads if sys.platform == "linux" else {}
+        self._fork_server = ForkServer(list(self._preloads.values()), folder, environment)
+
+    def warm_up(self) -> None:
+        """Let the imports begin before a connector is asked for."""
+        if self._preloads:
+            self._fork_server.warm_up()
+
+    def start(
+        self,
+        arguments: list[str],
+        *,
+        folder: Path,
+        stdin: int,
+        stderr: int = subprocess.PIPE,
+        variables: Mapping[str, str] | None = None,
+    ) -> ConnectorProcess:
+        """Start a connector with a pipe on stdout, ``variables`` in its environment; ``stdin`` is PIPE or DEVNULL,
+        ``stderr`` PIPE or STDOUT. Raises :class:`OSError`."""
+        environment = {**connector_environment(), MARK: str(folder), **(variables or {})}
+        if arguments[0] in self._preloads:
+            return self._fork_server.start(
+                arguments, folder=folder, environment=environment, stdin=stdin, stderr=stderr
+            )
+        return subprocess.Popen(
+            arguments,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """End what was forked."""
+        self._fork_server.close()
+
+
+def end_group(process: ConnectorProcess, grace: float) -> None:
     """SIGTERM to the group, then SIGKILL to whatever of it still runs after ``grace`` seconds."""
     _signal(process.pid, signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
