@@ -63,7 +63,7 @@ class AirbyteServer:
             "AIRBYTE_CLIENT_SECRET": CLIENT_SECRET,
             "AIRBYTE_CONNECTORS_FILE": str(connectors),
             "AIRBYTE_MANIFESTS_DIR": str(HERE / "manifests"),
-            "AIRBYTE_RETRY_BACKOFF_SECONDS": "0.05",
+            "AIRBYTE_RETRY_BACKOFF_SECONDS": "0",
             "AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES": "3",
             **environment,
         }

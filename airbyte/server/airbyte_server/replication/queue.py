@@ -6,11 +6,13 @@ a free place, and is run again by the next server if this one dies before the ru
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 from dbos import DBOS, DBOSClient, EnqueueOptions
-from sqlalchemy import Engine
+from dbos._queue import queue_worker_thread
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from airbyte_server.database import now
@@ -18,8 +20,8 @@ from airbyte_server.database import now
 _APPLICATION, _QUEUE, _WORKFLOW = "airbyte-server", "attempts", "attempt"
 # Recovery looks for workflows of the same version: a newer server must go on with an older one's attempts.
 _VERSION = "1"
-# What a job may wait before it starts, against what an idle server costs: 5 ms of processor for each look.
-_POLL_SECONDS = 0.2
+# Only what waited for its delay, or for a place, is found by looking now and then.
+_POLL_SECONDS = 1.0
 _KEPT = timedelta(days=7)
 
 
@@ -33,11 +35,13 @@ class AttemptQueue:
         self._engine = engine
         self._run = run
         self._places = places
+        self._alarm = _Alarm()
+        self._worker: threading.Thread | None = None
         self._client = DBOSClient(system_database_engine=engine, application_name=_APPLICATION, lazy=True)
 
     def start(self) -> None:
         """Migrate DBOS's tables (schema ``dbos``), then run what is due, first what a dead server left unfinished."""
-        DBOS(
+        dbos = DBOS(
             config={
                 "name": _APPLICATION,
                 "application_version": _VERSION,
@@ -52,8 +56,10 @@ class AttemptQueue:
         def attempt(job_id: int, number: int) -> None:
             self._run(job_id, number)
 
+        # DBOS's own worker cannot be woken, and each look costs 6 ms of processor.
+        DBOS.listen_queues([])
         DBOS.launch()
-        DBOS.register_queue(
+        queue = DBOS.register_queue(
             _QUEUE, worker_concurrency=self._places, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
         )
         # Nobody asks for workflows that are over: jobs and attempts have rows of their own.
@@ -61,6 +67,11 @@ class AttemptQueue:
             status="SUCCESS", end_time=(now() - _KEPT).isoformat(), load_input=False, load_output=False
         )
         DBOS.delete_workflows([workflow.workflow_id for workflow in over])
+
+        self._worker = threading.Thread(
+            target=queue_worker_thread, args=(self._alarm, dbos, queue), name="attempts' queue", daemon=True
+        )
+        self._worker.start()
 
     def put(self, session: Session, job_id: int, number: int, delay: float = 0.0) -> None:
         """Queue an attempt when ``session`` commits, due after ``delay`` seconds; nothing if it is queued already."""
@@ -72,8 +83,33 @@ class AttemptQueue:
         }
         if delay > 0:
             options["delay_seconds"] = delay
+        else:
+            event.listen(session, "after_commit", lambda _: self._alarm.ring(), once=True)
         self._client.enqueue_in_transaction(session, options, job_id, number)
 
     def stop(self, patience: int) -> None:
         """Take nothing more, and wait up to ``patience`` seconds for the attempts that run."""
+        self._alarm.set()
+        if self._worker is not None:
+            self._worker.join(patience)
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience)
+
+
+class _Alarm(threading.Event):
+    """What the worker waits for between two looks: the end, which is this event, or :meth:`ring`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def set(self) -> None:
+        super().set()
+        self._rung.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._rung.wait(timeout)
+        self._rung.clear()
+        return self.is_set()
