@@ -89,6 +89,20 @@ MACROS: dict[str, tuple[str, str]] = {
         WHEN (x) = 0 THEN '0' WHEN CAST(format('{:.15g}', x) AS DOUBLE) = (x) THEN format('{:.15g}', x)
         ELSE format('{:.17g}', x) END""",
     ),
+    **{
+        f"bq_float_{name}": (
+            "a, b",
+            f"""bq_check(isfinite((a) {sign} (b)) OR NOT (isfinite(a) AND isfinite(b)), 'double overflow: '
+            || bq_float_to_string(a) || ' {sign} ' || bq_float_to_string(b), (a) {sign} (b))""",
+        )
+        for name, sign in (("add", "+"), ("subtract", "-"), ("multiply", "*"))
+    },
+    # scaled: a sum that is not finite, of values 2^200 times smaller
+    "bq_float_total": (
+        "scaled",
+        f"""bq_check(isfinite((scaled) * {2.0**200!r}::DOUBLE) OR NOT isfinite(scaled), 'double overflow',
+        (scaled) * {2.0**200!r}::DOUBLE)""",
+    ),
     "bq_float_div": (
         "a, b",
         """bq_check((b) <> 0 AND (isfinite((a) / (b)) OR NOT (isfinite(a) AND isfinite(b))),

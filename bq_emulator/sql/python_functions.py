@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from duckdb import func
 
-from bq_emulator.sql import bignumeric, evaluator, json_text, texts
+from bq_emulator.sql import bignumeric, evaluator, json_text, statistics, texts
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def numeric_between(left: int, right: int, weight: int) -> int:
     return bignumeric.rounded(left * (10**9 - weight) + right * weight, 10**9)
 
 
+_NUMERIC = "DECIMAL(38,9)"
 FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_google", evaluator.evaluate, ["VARCHAR", "VARCHAR[]"], "VARCHAR", vectors=True, nulls=True),
     PythonFunction("bq_full_upper", str.upper, ["VARCHAR"], "VARCHAR"),
@@ -69,6 +70,10 @@ FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_numeric_between", numeric_between, ["HUGEINT", "HUGEINT", "BIGINT"], "HUGEINT"),
     PythonFunction("bq_big_between", bignumeric.between, ["BLOB", "BLOB", "BLOB"], "BLOB"),
     PythonFunction("bq_numeric_quotient", numeric_quotient, ["HUGEINT", "HUGEINT"], "HUGEINT"),
+    PythonFunction("bq_numeric_total", statistics.numeric_total, ["HUGEINT", f"{_NUMERIC}[]"], "HUGEINT", nulls=True),
+    PythonFunction(
+        "bq_numeric_mean", statistics.numeric_mean, ["HUGEINT", f"{_NUMERIC}[]", "BIGINT"], "HUGEINT", nulls=True
+    ),
     PythonFunction("bq_json_normal", json_text.normal, ["VARCHAR", "VARCHAR"], "VARCHAR"),
     PythonFunction("bq_json_number", json_text.number, ["DOUBLE"], "VARCHAR"),
     *(PythonFunction(f"bq_big_{name}", function, ["BLOB", "BLOB"], "BLOB") for name, function in _BIG.items()),
@@ -83,6 +88,14 @@ FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_big_to_int64", bignumeric.to_int64, ["BLOB"], "BIGINT"),
     PythonFunction("bq_big_to_numeric", bignumeric.to_numeric, ["BLOB"], "VARCHAR"),
     PythonFunction("bq_big_sum", bignumeric.total, ["BLOB[]"], "BLOB", nulls=True),
+    *(
+        PythonFunction(f"bq_{kind}_{what}", function, ["VARCHAR", f"{given}[]"], "DOUBLE", nulls=True)
+        for kind, function, held in (
+            ("numeric", statistics.numeric_statistic, _NUMERIC),
+            ("big", statistics.big_statistic, "BLOB"),
+        )
+        for what, given in (("statistic", held), ("correlation", f"STRUCT(x {held}, y {held})"))
+    ),
     PythonFunction("bq_big_avg", bignumeric.mean, ["BLOB[]"], "BLOB", nulls=True),
 )
 

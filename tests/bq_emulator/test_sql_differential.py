@@ -33,24 +33,14 @@ EXPLAINED = [
         "https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types#array_nulls",
     ),
     (
-        r"CAST\('-?inf' AS FLOAT64\)|1e308",
-        r"^SELECT (o, )?(COVAR|VAR|STDDEV|CORR|AVG|SUM|PERCENTILE)|double overflow",
-        "Infinities, and sums that overflow a double on the way: DuckDB gives an infinity, Google fails or NaN.",
+        r"CAST\('-?inf' AS FLOAT64\)",
+        r"^SELECT (o, )?AVG",
+        "The evaluator's running mean makes NaN of an infinity that further values follow; its sum stays infinite.",
     ),
     (
         r"5e-324|1e20|1e15|123456789\.|2147483648|9007199254740993|9223372036854775807",
         r"^SELECT (o, )?(SUM|AVG)",
         "Both round sums of FLOAT64, in another order; AVG of INT64 is exact here, Google's evaluator adds in FLOAT64.",
-    ),
-    (
-        r"9{29}\.9{9}",
-        r"^SELECT AVG.*\n.*\n.*numeric overflow",
-        "The sum on the way to an average of NUMERIC must itself be a NUMERIC; Google's need not.",
-    ),
-    (
-        r"NUMERIC '",
-        r"^SELECT (o, )?(COVAR|VAR|STDDEV|CORR)",
-        "Statistics of NUMERIC are computed in FLOAT64, Google's exactly: they differ where unlike sizes meet.",
     ),
     (
         r"0001-01-01.*'(Asia|America|Europe)/",

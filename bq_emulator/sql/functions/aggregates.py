@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bq_emulator.model import BigQueryError
-from bq_emulator.sql.functions.spec import Call
+from bq_emulator.sql.functions.spec import Call, is_atomic
+from bq_emulator.sql.statistics import NO_CORRELATION
 from bq_emulator.sql.types import Type
 
 if TYPE_CHECKING:
@@ -23,18 +24,23 @@ class Beneath:
     items: list[tuple[str, str]]
     keys: list[str]
 
+    def computed(self, text: str) -> str:
+        """The name of what is more than a column or constant, so that it is computed once however often it is read."""
+        if is_atomic(text):
+            return text
+        for known, name in self.items:
+            if known == text:
+                return name
+        self.items.append((text, self.context.fresh("_w")))
+        return self.items[-1][1]
+
     @property
     def partition(self) -> str:
         return f"PARTITION BY {', '.join(self.keys)}" if self.keys else ""
 
     def over_group(self, call: str) -> str:
         """The name of ``call`` over all rows of the group."""
-        text = f"{call} OVER ({self.partition})"
-        for known, name in self.items:
-            if known == text:
-                return name
-        self.items.append((text, self.context.fresh("_w")))
-        return self.items[-1][1]
+        return self.computed(f"{call} OVER ({self.partition})")
 
 
 @dataclass
@@ -113,9 +119,75 @@ def _countif(call: AggregateCall) -> str:
     return call.build("count", ["*"], where=call.args[0])
 
 
-def _avg_numeric(call: AggregateCall) -> str:
-    call.plain()
-    return call.context.apply("bq_numeric_avg({0}, {1})", [call.build("sum"), call.build("count")])
+#: Google adds NUMERICs in a wider type, where DuckDB's sum of DECIMAL(38,9) ends at 1.7·10^29. So those that a sum of
+#: a thousand million could not hold, if there are any, are added in whole numbers by Python.
+_LARGE = "100000000000000000000::DECIMAL(38,9)"
+
+
+def _numeric(function: str) -> Template:
+    """``function`` of the sum of the small values, the large ones (NULL for none), and the number of both."""
+
+    def build(call: AggregateCall) -> str:
+        call.plain()
+        value = call.beneath.computed(call.args[0])
+        small = call.build("sum", [value], where=f"abs({value}) < {_LARGE}")
+        large = call.build("list", [value], where=f"abs({value}) >= {_LARGE}")
+        count = [call.build("count", [value])] if "{2}" in function else []
+        return call.context.apply(function, [small, large, *count])
+
+    return build
+
+
+#: A power of two that takes overflow from sums, and one that takes it from squares; it changes no digit.
+_SUM_SCALE, _SQUARE_SCALE = 2.0**200, 2.0**600
+
+
+def _double(function: str, scale: float, back: str) -> Template:
+    """``function``, and where that is not finite the same of scaled values, scaled ``back``: what overflows on the way
+    is told apart from infinities and NaNs among the values."""
+
+    def build(call: AggregateCall) -> str:
+        call.plain()
+        values = [call.beneath.computed(each) for each in call.args]
+        scaled = call.build(function, [f"{each} * {1 / scale!r}::DOUBLE" for each in values])
+        return call.context.apply(
+            f"CASE WHEN isfinite({{0}}) OR {{0}} IS NULL THEN {{0}} ELSE {back} END",
+            [call.build(function, values), scaled],
+        )
+
+    return build
+
+
+_ROOT = f"{_SQUARE_SCALE!r}::DOUBLE"
+#: Of infinities there is no statistic.
+_FINITE = "CASE WHEN isfinite({{1}}) THEN {{1}}{} ELSE 'nan'::DOUBLE END"
+_DOUBLE_STATISTICS = {
+    "corr": _FINITE.format(""),
+    **{f"stddev_{kind}": _FINITE.format(f" * {_ROOT}") for kind in ("pop", "samp")},
+    **{
+        f"{name}_{kind}": _FINITE.format(f" * {_ROOT} * {_ROOT}")
+        for name in ("var", "covar")
+        for kind in ("pop", "samp")
+    },
+}
+
+
+def _exact(kind: str, name: str) -> Template:
+    """A statistic of NUMERIC or BIGNUMERIC, by Python, of the list of all values."""
+
+    def build(call: AggregateCall) -> str:
+        call.plain()
+        function, value, where = f"bq_{kind}_statistic", call.args[0], None
+        if len(call.args) > 1:
+            function = f"bq_{kind}_correlation"
+            x, y = (call.beneath.computed(each) for each in call.args)
+            value, where = f"struct_pack(x := {x}, y := {y})", f"{x} IS NOT NULL AND {y} IS NOT NULL"
+        text = f"{function}('{name}', {call.build('list', [value], where=where)})"
+        if name != "corr":
+            return text
+        return call.context.apply(f"CASE WHEN {{0}} = {NO_CORRELATION} THEN 'nan'::DOUBLE ELSE {{0}} END", [text])
+
+    return build
 
 
 def _extremum(function: str) -> Template:
@@ -171,11 +243,17 @@ AGGREGATE: dict[str, Template] = {
     "FN_COUNTIF": _countif,
     "FN_APPROX_COUNT_DISTINCT": lambda call: call.build("count", [f"DISTINCT {call.args[0]}"]),
     "FN_SUM_INT64": _named("sum", "BIGINT"),
-    "FN_SUM_DOUBLE": _named("sum"),
-    "FN_SUM_NUMERIC": _named("sum", "DECIMAL(38,9)"),
+    "FN_SUM_DOUBLE": _double("sum", _SUM_SCALE, "bq_float_total({1})"),
+    "FN_SUM_NUMERIC": _numeric(
+        "CASE WHEN {1} IS NULL THEN CAST({0} AS DECIMAL(38,9)) "
+        "ELSE bq_from_units(bq_numeric_total(bq_units({0}), {1})) END"
+    ),
     "FN_AVG_INT64": _named("avg"),
-    "FN_AVG_DOUBLE": _named("avg"),
-    "FN_AVG_NUMERIC": _avg_numeric,
+    "FN_AVG_DOUBLE": _double("avg", _SUM_SCALE, f"{{1}} * {_SUM_SCALE!r}::DOUBLE"),
+    "FN_AVG_NUMERIC": _numeric(
+        "CASE WHEN {1} IS NULL THEN bq_numeric_avg({0}, {2}) "
+        "ELSE bq_from_units(bq_numeric_mean(bq_units({0}), {1}, {2})) END"
+    ),
     "FN_MIN": _extremum("min"),
     "FN_MAX": _extremum("max"),
     "FN_ANY_VALUE": any_value,
@@ -188,17 +266,10 @@ AGGREGATE: dict[str, Template] = {
     "FN_BIT_AND_INT64": _named("bit_and"),
     "FN_BIT_OR_INT64": _named("bit_or"),
     "FN_BIT_XOR_INT64": _named("bit_xor"),
-    "FN_STDDEV_SAMP": _named("stddev_samp"),
-    "FN_STDDEV_POP": _named("stddev_pop"),
-    "FN_VAR_SAMP": _named("var_samp"),
-    "FN_VAR_POP": _named("var_pop"),
-    "FN_STDDEV_SAMP_NUMERIC": _named("stddev_samp"),
-    "FN_STDDEV_POP_NUMERIC": _named("stddev_pop"),
-    "FN_VAR_SAMP_NUMERIC": _named("var_samp"),
-    "FN_VAR_POP_NUMERIC": _named("var_pop"),
+    **{f"FN_{name.upper()}": _double(name, _SQUARE_SCALE, back) for name, back in _DOUBLE_STATISTICS.items()},
     **{
-        f"FN_{name.upper()}{suffix}": _named(name)
-        for name in ("corr", "covar_samp", "covar_pop")
-        for suffix in ("", "_NUMERIC")
+        f"FN_{name.upper()}_{kind}": _exact(prefix, name)
+        for name in _DOUBLE_STATISTICS
+        for kind, prefix in (("NUMERIC", "numeric"), ("BIGNUMERIC", "big"))
     },
 }

@@ -45,19 +45,7 @@ def _of_list(function: str) -> Callable[[AggregateCall], str]:
     return build
 
 
-def _as_double(function: str) -> Callable[[AggregateCall], str]:
-    def build(call: AggregateCall) -> str:
-        call.plain()
-        return call.build(function, [f"bq_big_to_double({each})" for each in call.args])
-
-    return build
-
-
 AGGREGATE: dict[str, Callable[[AggregateCall], str]] = {
     "FN_SUM_BIGNUMERIC": _of_list("bq_big_sum"),
     "FN_AVG_BIGNUMERIC": _of_list("bq_big_avg"),
-    **{
-        f"FN_{name.upper()}_BIGNUMERIC": _as_double(name)
-        for name in ("stddev_samp", "stddev_pop", "var_samp", "var_pop", "corr", "covar_samp", "covar_pop")
-    },
 }

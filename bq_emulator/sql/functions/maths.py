@@ -64,13 +64,19 @@ def _round_numeric(function: str) -> Template:
     return rounded
 
 
+def _round_double(call: Call) -> str:
+    """DuckDB leaves as it is what overflows when digits before the point are rounded."""
+    if call.nodes[1].kind == "Literal" and (call.constant(1) or 0) >= 0:
+        return render("round({0}, CAST({1} AS INTEGER))", call.args)
+    return Evaluated("ROUND({*})")(call)
+
+
 def _unary(function: str) -> dict[str, Template]:
     return {f"FN_{function.upper()}_DOUBLE": f"{function}({{0}})"}
 
 
 def _divide_double(call: Call) -> str:
-    divisor = call.nodes[1]
-    if divisor.kind == "Literal" and call.constant(1):
+    if call.nodes[1].kind == "Literal" and abs(call.constant(1) or 0) >= 1:
         return render("({0} / {1})", call.args)
     return call.context.apply("bq_float_div({0}, {1})", call.args)
 
@@ -97,13 +103,13 @@ def _logarithm(call: Call) -> str:
 
 SCALAR: dict[str, Template] = {
     "FN_ADD_INT64": "({0} + {1})",
-    "FN_ADD_DOUBLE": "({0} + {1})",
+    "FN_ADD_DOUBLE": "bq_float_add({0}, {1})",
     "FN_ADD_NUMERIC": "({0} + {1})",
     "FN_SUBTRACT_INT64": "({0} - {1})",
-    "FN_SUBTRACT_DOUBLE": "({0} - {1})",
+    "FN_SUBTRACT_DOUBLE": "bq_float_subtract({0}, {1})",
     "FN_SUBTRACT_NUMERIC": "({0} - {1})",
     "FN_MULTIPLY_INT64": "({0} * {1})",
-    "FN_MULTIPLY_DOUBLE": "({0} * {1})",
+    "FN_MULTIPLY_DOUBLE": "bq_float_multiply({0}, {1})",
     "FN_MULTIPLY_NUMERIC": _multiply_numeric,
     "FN_DIVIDE_DOUBLE": _divide_double,
     "FN_DIVIDE_NUMERIC": "bq_numeric_div({0}, {1})",
@@ -146,7 +152,7 @@ SCALAR: dict[str, Template] = {
     "FN_SIGN_DOUBLE": "CASE WHEN isnan({0}) THEN {0} ELSE CAST(sign({0}) AS DOUBLE) END",
     "FN_SIGN_NUMERIC": "CAST(sign({0}) AS DECIMAL(38,9))",
     "FN_ROUND_DOUBLE": "round({0})",
-    "FN_ROUND_WITH_DIGITS_DOUBLE": "round({0}, CAST({1} AS INTEGER))",
+    "FN_ROUND_WITH_DIGITS_DOUBLE": _round_double,
     "FN_ROUND_NUMERIC": _round_numeric("round"),
     "FN_ROUND_WITH_DIGITS_NUMERIC": _round_numeric("round"),
     "FN_TRUNC_DOUBLE": "trunc({0})",

@@ -51,6 +51,23 @@ class Call:
 Template = str | Callable[[Call], str]
 
 
+_ATOMIC = re.compile(
+    r"""[\w.]+|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?"""
+    r"""|getvariable\('\w+'\)"""
+)
+_COLUMN = re.compile(r"(?!true$|false$|\d)[\w.]+")
+
+
+def is_column(text: str) -> bool:
+    """True for a column or a field of a bound argument."""
+    return _COLUMN.fullmatch(text) is not None
+
+
+def is_atomic(text: str) -> bool:
+    """True for what costs nothing to repeat: such a column or a constant."""
+    return _ATOMIC.fullmatch(text) is not None
+
+
 def needs_bound_arguments(template: str) -> bool:
     """True if an argument would be repeated in the text: named twice, or handed to one of our macros."""
     used = re.findall(r"\{(\d+)\}", template)

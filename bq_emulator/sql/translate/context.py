@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,13 +13,6 @@ from bq_emulator.sql.functions import spec
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.scope import SYSTEM_VARIABLES, Scope, Variable
-
-#: Text that costs nothing to repeat: a column, a field of a bound argument, a constant.
-_ATOMIC = re.compile(
-    r"""[\w.]+|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?"""
-    r"""|getvariable\('\w+'\)"""
-)
-_COLUMN = re.compile(r"(?!true$|false$|\d)[\w.]+")
 
 
 def column(identifier: int) -> str:
@@ -99,8 +91,8 @@ class Context:
         ``opaque`` binds constants too. Inside TRY they must be: DuckDB folds a CASE whose condition is constant
         before it knows of the TRY around it, and a failing check is such a condition.
         """
-        atomic = _COLUMN if opaque else _ATOMIC
-        if all(atomic.fullmatch(arg) for arg in args):
+        atomic = spec.is_column if opaque else spec.is_atomic
+        if all(map(atomic, args)):
             return body(args)
         name = self.fresh("p")
         fields = ", ".join(f"a{place} := {arg}" for place, arg in enumerate(args))

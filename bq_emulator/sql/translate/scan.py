@@ -146,7 +146,11 @@ def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
     """Keys are computed below, so that a set can name them; DuckDB's GROUPING SETS does the rest, but for the grand
     total of no rows, which Google leaves out."""
     keys = [(expression(context, item.expr), column(item.column.column_id)) for item in node.group_by_list]
-    inner = Select([(name, name) for _, name in select.items] + keys, select.source, select.where)
+    beneath = Beneath(context, [], [])
+    aggregates = [_aggregated(context, item, beneath) for item in node.aggregate_list]
+    if any(" OVER " in text for text, _ in beneath.items):
+        raise unsupported("HAVING MAX or MIN in an aggregate function with GROUPING SETS")
+    inner = Select([(name, name) for _, name in select.items] + keys + beneath.items, select.source, select.where)
     names = [name for _, name in keys]
     sets = [_grouping_set(each) for each in node.grouping_set_list]
     if not sets:
@@ -156,10 +160,6 @@ def _grouping_sets(context: Context, node: Node, select: Select) -> Select:
         (f"grouping({column(each.group_by_column.column.column_id)})", column(each.output_column.column_id))
         for each in node.grouping_call_list
     ]
-    beneath = Beneath(context, [], [])
-    aggregates = [_aggregated(context, item, beneath) for item in node.aggregate_list]
-    if beneath.items:
-        raise unsupported("HAVING MAX or MIN in an aggregate function with GROUPING SETS")
     items = [(name, name) for name in names] + aggregates + calls
     return Select(items, f"({inner.sql()})", group_by=f"GROUPING SETS ({', '.join(sets)}) HAVING count(*) > 0")
 
