@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -13,8 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 import yaml
 from airbyte_api import AirbyteAPI, models
+from airbyte_server.app import create_app
+from airbyte_server.services import Services
+from airbyte_server.settings import Settings
 from real_services import BIN, free_port, wait_for_http
 
 HERE = Path(__file__).parent
@@ -38,6 +43,7 @@ class AirbyteServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "server.log"
+        self._database_url = database_url
         connectors = folder / "connectors.yaml"
         connectors.write_text(
             yaml.safe_dump(
@@ -72,18 +78,18 @@ class AirbyteServer:
 
     def start(self, **environment: str) -> None:
         self._environment |= environment
+        self._start()
+        credentials = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+        self.http = httpx.Client(base_url=self.url, timeout=30)
+        token = self.http.post("/api/public/v1/applications/token", json=credentials).json()["access_token"]
+        self.http.headers["Authorization"] = f"Bearer {token}"
+
+    def _start(self) -> None:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 self._command, stdout=output, stderr=subprocess.STDOUT, env=self._environment
             )
         wait_for_http(f"{self.url}/api/public/v1/health", self.process, self.log)
-        answer = httpx.post(
-            f"{self.url}/api/public/v1/applications/token",
-            json={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
-        )
-        self.http = httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {answer.json()['access_token']}"}, timeout=30
-        )
 
     def kill(self) -> None:
         """As a power cut would: no goodbye to anyone."""
@@ -181,6 +187,32 @@ class AirbyteServer:
         return {
             entry["streamDescriptor"]["name"]: entry["streamState"] for entry in answer.get("streamState", [])
         } or None
+
+
+class ServerInThisProcess(AirbyteServer):
+    """For tests that start it often: a process of its own spends a second and a half on imports."""
+
+    def _start(self) -> None:
+        folder = self.folder / "data"
+        settings = Settings.from_environment(
+            host="127.0.0.1",
+            port=self.port,
+            database_url=self._database_url,
+            data_dir=folder,
+            environment=self._environment,
+        )
+        app = create_app(Services.open(settings))
+        self._server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, access_log=False))
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.http.close()
+        self._server.should_exit = True
+        self._thread.join()
 
 
 def sdk_of(server: AirbyteServer) -> AirbyteAPI:

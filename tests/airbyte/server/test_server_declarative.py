@@ -18,7 +18,7 @@ from airbyte_server.definitions import Definitions
 from airbyte_server.errors import Problem
 from airbyte_server.services import validate_configuration
 from airbyte_server.settings import SettingsError
-from airbyte_services import FAKE_DESTINATION, HERE, AirbyteServer
+from airbyte_services import FAKE_DESTINATION, HERE, AirbyteServer, ServerInThisProcess
 from real_services import Database
 
 TOKEN = "t0ken-of-cities"
@@ -107,24 +107,11 @@ def test_a_manifest_is_a_source_with_pages_and_a_cursor(
     assert TOKEN not in airbyte.explain(job["jobId"])
 
 
-def test_a_manifests_source_tells_what_is_wrong_without_the_secret(airbyte: AirbyteServer, cities: CitiesApi) -> None:
-    cities.add(1)
-    body = {"name": "cities", "workspaceId": airbyte.workspace()}
-    wrong = {"sourceType": "cities-api", "url": cities.url, "token": "wr0ng-token"}
-    source = airbyte.call("POST", "/sources", json={**body, "configuration": wrong})
-    answer = checked(airbyte, source["sourceId"])
-    assert (answer["status"], "401" in answer["message"] or "Unauthorized" in answer["message"]) == ("failed", True)
-    assert "wr0ng-token" not in json.dumps(answer)
-    incomplete = {"sourceType": "cities-api", "url": cities.url}
-    problem = airbyte.call("POST", "/sources", expect=422, json={**body, "configuration": incomplete})
-    assert "'token' is a required property" in problem["data"]["message"]
-
-
-def test_a_manifest_given_through_the_api_runs_and_survives_a_restart(
+def test_a_manifest_given_through_the_api_survives_a_restart_and_tells_what_is_wrong_without_the_secret(
     new_database: Callable[[], Database], airbyte: AirbyteServer, cities: CitiesApi, tmp_path: Path
 ) -> None:
     cities.add(1)
-    server = AirbyteServer(new_database().url, tmp_path)
+    server = ServerInThisProcess(new_database().url, tmp_path)
     try:
         # The environment is the same for all: not installed again.
         (tmp_path / "data/environments").symlink_to(airbyte.folder / "data/environments")
@@ -133,12 +120,17 @@ def test_a_manifest_given_through_the_api_runs_and_survives_a_restart(
         refused = server.call("POST", address, expect=422, json={"name": "C", "manifest": {"type": "Other"}})
         assert "type must be DeclarativeSource" in refused["data"]["message"]
         definition = server.call("POST", address, json={"name": "Cities", "manifest": manifest})["id"]
-        server.kill()
+        server.stop()
         server.start()
         body = {"name": "c", "workspaceId": server.workspace(), "definitionId": definition}
-        configuration = {"url": cities.url, "token": TOKEN}
+        configuration = {"url": cities.url, "token": "wr0ng-token"}
         source = server.call("POST", "/sources", json={**body, "configuration": configuration})["sourceId"]
-        assert checked(server, source)["status"] == "succeeded"
+        answer = checked(server, source)
+        assert (answer["status"], bool(re.search("401|Unauthorized", answer["message"]))) == ("failed", True)
+        assert "wr0ng-token" not in json.dumps(answer)
+        incomplete = {"url": cities.url}
+        problem = server.call("POST", "/sources", expect=422, json={**body, "configuration": incomplete})
+        assert "'token' is a required property" in problem["data"]["message"]
         elsewhere = server.call("POST", "/workspaces", json={"name": "another"})["workspaceId"]
         problem = server.call(
             "POST", "/sources", expect=400, json={**body, "workspaceId": elsewhere, "configuration": configuration}

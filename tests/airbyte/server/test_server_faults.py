@@ -1,16 +1,18 @@
-"""kill -9 of a connector or the server at any moment, and a database that hangs up: every row counts, and once."""
+"""kill -9 of a connector or the server at any moment, a stop, a database that hangs up: every row counts, and once; no
+job is stuck, no connector runs on."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 from airbyte_server.database import _ONE_SERVER_LOCK
+from airbyte_server.database import Database as MetadataDatabase
 from airbyte_services import AirbyteServer
 from real_services import Database
 
@@ -19,14 +21,15 @@ COUNT_TO_TWENTY = [{"count_to": 20, "pause": 0.05}, {"status": "users"}]
 
 
 def _working_for(server: AirbyteServer, job_id: int | None = None) -> dict[str, psutil.Process]:
-    """Live connectors of the server, or of one of its jobs, by role."""
+    """Live connectors of the server, or of one of its jobs, by role, and what they have started."""
     below = server.folder / "data" / "work"
     found = {}
-    for process in psutil.process_iter(["cwd", "status"]):
+    for process in psutil.process_iter(["cwd", "cmdline", "status"]):
         folder = Path(process.info["cwd"] or "/")
         asked_for = job_id is None or folder.parent.name.startswith(f"job-{job_id}-")
         if below in folder.parents and asked_for and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found[folder.name] = process
+            is_connector = "fake_" in " ".join(process.info["cmdline"] or [])
+            found[folder.name if is_connector else f"{folder.name}'s {process.pid}"] = process
     return found
 
 
@@ -37,6 +40,20 @@ def _assert_counted_once(server: AirbyteServer, connection: str, job_id: int, ou
     ids = [json.loads(line)["record"]["data"]["id"] for line in (output / "records.jsonl").read_text().splitlines()]
     assert set(ids) == set(range(1, 21))
     assert _working_for(server) == {}
+
+
+@pytest.fixture(scope="module")
+def metadata(new_database: Callable[[], Database]) -> Database:
+    return new_database()
+
+
+@pytest.fixture(scope="module")
+def mortal(metadata: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AirbyteServer]:
+    """A server to be killed and started again."""
+    limits = {"AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES": "9", "AIRBYTE_RETRY_BACKOFF_SECONDS": "5"}
+    server = AirbyteServer(metadata.url, tmp_path_factory.mktemp("mortal"), **limits)
+    yield server
+    server.stop()
 
 
 @pytest.mark.parametrize("role", ["source", "destination"])
@@ -51,58 +68,102 @@ def test_a_killed_connector_costs_an_attempt_and_no_row(airbyte: AirbyteServer, 
     assert first["failureSummary"]["failures"][0]["failureOrigin"] == role
 
 
-def test_a_server_killed_again_and_again_ends_its_job_all_the_same(
-    new_database: Callable[[], Database], tmp_path: Path
-) -> None:
-    server = AirbyteServer(
-        new_database().url,
-        tmp_path,
-        AIRBYTE_RETRY_SUCCESSIVE_COMPLETE_FAILURES="9",
-        AIRBYTE_RETRY_BACKOFF_SECONDS="5",
-    )
-    try:
-        connection = server.connect(COUNT_TO_TWENTY, tmp_path / "out")
-        job_id = server.trigger(connection)
-        # Before it has started, as it starts, and in the middle.
-        for moment in (0.0, 0.15, 0.6):
-            time.sleep(moment)
-            server.kill()
-            server.start()
-        _assert_counted_once(server, connection, job_id, tmp_path / "out")
-
-        once = {"once": str(tmp_path / "once"), "steps": [{"error": "transient_error", "message": "later"}]}
-        waiting = server.connect([once, {"status": "users"}], tmp_path / "other")
-        job_id = server.trigger(waiting)
-        server.wait(job_id, "incomplete")
-        server.kill()
-        server.start()
-        assert server.wait(job_id)["status"] == "succeeded"
-        first, second = (entry["attempt"] for entry in server.details(job_id)["attempts"])
-        assert second["createdAt"] - first["endedAt"] >= 4, "the wait between attempts survives"
-    finally:
-        server.stop()
+def test_a_server_killed_again_and_again_ends_its_jobs_all_the_same(mortal: AirbyteServer, tmp_path: Path) -> None:
+    # Waits five seconds after its first attempt.
+    once = {"once": str(tmp_path / "once"), "steps": [{"error": "transient_error", "message": "later"}]}
+    waiting = mortal.trigger(mortal.connect([once, {"status": "users"}], tmp_path / "other"))
+    mortal.wait(waiting, "incomplete")
+    connection = mortal.connect(COUNT_TO_TWENTY, tmp_path / "out")
+    job_id = mortal.trigger(connection)
+    # Before it has started, as it starts, and in the middle.
+    for moment in (0.0, 0.15, 0.6):
+        time.sleep(moment)
+        mortal.kill()
+        mortal.start()
+    assert mortal.wait(waiting)["status"] == "succeeded"
+    _assert_counted_once(mortal, connection, job_id, tmp_path / "out")
+    first, second, *_ = (entry["attempt"] for entry in mortal.details(waiting)["attempts"])
+    assert second["createdAt"] - first["endedAt"] >= 4, "the wait between attempts survives"
 
 
 def test_a_database_that_ends_all_sessions_abandons_no_job(
-    new_database: Callable[[], Database], tmp_path: Path
+    mortal: AirbyteServer, metadata: Database, tmp_path: Path
 ) -> None:
-    database = new_database()
-    server = AirbyteServer(database.url, tmp_path)
+    connection = mortal.connect(COUNT_TO_TWENTY, tmp_path / "out")
+    job_id = mortal.trigger(connection)
+    while mortal.state(connection) is None:
+        time.sleep(0.02)
+    with psycopg.connect(metadata.superuser_conninfo) as administrator:
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [metadata.user]
+        )
+    _assert_counted_once(mortal, connection, job_id, tmp_path / "out")
+    held = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE objid = %s AND datname = %s"
+    with psycopg.connect(metadata.superuser_conninfo, autocommit=True) as administrator:
+        deadline = time.monotonic() + 20
+        while not administrator.execute(held, [_ONE_SERVER_LOCK, metadata.name]).fetchone():
+            assert time.monotonic() < deadline, "another server could take the database"
+            time.sleep(0.2)
+
+
+def test_a_killed_server_goes_on_with_its_job_from_the_committed_state(mortal: AirbyteServer, tmp_path: Path) -> None:
+    once, kept, apart = tmp_path / "once", tmp_path / "state.json", tmp_path / "apart"
+    script = [
+        {"save_state": str(kept)},
+        {
+            "once": str(once),
+            "steps": [
+                {"fork": str(apart), "apart": True},
+                *({"records": 5}, {"state": "users", "value": {"n": 5}}, {"records": 1}, {"sleep": 300}),
+            ],
+        },
+        {"records": 2},
+        {"state": "users", "value": {"n": 7}},
+        {"status": "users"},
+    ]
+    connection = mortal.connect(script, tmp_path / "out", source={"api_key": "hidden-key"})
+    job_id = mortal.trigger(connection)
+    while mortal.state(connection) is None:
+        time.sleep(0.05)
+    before = list(_working_for(mortal).values())
+    assert len(before) == 3, "also what the source has started in a group of its own"
+    mortal.kill()
+    assert any(process.is_running() for process in before)
+    mortal.start()
+    job = mortal.wait(job_id)
+    assert (job["status"], job["rowsSynced"]) == ("succeeded", 7)
+    assert json.loads(kept.read_text())[0]["stream"]["stream_state"] == {"n": 5}
+    assert mortal.state(connection) == {"users": {"n": 7}}
+    first, second = (entry["attempt"] for entry in mortal.details(job_id)["attempts"])
+    assert (first["status"], second["status"]) == ("failed", "succeeded")
+    assert (
+        first["failureSummary"]["failures"][0]["externalMessage"]
+        == "the server or its database stopped during the attempt"
+    )
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in before)
+    assert mortal.sync(connection)["status"] == "succeeded", "the connection is free again"
+    assert not list((mortal.folder / "data" / "work").rglob("config.json"))
+
+
+def test_stopping_the_server_ends_connectors_and_starting_it_resumes(mortal: AirbyteServer, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    script = [{"once": str(once), "steps": [{"sleep": 300}]}, {"records": 2}, {"status": "users"}]
+    connection = mortal.connect(script, tmp_path / "out")
+    job_id = mortal.trigger(connection)
+    while not once.exists():
+        time.sleep(0.05)
+    mortal.stop()
+    assert _working_for(mortal) == {}
+    mortal.start()
+    assert mortal.wait(job_id)["status"] == "succeeded"
+
+
+def test_two_servers_on_one_database_are_refused(database: Database) -> None:
+    url = database.url.replace("postgresql:", "postgresql+psycopg:")
+    first = MetadataDatabase(url)
     try:
-        connection = server.connect(COUNT_TO_TWENTY, tmp_path / "out")
-        job_id = server.trigger(connection)
-        while server.state(connection) is None:
-            time.sleep(0.02)
-        with psycopg.connect(database.superuser_conninfo) as administrator:
-            administrator.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [database.user]
-            )
-        _assert_counted_once(server, connection, job_id, tmp_path / "out")
-        held = "SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database WHERE objid = %s AND datname = %s"
-        with psycopg.connect(database.superuser_conninfo, autocommit=True) as administrator:
-            deadline = time.monotonic() + 20
-            while not administrator.execute(held, [_ONE_SERVER_LOCK, database.name]).fetchone():
-                assert time.monotonic() < deadline, "another server could take the database"
-                time.sleep(0.2)
+        with pytest.raises(RuntimeError, match="another airbyte-server works on this metadata database"):
+            MetadataDatabase(url)
     finally:
-        server.stop()
+        first.close()
+    MetadataDatabase(url).close()

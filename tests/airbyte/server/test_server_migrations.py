@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from airbyte_server import migrations
 from airbyte_server.database import Database as MetadataDatabase
-from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, AirbyteServer
+from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, ServerInThisProcess
 from real_services import Database
 
 _NAMES = sorted(file.name for file in files(migrations).iterdir() if file.name.endswith(".sql"))
@@ -70,7 +70,7 @@ def _first_release(connection: psycopg.Connection, folder: Path) -> str:
 def test_a_database_of_the_first_release_is_upgraded_and_its_job_goes_on(database: Database, tmp_path: Path) -> None:
     with psycopg.connect(database.conninfo) as connection:
         old = _first_release(connection, tmp_path)
-    server = AirbyteServer(database.url, tmp_path)
+    server = ServerInThisProcess(database.url, tmp_path)
     try:
         job = server.wait(1)
         assert (job["status"], job["rowsSynced"]) == ("succeeded", 2)
