@@ -35,6 +35,8 @@ from airbyte_server.replication.attempt import Attempt, Plan, Side  # noqa: E402
 from airbyte_server.replication.checkpoints import Checkpoint  # noqa: E402
 from airbyte_server.replication.logs import AttemptLog  # noqa: E402
 from airbyte_server.replication.mapping import NameMapping  # noqa: E402
+from airbyte_server.replication.processes import ConnectorProcess, Launcher  # noqa: E402
+from airbyte_server.settings import Timeouts  # noqa: E402
 from real_services import BIN, PROJECT, free_port, wait_for_http  # noqa: E402
 
 from local_stack.postgres import EmbeddedPostgres  # noqa: E402
@@ -88,6 +90,19 @@ class Sync:
     processor: float
     peak: int
     states: bytes | None
+
+
+class _Watched(Launcher):
+    """Starts connectors as any program, and notes their ids."""
+
+    def __init__(self, folder: Path, pids: list[int]) -> None:
+        super().__init__(folder, {})
+        self._pids = pids
+
+    def start(self, arguments: list[str], **options: Any) -> ConnectorProcess:
+        process = super().start(arguments, **options)
+        self._pids.append(process.pid)
+        return process
 
 
 class Bench:
@@ -151,8 +166,8 @@ class Bench:
             rows[:] = checkpoints[-1].rows
 
         before, start = _children(), time.perf_counter()
-        with _peaks(pids) as peaks, AttemptLog(self.folder / "log", str) as log:
-            attempt = Attempt(plan, log, lambda process: pids.append(process["pid"]), committed)
+        with _peaks(pids) as peaks, AttemptLog(self.folder / "log", str, 1_000_000) as log:
+            attempt = Attempt(plan, _Watched(self.folder, pids), log, Timeouts(), committed)
             outcome = attempt.run()
         seconds = time.perf_counter() - start
         if outcome.failures:

@@ -4,6 +4,7 @@ job is stuck, no connector runs on."""
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,13 @@ import psycopg
 import pytest
 from airbyte_server.database import _ONE_SERVER_LOCK
 from airbyte_server.database import Database as MetadataDatabase
-from airbyte_services import AirbyteServer
+from airbyte_server.replication.attempt import Attempt, Plan, Side
+from airbyte_server.replication.checkpoints import Checkpoint
+from airbyte_server.replication.logs import AttemptLog
+from airbyte_server.replication.mapping import NameMapping
+from airbyte_server.replication.processes import Launcher
+from airbyte_server.settings import Timeouts
+from airbyte_services import HERE, AirbyteServer
 from real_services import Database
 
 # Goes on after the state it is given, with a state after every other record.
@@ -104,6 +111,36 @@ def test_a_database_that_ends_all_sessions_abandons_no_job(
         while not administrator.execute(held, [_ONE_SERVER_LOCK, metadata.name]).fetchone():
             assert time.monotonic() < deadline, "another server could take the database"
             time.sleep(0.2)
+
+
+def test_records_of_a_commit_that_failed_are_not_counted(tmp_path: Path) -> None:
+    """Whether it has happened all the same only the database knows, and so what is stored there stays."""
+    stream = {"stream": {"name": "users", "namespace": "public", "json_schema": {}}, "sync_mode": "incremental"}
+    script = [{"records": 2}, {"state": "users", "value": {"n": 2}}, {"status": "users"}]
+    source, destination = (
+        Side([sys.executable, str(HERE / name)], configuration, {"streams": [stream]})
+        for name, configuration in (
+            ("fake_source.py", {"script": script}),
+            ("fake_destination.py", {"folder": str(tmp_path)}),
+        )
+    )
+    mapping = NameMapping("destination", None, "")
+    plan = Plan(source, destination, None, mapping, [("public", "users")], frozenset(), tmp_path / "attempt")
+    log = AttemptLog(tmp_path / "log", str, 10_000)
+    seen = []
+
+    def commit(checkpoints: list[Checkpoint]) -> None:
+        seen.append(attempt.stats()[0]["stats"]["recordsCommitted"])
+        raise ConnectionError("the server closed the connection unexpectedly")
+
+    with log:
+        attempt = Attempt(plan, Launcher(tmp_path, {}), log, Timeouts(), commit)
+        outcome = attempt.run()
+    assert "the server closed the connection" in outcome.failures[0].external_message
+    assert seen == [2]
+    assert attempt.final_stats is None
+    with attempt.progress() as stats:
+        assert stats is None
 
 
 def test_a_killed_server_goes_on_with_its_job_from_the_committed_state(mortal: AirbyteServer, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import orjson
 from airbyte_server.connector import write_private
 from airbyte_server.failures import Failure, failure_from_trace
 from airbyte_server.replication.checkpoints import Checkpoint, Checkpoints
-from airbyte_server.replication.data_channel import DataChannel
+from airbyte_server.replication.data_channel import FIRST_RECORDS, DataChannel
 from airbyte_server.replication.logs import AttemptLog
 from airbyte_server.replication.mapping import NameMapping
 from airbyte_server.replication.pipes import enlarge, line_batches
@@ -90,7 +90,7 @@ class Attempt:
         self._checkpoints = Checkpoints(self.streams)
         self._watchdog = Watchdog(timeouts, self._overdue)
         self._channel = DataChannel(
-            self.streams, plan.mapping, self._channel_broken, self._end_source, self._warn, self._watchdog
+            self.streams, plan.mapping, self._channel_broken, self._end_source, self._platform_log, self._watchdog
         )
         self._translator = Translator(
             self.streams,
@@ -106,10 +106,24 @@ class Attempt:
         self._stopping = threading.Event()
         self._destination_gone = threading.Event()
         self._lock = threading.Lock()
+        self._in_step = threading.Lock()
+        self._uncertain = self._over = False
 
     def stats(self) -> list[dict[str, Any]]:
         """The ``streamStats`` entries as of now."""
         return [progress.as_dict() for progress in self.streams.values()]
+
+    @contextlib.contextmanager
+    def progress(self) -> Iterator[list[dict[str, Any]] | None]:
+        """The ``streamStats`` that may be stored meanwhile: they tell of no record as committed whose state is not
+        stored, or that would be counted again. ``None`` when nothing may be stored any more."""
+        with self._in_step:
+            yield None if self._over or self._uncertain else self.stats()
+
+    @property
+    def final_stats(self) -> list[dict[str, Any]] | None:
+        """After :meth:`run`. ``None``: what was stored with the last state holds."""
+        return None if self._uncertain else self.stats()
 
     def stop(self) -> None:
         """End both connectors, within two seconds."""
@@ -140,9 +154,8 @@ class Attempt:
         for failure in failures:
             self._log.write("ERROR", failure.origin, failure.external_message)
         numbers = totals(self.stats())
-        self._log.write(
-            "INFO", _PLATFORM, f"records: {numbers['recordsEmitted']} emitted, {numbers['recordsCommitted']} committed"
-        )
+        committed = "an unknown number" if self._uncertain else numbers["recordsCommitted"]
+        self._log.write("INFO", _PLATFORM, f"records: {numbers['recordsEmitted']} emitted, {committed} committed")
         return Outcome(failures, cancelled=self._stopping.is_set())
 
     def _replicate(self) -> None:
@@ -204,9 +217,13 @@ class Attempt:
         return process
 
     def _pipe(self, source: ConnectorProcess, destination: ConnectorProcess, source_words: threading.Thread) -> None:
+        awaited = not self._plan.arrow
         for lines in line_batches(source.stdout, on_fragment=self._fragment):
             self._watchdog.source_heard()
             forward = self._translator.translate(lines)
+            if awaited and any(progress.emitted for progress in self.streams.values()):
+                awaited = False
+                self._log.write("INFO", _PLATFORM, FIRST_RECORDS)
             if forward and not self._write(destination, forward):
                 end_group(source, _TERM_GRACE)
                 break
@@ -247,7 +264,8 @@ class Attempt:
             self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
         if self._stopping.is_set():
             return
-        if status != 0 and not self._failures[_DESTINATION]:
+        # Where the platform has failed, it has ended the destination, too.
+        if status != 0 and not self._failures[_DESTINATION] and not self._failures[_PLATFORM]:
             self._fail(_DESTINATION, "system_error", self._silent_end(_DESTINATION, status))
         if self._destination_gone.is_set() and status == 0 and not self._failures[_DESTINATION]:
             self._fail(_DESTINATION, "system_error", "the destination ended before the source did")
@@ -257,6 +275,8 @@ class Attempt:
             # The states stay unsaved, so the next job reads those rows again: safe, but people should know.
             message = f"the destination left {self._checkpoints.unconfirmed} states unconfirmed"
             self._log.write("WARN", _PLATFORM, message)
+        with self._in_step:
+            self._over = True
         self._checkpoints.finish()
 
     def _write(self, destination: ConnectorProcess, lines: list[bytes]) -> bool:
@@ -279,11 +299,8 @@ class Attempt:
         try:
             for lines in line_batches(process.stdout):
                 self._watchdog.destination_heard()
-                confirmed: list[Checkpoint] = []
-                for line in lines:
-                    self._destination_line(line, confirmed)
-                if confirmed:
-                    self._on_commit(confirmed)
+                with self._in_step:
+                    self._destination_lines(lines)
         except Exception as error:  # the thread's own failure must fail the attempt
             self._fail(_PLATFORM, "system_error", f"a state could not be stored: {type(error).__name__}: {error}")
             end_group(process, _TERM_GRACE)
@@ -291,6 +308,16 @@ class Attempt:
         # A destination that ends early must not leave a source running that nobody reads.
         if source is not None and source.poll() is None:
             self._end_source()
+
+    def _destination_lines(self, lines: list[bytes]) -> None:
+        confirmed: list[Checkpoint] = []
+        for line in lines:
+            self._destination_line(line, confirmed)
+        if confirmed:
+            # Whether a commit that fails has happened all the same, only the database knows.
+            self._uncertain = True
+            self._on_commit(confirmed)
+            self._uncertain = False
 
     def _destination_line(self, line: bytes, confirmed: list[Checkpoint]) -> None:
         try:
@@ -373,10 +400,10 @@ class Attempt:
         )
 
     def _fragment(self, text: bytes) -> None:
-        self._warn(f"the source's output ends within a message of {len(text)} bytes; left out")
+        self._platform_log("WARN", f"the source's output ends within a message of {len(text)} bytes; left out")
 
-    def _warn(self, text: str) -> None:
-        self._log.write("WARN", _PLATFORM, text)
+    def _platform_log(self, level: str, text: str) -> None:
+        self._log.write(level, _PLATFORM, text)
 
     def _fail(self, origin: str, failure_type: str, message: str, stream: StreamKey | None = None) -> None:
         descriptor = {"name": stream[1], "namespace": stream[0] or None} if stream else None

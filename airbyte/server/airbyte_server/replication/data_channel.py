@@ -26,6 +26,8 @@ from airbyte_server.replication.watchdog import Watchdog
 OFFER = {"medium": "SOCKET", "format": "ARROW"}
 """What a connector's SPEC lists under ``dataChannels`` if it can take part."""
 
+FIRST_RECORDS = "the source's first records have come"
+
 _ROLES = ("source", "destination")
 # The shortest limit on the path of a Unix socket, macOS's.
 _PATH_LIMIT = 104
@@ -47,7 +49,7 @@ class DataChannel:
     """Between :meth:`open` and :meth:`close` a thread forwards frames.
 
     ``on_failure`` is told (role, message) when a connector breaks the contract, ``on_destination_gone`` when the
-    destination reads no more; both are called from that thread.
+    destination reads no more, ``log`` (level, message); all are called from that thread.
     """
 
     def __init__(
@@ -56,14 +58,14 @@ class DataChannel:
         mapping: NameMapping,
         on_failure: Callable[[str, str], None],
         on_destination_gone: Callable[[], None],
-        warn: Callable[[str], None],
+        log: Callable[[str, str], None],
         watchdog: Watchdog,
     ) -> None:
         self._streams = streams
         self._mapping = mapping
         self._on_failure = on_failure
         self._on_destination_gone = on_destination_gone
-        self._warn = warn
+        self._log = log
         self._watchdog = watchdog
         self._folder: Path | None = None
         self._listeners: dict[str, socket.socket] = {}
@@ -167,14 +169,17 @@ class DataChannel:
         while line := frames.readline(_HEADER_LIMIT):
             self._watchdog.source_heard()
             if not line.endswith(b"\n") and len(line) < _HEADER_LIMIT:
-                self._warn(f"the source's data channel ends within a frame's header of {len(line)} bytes; left out")
+                self._log(
+                    "WARN", f"the source's data channel ends within a frame's header of {len(line)} bytes; left out"
+                )
                 return
             header = _parsed(line)
             body = bytearray(header["bytes"])
             if (read := frames.readinto(body)) < len(body):  # type: ignore[attr-defined]  # a BufferedReader
-                self._warn(
+                self._log(
+                    "WARN",
                     f"the source's data channel ends within frame {header['seq']}, after {read} of {len(body)} bytes; "
-                    "left out"
+                    "left out",
                 )
                 return
             key = (header.get("namespace") or "", header["stream"])
@@ -201,6 +206,8 @@ class DataChannel:
         return orjson.dumps({**header, **names}, option=orjson.OPT_APPEND_NEWLINE)
 
     def _count(self, frame: _Frame) -> None:
+        if self._arrived == 0:
+            self._log("INFO", FIRST_RECORDS)
         with self._changed:
             if frame.seq <= self._arrived:
                 raise _Broken("source", f"frame {frame.seq} came after frame {self._arrived} on the data channel")

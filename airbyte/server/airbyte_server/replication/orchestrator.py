@@ -206,7 +206,7 @@ class Orchestrator:
 
     def _attempt(self, job_id: int, number: int, run: _Run) -> None:
         """Run an attempt whose row exists and store how it ended, whatever happens in between."""
-        stats: list[dict[str, Any]] = []
+        stats: list[dict[str, Any]] | None = None
         try:
             self._fix_streams(job_id)
             outcome, stats = self._replicate(job_id, number, run)
@@ -271,7 +271,9 @@ class Orchestrator:
                 raise state_conflict("the job was cancelled")
             job.streams = fix_streams(session, job)
 
-    def _replicate(self, job_id: int, number: int, run: _Run) -> tuple[replication.Outcome, list[dict[str, Any]]]:
+    def _replicate(
+        self, job_id: int, number: int, run: _Run
+    ) -> tuple[replication.Outcome, list[dict[str, Any]] | None]:
         with self._database.session() as session:
             job = session.get_one(Job, job_id)
             plan = self._planner.plan(session, job, number)
@@ -281,7 +283,7 @@ class Orchestrator:
         def committed(checkpoints: list[Checkpoint]) -> None:
             with self._database.session.begin() as session:
                 store_checkpoints(session, connection_id, checkpoints)
-                self._save_progress(session, job_id, number, attempt)
+                self._save_progress(session, job_id, number, attempt.stats())
 
         remove_old_logs(self._data_dir, self._log_limits)
         path = attempt_log_path(self._data_dir, job_id, number)
@@ -299,20 +301,22 @@ class Orchestrator:
                 run.attempt = None
                 over.set()
                 reporter.join()
-        return outcome, attempt.stats()
+        return outcome, attempt.final_stats
 
     def _report(self, job_id: int, number: int, attempt: replication.Attempt, over: threading.Event) -> None:
         while not over.wait(_PROGRESS_SECONDS):
             try:
-                with self._database.session.begin() as session:
-                    self._save_progress(session, job_id, number, attempt)
+                with attempt.progress() as stats:
+                    if stats is not None:
+                        with self._database.session.begin() as session:
+                            self._save_progress(session, job_id, number, stats)
             except Exception:
                 logger.exception("the progress of job %s could not be stored", job_id)
 
     @staticmethod
-    def _save_progress(session: Session, job_id: int, number: int, attempt: replication.Attempt) -> None:
+    def _save_progress(session: Session, job_id: int, number: int, stats: list[dict[str, Any]]) -> None:
         row = session.get_one(Attempt, (job_id, number))
-        row.stream_stats = attempt.stats()
+        row.stream_stats = stats
         row.updated_at = now()
 
 
