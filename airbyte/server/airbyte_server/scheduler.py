@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from airbyte_server.replication.orchestrator import Orchestrator
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 5.0
+_FORGET_SECONDS = 3600.0
 # More digits would reach beyond the calendar.
 _TIMING = re.compile(r"Every (\d{1,5}) (MINUTES|HOURS|DAYS|WEEKS)", re.IGNORECASE)
 
@@ -107,8 +109,12 @@ class Scheduler:
             self._thread.join(5)
 
     def _loop(self) -> None:
+        forget_at = 0.0
         while not self._stopping.wait(_LOOK_SECONDS):
             try:
+                if time.monotonic() >= forget_at:
+                    forget_at = time.monotonic() + _FORGET_SECONDS
+                    self._orchestrator.forget()
                 self._database.keep()
                 self.run_due()
             except RuntimeError as error:

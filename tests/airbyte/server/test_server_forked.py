@@ -119,7 +119,7 @@ def test_a_killed_fork_server_takes_its_connectors_along_and_is_replaced(fork_se
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     psutil.Process(process.pid).parent().kill()  # type: ignore[union-attr]  # it has one
-    assert process.wait(5) == -9
     assert _read(process.stdout) == "", "the connector has ended"
+    assert process.wait(5) == -9
     again = start("print('again')")
     assert (_read(again.stdout), again.wait()) == ("again\n", 0)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import queue
+import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from airbyte_server.database import Database as MetadataDatabase
+from airbyte_server.replication.logs import attempt_log_path, remove_old_logs
+from airbyte_server.replication.queue import AttemptQueue
+from airbyte_server.replication.watchdog import Watchdog
+from airbyte_server.settings import LogLimits, Timeouts
 from airbyte_services import AirbyteServer
 from real_services import Database
 
@@ -88,6 +98,52 @@ def test_a_job_is_cancelled_within_two_seconds_while_its_source_is_discovered(
     slow.unlink()
     assert strict.sync(connection)["rowsSynced"] == 1
     assert strict.details(job_id)["job"]["status"] == "cancelled"
+
+
+def test_an_attempt_ends_at_its_limit_however_much_it_says() -> None:
+    overdue: queue.Queue[tuple[str, ...]] = queue.Queue()
+    watchdog = Watchdog(Timeouts(attempt=0.1), lambda *told: overdue.put(told))
+    watchdog.start()
+    while overdue.empty():
+        watchdog.source_heard()
+    watchdog.stop()
+    assert overdue.get() == ("platform", "system_error", "the attempt took longer than 0.1 s")
+
+
+def test_logs_are_removed_when_they_are_old(tmp_path: Path) -> None:
+    for job, age in ((1, 3), (2, 1)):
+        path = attempt_log_path(tmp_path, job, 0)
+        path.parent.mkdir(parents=True)
+        path.write_text("said\n")
+        os.utime(path, (time.time() - age * 86400,) * 2)
+    remove_old_logs(tmp_path, LogLimits(days=2))
+    assert [path.name for path in (tmp_path / "logs" / "jobs").iterdir()] == ["2"]
+
+
+def test_queued_attempts_that_are_over_are_forgotten(database: Database) -> None:
+    metadata = MetadataDatabase(database.url.replace("postgresql:", "postgresql+psycopg:"))
+    ran: queue.Queue[tuple[int, int]] = queue.Queue()
+    attempts = AttemptQueue(metadata.engine, lambda job, number: ran.put((job, number)), 2)
+    attempts.start()
+    try:
+        with metadata.session.begin() as session:
+            attempts.put(session, 7, 0)
+            attempts.put(session, 8, 0, delay=3600)
+        assert ran.get(timeout=10) == (7, 0)
+        status = "SELECT workflow_uuid FROM dbos.workflow_status WHERE status = 'SUCCESS'"
+        with psycopg.connect(database.conninfo, autocommit=True) as connection:
+            deadline = time.monotonic() + 10
+            while not connection.execute(status).fetchall():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            attempts.forget()
+            assert connection.execute(status).fetchall(), "for a week it is kept"
+            attempts.forget(timedelta(0))
+            left = connection.execute("SELECT workflow_uuid FROM dbos.workflow_status").fetchall()
+        assert left == [("job-8-attempt-0",)]
+    finally:
+        attempts.stop(0)
+        metadata.close()
 
 
 def test_logs_are_cut_and_the_oldest_removed(strict: AirbyteServer, tmp_path: Path) -> None:

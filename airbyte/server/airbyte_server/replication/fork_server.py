@@ -1,7 +1,8 @@
 """A process that has imported connectors and forks one for each run: `python -m …fork_server MODULE… < control socket`.
 
 It reads requests from the Unix socket on its standard input, and ends when that is closed: the server is gone, so all
-connectors that still run are killed. It starts no thread, for only then is a fork safe.
+connectors that still run are killed, as they are when it is killed itself. It starts no thread, for only then is a fork
+safe.
 
 A request is one line of JSON (``arguments``, ``folder``, ``environment``) with four file descriptors: the connector's
 standard input, output and error, and a pipe on which two lines come back: the process id when the connector is in a
@@ -11,6 +12,7 @@ group of its own, and at its end the exit status (negative: the signal). The nex
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -25,6 +27,8 @@ from typing import Any, NoReturn
 
 _DESCRIPTORS = 4
 _PART = 1 << 16
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class _ForkServer:
@@ -60,8 +64,13 @@ class _ForkServer:
 
     def _fork(self, descriptors: list[int]) -> bool:
         """Whether this is the new process."""
+        parent = os.getpid()
         child = os.fork()
         if child == 0:
+            # https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
             os.setpgid(0, 0)
             self._leave(descriptors)
             return True

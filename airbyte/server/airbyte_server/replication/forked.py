@@ -22,7 +22,7 @@ _START_SECONDS = 120.0
 class ForkedProcess:
     """A connector that the fork server runs; as much of :class:`subprocess.Popen` as connectors are used with.
 
-    One whose fork server was killed is killed, too, when somebody asks how it ended.
+    One whose fork server was killed is killed, too; it is said to have been, whatever its exit status was.
     """
 
     def __init__(self, report: int, pipes: Mapping[str, int]) -> None:
@@ -60,7 +60,7 @@ class ForkedProcess:
     def _status(self) -> int:
         if line := self._report.readline():
             return int(line)
-        # The fork server is gone, and nobody will know how this one ends.
+        # The fork server is gone, and this one with it; what it has started may not be.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         return -signal.SIGKILL

@@ -87,6 +87,10 @@ class Orchestrator:
             for job in session.scalars(select(Job).where(Job.status.in_(UNFINISHED)).order_by(Job.id)):
                 self._queue.put(session, job.id, sum(attempt.status != "running" for attempt in job.attempts))
 
+    def forget(self) -> None:
+        """Delete what nobody asks for any more; call it now and then."""
+        self._queue.forget()
+
     def stop(self) -> None:
         """End connectors; unfinished jobs go on with a new attempt when a server starts again."""
         self._stopping.set()

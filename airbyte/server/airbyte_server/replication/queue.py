@@ -62,11 +62,6 @@ class AttemptQueue:
         queue = DBOS.register_queue(
             _QUEUE, worker_concurrency=self._places, polling_interval_sec=_POLL_SECONDS, on_conflict="always_update"
         )
-        # Nobody asks for workflows that are over: jobs and attempts have rows of their own.
-        over = DBOS.list_workflows(
-            status="SUCCESS", end_time=(now() - _KEPT).isoformat(), load_input=False, load_output=False
-        )
-        DBOS.delete_workflows([workflow.workflow_id for workflow in over])
 
         self._worker = threading.Thread(
             target=queue_worker_thread, args=(self._alarm, dbos, queue), name="attempts' queue", daemon=True
@@ -86,6 +81,13 @@ class AttemptQueue:
         else:
             event.listen(session, "after_commit", lambda _: self._alarm.ring(), once=True)
         self._client.enqueue_in_transaction(session, options, job_id, number)
+
+    def forget(self, kept: timedelta = _KEPT) -> None:
+        """Delete what was queued longer ago and is over: jobs and attempts have rows of their own."""
+        while over := DBOS.list_workflows(
+            status="SUCCESS", end_time=(now() - kept).isoformat(), limit=1000, load_input=False, load_output=False
+        ):
+            DBOS.delete_workflows([workflow.workflow_id for workflow in over])
 
     def stop(self, patience: int) -> None:
         """Take nothing more, and wait up to ``patience`` seconds for the attempts that run."""
