@@ -36,10 +36,10 @@ octavia: $(VENV)/.built ## Connections as code against the stack's Airbyte: make
 	@$(STACK) exec octavia --directory airbyte $(ARGS)
 
 dbt: $(VENV)/.built ## dbt against the stack's warehouse: make dbt ARGS="build --select fct_orders"
-	@$(STACK) exec dbt $(ARGS)
+	@$(STACK) exec --needs bigquery dbt $(ARGS)
 
 docs: $(VENV)/.built ## Write dbt's documentation and serve it on a free port, until Ctrl-C
-	@$(STACK) exec dbt --quiet docs generate
+	@$(STACK) exec --needs bigquery dbt --quiet docs generate
 	@port=$${PORT:-$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')}; \
 		echo "http://127.0.0.1:$$port"; \
 		$(STACK) exec dbt --quiet docs serve --no-browser --host 127.0.0.1 --port $$port

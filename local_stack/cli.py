@@ -92,11 +92,14 @@ def status() -> None:
     console.print(f"Logs are in {current.logs}")
 
 
-@main.command(name="exec", context_settings={"ignore_unknown_options": True})
+@main.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--needs", multiple=True, metavar="SERVICE", help="Refuse where this embedded service does not answer.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def execute(command: tuple[str, ...]) -> None:
+def execute(needs: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Run COMMAND with the stack's environment, as its services see it: local-stack exec dbt build."""
-    environment = settings.load().child_environment()
+    current = settings.load()
+    services.require(current, needs)
+    environment = current.child_environment()
     environment.pop(MARKER, None)
     try:
         os.execvpe(command[0], command, environment)

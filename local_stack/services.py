@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,17 @@ class Service:
             raise StackError(
                 f"{self.title} ended while starting. The end of {self.background.log}:\n{self.background.log_tail()}"
             )
+
+
+def require(settings: Settings, names: Collection[str]) -> None:
+    """See that the embedded services of these names answer; given ones are not ours to judge.
+
+    Raises:
+        StackError: naming the first that does not. (Google's client would try again for ten minutes, without a word.)
+    """
+    for service in embedded_services(settings):
+        if service.name in names and not service.is_healthy():
+            raise StackError(f"{service.title} at {service.url} does not answer. Start the services with: make up")
 
 
 def answers(url: str) -> bool:
