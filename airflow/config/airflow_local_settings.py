@@ -16,6 +16,5 @@ _command = sys.argv[1] if len(sys.argv) > 1 else ""
 if _command in ("scheduler", "dag-processor"):
     from marketplace_pipeline import preload
 
-    preload.load_dag_modules()
     if _command == "scheduler":
-        preload.warm_up_dbt()
+        preload.warm_up_tasks()
