@@ -19,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
+
 from local_stack.airflow_api import AirflowApi
 
 DAG_ID = "marketplace_elt_pipeline"

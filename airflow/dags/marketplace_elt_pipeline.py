@@ -121,7 +121,9 @@ with DAG(
     dagrun_timeout=timedelta(hours=6),
     default_args={"owner": "data-platform", "retries": 0, "execution_timeout": timedelta(minutes=10)},
     params={
-        "sync": Param(True, type="boolean", title="Sync first", description="Off: build on the raw tables as they are."),
+        "sync": Param(
+            True, type="boolean", title="Sync first", description="Off: build on the raw tables as they are."
+        ),
         **PARAMS,
     },
     tags=["marketplace", "elt"],

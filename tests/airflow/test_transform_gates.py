@@ -32,7 +32,7 @@ def run(dbt_projects: dict[str, Path], bigquery_endpoint: str, dataset: str, mon
 
     def once() -> dict[str, str]:
         run = DagBag(DAG_FOLDER).dags["miniature"].test()
-        return {task.task_id.removeprefix("dbt."): str(task.state) for task in run.get_task_instances()}
+        return {task.task_id.split(".")[-1]: str(task.state) for task in run.get_task_instances()}
 
     return once
 
@@ -51,8 +51,8 @@ def test_test_of_two_parents_stops_only_what_is_built_on_both_and_a_cure_ends_gr
     monkeypatch.setenv("CHILD_ID", "99")  # a child without a parent
     assert not_green(run()) == {
         TEST_OF_TWO: "failed",
-        "behind_both_run": "upstream_failed",
-        "far_behind_run": "upstream_failed",
+        "behind_both": "upstream_failed",
+        "far_behind": "upstream_failed",
     }
     assert tables(bigquery_client, dataset) == {"numbers", "parent", "child", "behind_parent"}
 
@@ -67,9 +67,9 @@ def test_test_of_one_parent_stops_everything_built_on_it(
 ) -> None:
     monkeypatch.setenv("CHILD_ID", "null")
     assert not_green(run()) == {
-        "child.test": "failed",
+        "child": "failed",
         TEST_OF_TWO: "upstream_failed",
-        "behind_both_run": "upstream_failed",
-        "far_behind_run": "upstream_failed",
+        "behind_both": "upstream_failed",
+        "far_behind": "upstream_failed",
     }
     assert "behind_both" not in tables(bigquery_client, dataset)

@@ -78,10 +78,11 @@ def warm_up_dbt() -> None:
 def invoke_dbt(*command: str, write_json: bool = False) -> dbtRunnerResult:
     """Run dbt in this process, on the project and target that the environment names.
 
-    Artifacts (manifest, run results) are written with ``write_json`` only: of one node they serve nobody. Its own lines go to standard output, which is a task's log. The manifest of :func:`warm_up_dbt` is used unless the
-    project has changed since; then dbt parses what changed.
+    Its own lines go to standard output, which is a task's log. Artifacts (manifest, run results) are written with
+    ``write_json`` only: of one node they serve nobody. The manifest of :func:`warm_up_dbt` is used unless the project
+    has changed since; then dbt parses what changed.
     """
-    _answer_behavior_flags_quickly()
+    answer_behavior_flags_quickly()
     from dbt.cli.main import dbtRunner
 
     project = str(dbt_project_dir())
@@ -123,7 +124,7 @@ def _given(variables: dict[str, str]) -> Iterator[tuple[str, str | None]]:
         yield name, None if value == DEFAULT_ENV_PLACEHOLDER else value
 
 
-def _answer_behavior_flags_quickly() -> None:
+def answer_behavior_flags_quickly() -> None:
     """dbt finds out which module defines each behaviour flag by ``inspect.stack()``, for every adapter it makes.
 
     Below Airflow the stack is deep and each frame is looked up among thousands of modules. The frames' own globals give

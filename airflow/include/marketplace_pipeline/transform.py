@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from airflow.sdk import DAG, BaseOperator, TaskGroup, TriggerRule
+from airflow.sdk import DAG, TaskGroup, TriggerRule
 from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import DbtResourceType, LoadMode, SourceRenderingBehavior, TestBehavior
 from cosmos.dbt.graph import DbtNode as CosmosNode
@@ -66,7 +66,8 @@ def dbt_tasks(group_id: str) -> DbtTaskGroup:
         ),
     )
     with group:
-        _add_tests(group.dbt_graph.filtered_nodes, group.tasks_map)
+        # Only the kinds that are converted become tasks; Cosmos' type for them is wider.
+        _add_tests(group.dbt_graph.filtered_nodes, cast("dict[str, DbtNode]", group.tasks_map))
     return group
 
 
@@ -86,9 +87,15 @@ def _build_task(dag: DAG, task_group: TaskGroup, node: CosmosNode, **_: Any) -> 
         dag=dag,
         command="build",
         select=f"fqn:{'.'.join(node.fqn or [node.name])}",
-        owner=node.owner,
+        **_owner(node),
         **_TASK,
     )
+
+
+def _owner(node: CosmosNode) -> dict[str, str]:
+    """The node's group in the dbt project; the DAG's own owner where it has none."""
+    group = node.config.get("group")
+    return {"owner": group.replace("_", "-")} if group else {}
 
 
 def _layer(dag: DAG, group: TaskGroup, node: CosmosNode) -> TaskGroup:
@@ -99,7 +106,7 @@ def _layer(dag: DAG, group: TaskGroup, node: CosmosNode) -> TaskGroup:
     return found if isinstance(found, TaskGroup) else TaskGroup(name, dag=dag, parent_group=group)
 
 
-def _add_tests(nodes: dict[str, CosmosNode], tasks: dict[str, BaseOperator | TaskGroup]) -> None:
+def _add_tests(nodes: dict[str, CosmosNode], tasks: dict[str, DbtNode]) -> None:
     """Give each test to the task it belongs to, or a task of its own with everything that must wait for it."""
     ancestors = {node_id: _ancestors(node_id, nodes) for node_id in nodes}
     for test in nodes.values():
@@ -108,12 +115,17 @@ def _add_tests(nodes: dict[str, CosmosNode], tasks: dict[str, BaseOperator | Tas
         parents = {parent for parent in test.depends_on if parent in tasks}
         last = {parent for parent in parents if parents <= ancestors[parent] | {parent}}
         for parent in parents - last:
-            task = tasks[parent]
-            assert isinstance(task, DbtNode)
-            task.exclude = (*task.exclude, _name(test))
+            tasks[parent].exclude = (*tasks[parent].exclude, _name(test))
         if last or not parents:
             continue
-        own = DbtNode(task_id=f"{_name(test)}_test", node_name=_name(test), command="test", select=_name(test), **_TASK)
+        own = DbtNode(
+            task_id=f"{_name(test)}_test",
+            node_name=_name(test),
+            command="test",
+            select=_name(test),
+            **_owner(test),
+            **_TASK,
+        )
         [tasks[parent] for parent in sorted(parents)] >> own
         for node_id, task in tasks.items():
             if parents <= ancestors[node_id]:
