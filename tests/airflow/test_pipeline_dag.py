@@ -155,7 +155,8 @@ def test_every_dbt_test_runs_in_one_task_after_all_it_looks_at(dag: DAG, manifes
     tests = [test for test in nodes(manifest, "test") if parents(manifest, test)]
     assert tests
     for test_id in tests:
-        before = upstream(running_task(dag, manifest, test_id))
+        task = running_task(dag, manifest, test_id)
+        before = upstream(task) | {task.task_id}
         names = {manifest["nodes"][parent]["name"] for parent in parents(manifest, test_id)}
         assert {builder(dag, name).task_id for name in names} <= before
 
