@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STACK := $(BIN)/local-stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check lock octavia dbt docs simulate clean
+.PHONY: help run up down status test check lock watch octavia dbt docs simulate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ docs: $(VENV)/.built ## Write dbt's documentation and serve it on a free port, u
 
 simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS=3
 	@$(STACK) exec source-db simulate --days $(or $(DAYS),1)
+
+watch: $(VENV)/.built ## Look once, from outside, whether Airflow lives, runs come and data is young; alert if not
+	@$(STACK) exec python -P -m marketplace_pipeline.watch
 
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \

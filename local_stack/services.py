@@ -207,7 +207,7 @@ def _airflow(settings: Settings) -> list[Service]:
             url=settings.airflow_url,
             command=(str(settings.bin / "airflow"), component, *arguments.get(component, ())),
             environment=settings.child_environment(),
-            settings=("AIRFLOW", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH"),
+            settings=("AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH", "RUN_REPORT_DIR"),
             # The DAG files themselves are read again by the DAG processor.
             code=("airflow/config", "airflow/include"),
             background=Background(f"airflow-{component}", settings.home),

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
+from marketplace_pipeline.failure import remember_failure
 from marketplace_pipeline.publish import mart_assets
 from marketplace_pipeline.selection import PARAMS
 from marketplace_pipeline.sync import RETRY_WHILE_UNAVAILABLE, TriggerSync, WaitForSync
@@ -41,6 +42,7 @@ check_connection    Airbyte          Airbyte       the raw    seeds, staging, in
   stops everything built on that model, or, for a test of several models, on all of them.
 - **marts_gate** is passed when every model and every test is green; only then is anything published: dbt's
   documentation, and an asset for each mart, on which other DAGs may be scheduled.
+- **report_run** always runs: it records the run, writes its report and raises alerts, each with its runbook.
 
 #### Parameters (*Trigger*)
 `sync` off builds on the raw tables as they are. `select` builds some models only, in dbt's syntax (`fct_orders+`).
@@ -110,6 +112,15 @@ def publish(names: list[str]) -> None:
     announce_marts()
 
 
+@task(trigger_rule=TriggerRule.ALL_DONE, on_failure_callback=None)
+def report_run() -> dict[str, Any]:
+    """Record the run in ops.pipeline_runs, write its report and raise, or end, alerts; returns the record."""
+    from airflow.sdk import get_current_context
+    from marketplace_pipeline.run_end import close_run
+
+    return close_run(get_current_context())
+
+
 with DAG(
     dag_id="marketplace_elt_pipeline",
     description="Postgres → Airbyte → BigQuery → dbt, every day, with a gate after each step",
@@ -119,7 +130,12 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
-    default_args={"owner": "data-platform", "retries": 0, "execution_timeout": timedelta(minutes=10)},
+    default_args={
+        "owner": "data-platform",
+        "retries": 0,
+        "execution_timeout": timedelta(minutes=10),
+        "on_failure_callback": remember_failure,
+    },
     params={
         "sync": Param(
             True, type="boolean", title="Sync first", description="Off: build on the raw tables as they are."
@@ -141,4 +157,8 @@ with DAG(
     marts_gate = EmptyOperator(task_id="marts_gate", trigger_rule=TriggerRule.NONE_FAILED)
 
     [check_params(), check_connection()] >> trigger_sync >> wait_for_sync >> raw_gate >> dbt >> marts_gate
-    marts_gate >> publish(marts(dbt))
+    # A run's state is that of its last tasks: a red run stays red although its report succeeds.
+    end = EmptyOperator(task_id="end")
+    published = publish(marts(dbt))
+    marts_gate >> published >> end
+    published >> report_run()

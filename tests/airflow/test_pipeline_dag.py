@@ -143,6 +143,15 @@ def test_each_mart_is_announced_as_an_asset(dag: DAG, dbt_project: Path, manifes
     assert marts or dbt_project.parent.name.startswith("miniature")
 
 
+def test_the_report_comes_after_all_tasks_whatever_they_did_and_does_not_decide_the_run(dag: DAG) -> None:
+    report = dag.get_task("report_run")
+    assert upstream(report) == upstream(dag.get_task("end")) == set(dag.task_ids) - {"end", "report_run"}
+    assert report.trigger_rule == "all_done"
+    assert {task.task_id for task in dag.leaves} == {"end", "report_run"}
+    reporting = [task.task_id for task in dag.tasks if not task.on_failure_callback]
+    assert reporting == ["report_run"], "what the others fail of is told by it"
+
+
 def test_every_seed_model_and_snapshot_has_a_task_after_what_it_reads(dag: DAG, manifest: dict[str, Any]) -> None:
     built = nodes(manifest, "model", "seed", "snapshot")
     assert built
