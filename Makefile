@@ -24,6 +24,7 @@ down: $(VENV)/.built ## Stop the services; their data stays in .local/
 	@$(STACK) down
 
 test: check ## Run the whole suite, on ports and folders of its own
+	@$(BIN)/python tests/support/chromium.py
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 check: $(VENV)/.built ## Lint and type-check

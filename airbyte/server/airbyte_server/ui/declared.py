@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -131,31 +132,28 @@ class Line:
 
 
 def side_by_side(declaration: Declaration, applied: Mapping[str, Any]) -> list[Line]:
-    """The declared connection and the server's, in the same words and the same order."""
+    """The declared connection and the server's, in the same words; the same stream is beside itself."""
     assert declaration.document is not None  # noqa: S101
     desired = connection.desired(declaration.document)
-    left, right = _lines(desired), _lines(_comparable(applied, desired))
-    result: list[Line] = []
+    left, right = _blocks(desired), _blocks(_comparable(applied, desired))
+    return [line for key in sorted({*left, *right}) for line in _beside(left.get(key, []), right.get(key, []))]
+
+
+def _beside(left: list[str], right: list[str]) -> Iterator[Line]:
     for kind, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if kind == "equal":
-            result += [Line(text, text) for text in left[a:b]]
+            yield from (Line(text, text) for text in left[a:b])
         else:
-            height = max(b - a, d - c)
-            result += [
-                Line(left[a + row] if a + row < b else None, right[c + row] if c + row < d else None)
-                for row in range(height)
-            ]
-    return result
+            yield from (Line(*pair) for pair in zip_longest(left[a:b], right[c:d]))
 
 
 def _comparable(applied: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[str, Any]:
     """The server's answer with what a file can say: where a stream's file leaves something open, so does this."""
     declared = {stream["name"]: stream for stream in desired["configurations"]["streams"]}
-    result = {name: applied.get(name) for name in desired if name not in ("configurations", "schedule")}
     schedule = dict(applied["schedule"])
     if "cronExpression" in schedule:
         schedule["cronExpression"] = connection.without_zone(schedule["cronExpression"])
-    result["schedule"] = schedule
+    result = {name: {**applied, "schedule": schedule}.get(name) for name in desired}
     streams = []
     for stream in applied["configurations"]["streams"]:
         beside = declared.get(stream["name"])
@@ -172,14 +170,18 @@ def _comparable(applied: Mapping[str, Any], desired: Mapping[str, Any]) -> dict[
     return {**result, "configurations": {"streams": streams}}
 
 
-def _lines(content: Mapping[str, Any]) -> list[str]:
-    """As YAML, with columns written as people say them."""
-    streams = [
-        {name: _columns(value) for name, value in stream.items()}
-        for stream in sorted(content["configurations"]["streams"], key=lambda stream: str(stream["name"]))
-    ]
-    shown = {**{name: value for name, value in content.items() if name != "configurations"}, "streams": streams}
-    return str(yaml.safe_dump(shown, allow_unicode=True, width=100)).splitlines()
+def _blocks(content: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The lines of YAML that say the settings (under an empty key) and each stream, columns as people write them."""
+    settings = {name: value for name, value in content.items() if name != "configurations"}
+    blocks = {"": _yaml(settings)}
+    for stream in content["configurations"]["streams"]:
+        name = f"{stream['name']} {stream.get('namespace', '')}"
+        blocks[name] = _yaml({"stream": {key: _columns(value) for key, value in stream.items()}})
+    return blocks
+
+
+def _yaml(value: Any) -> list[str]:
+    return str(yaml.safe_dump(value, allow_unicode=True, width=100, sort_keys=False)).splitlines()
 
 
 def _columns(value: Any) -> Any:
