@@ -50,7 +50,7 @@ def create_app(services: Services) -> FastAPI:
     config.include(app, "/api/v1")
     # The SDK's own default address of the token endpoint.
     app.include_router(applications.router, include_in_schema=False)
-    app.include_router(ui.router)
+    ui.include(app)
     app.add_middleware(_Alias)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)

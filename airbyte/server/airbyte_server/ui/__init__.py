@@ -5,7 +5,7 @@ Pages are made on the server and work without scripts; a small script keeps thos
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import Response
 
 from airbyte_server.errors import not_found
@@ -23,10 +23,10 @@ from airbyte_server.ui import (
 from airbyte_server.ui.access import reading
 from airbyte_server.ui.page import ASSETS, PageRoute, asset
 
-router = APIRouter(include_in_schema=False)
+assets = APIRouter()
 
 
-@router.get("/assets/{version}/{name}")
+@assets.get("/assets/{version}/{name}")
 def get_asset(version: str, name: str) -> Response:
     """A file that pages link to by its content's hash; it never changes."""
     if name not in ASSETS:
@@ -43,11 +43,12 @@ def no_such_page(path: str) -> None:
     raise not_found("page", f"/workspaces/{path}")
 
 
-for one in (connections, status, timeline, logs, schema, connection_settings):
-    router.include_router(one.router, dependencies=[Depends(reading)])
-for kind in ("source", "destination"):
-    router.include_router(actors.build_router(kind), dependencies=[Depends(reading)])  # type: ignore[arg-type]
-router.include_router(actions.questions)
-router.include_router(actions.router)
-router.include_router(sign_in.router)
-router.include_router(_lost)
+def include(app: FastAPI) -> None:
+    """Add all pages, straight to the application as its other routes are."""
+    readable = [one.router for one in (connections, status, timeline, logs, schema, connection_settings)]
+    readable += [actors.build_router("source"), actors.build_router("destination"), actions.questions]
+    for router in readable:
+        app.include_router(router, dependencies=[Depends(reading)], include_in_schema=False)
+    # The last one answers for addresses that none before it has.
+    for router in (assets, actions.router, sign_in.router, _lost):
+        app.include_router(router, include_in_schema=False)

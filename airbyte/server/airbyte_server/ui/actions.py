@@ -17,12 +17,12 @@ from airbyte_server.api.requests import existing
 from airbyte_server.catalog import SYNC_MODES, stream_key
 from airbyte_server.database import Connection, Job
 from airbyte_server.errors import bad_request, not_found
-from airbyte_server.ui.access import acting, reading
+from airbyte_server.ui.access import acting
 from airbyte_server.ui.connection_page import ConnectionPage
 from airbyte_server.ui.page import Page, PageDep, PageRoute, redirect
 
 _PREFIX = "/workspaces/{workspace_id}/connections/{connection_id}"
-questions = APIRouter(prefix=_PREFIX, route_class=PageRoute, dependencies=[Depends(reading)])
+questions = APIRouter(prefix=_PREFIX, route_class=PageRoute)
 router = APIRouter(prefix=_PREFIX, route_class=PageRoute, dependencies=[Depends(acting)])
 
 
