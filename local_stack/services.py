@@ -185,9 +185,11 @@ def _airbyte(settings: Settings) -> Service:
         | {
             "AIRBYTE_DATABASE_URL": settings.metadata_url("airbyte"),
             "AIRBYTE_MANIFESTS_DIR": settings.get("AIRBYTE_MANIFESTS_DIR", str(ROOT / "airbyte" / "manifests")),
+            "AIRBYTE_DECLARED_DIR": settings.get("AIRBYTE_DECLARED_DIR", str(ROOT / "airbyte")),
         },
         settings=("AIRBYTE_",),
-        code=("airbyte/server", "airbyte/manifests"),
+        # The review UI reads the declared files with octavia's code.
+        code=("airbyte/server", "airbyte/manifests", "airbyte/octavia/octavia"),
         background=Background("airbyte", settings.home),
         is_healthy=lambda: answers(f"{settings.airbyte.url}/health"),
     )

@@ -65,7 +65,7 @@ def _source(shop: Shop, name: str = "shop_to_warehouse") -> str:
 def test_what_cannot_be_done_is_said_on_a_page(shop: Shop) -> None:
     with shop.client() as client:
         client.sign_in()
-        paused = shop.address("<i>paused</i>", "")
+        paused = shop.address("Q&A <paused>", "")
         token = {"csrf": client.csrf(f"{paused}status")}
         refused = client.post(f"{paused}sync", data=token)
         assert (refused.status_code, "set its status to active first" in refused.text) == (409, True)
@@ -82,7 +82,7 @@ def test_names_are_escaped_and_secrets_are_not_on_any_page(shop: Shop) -> None:
     with shop.client() as client:
         client.sign_in()
         listed = client.get("/")
-        assert "<i>paused" not in listed.text and "&lt;i&gt;paused" in listed.text
+        assert "<paused>" not in listed.text and "Q&amp;A &lt;paused&gt;" in listed.text
         policy = listed.headers["Content-Security-Policy"]
         assert "script-src 'self'" in policy and "unsafe" not in policy
         pages = [
@@ -110,11 +110,11 @@ def test_state_is_exported_as_the_api_gives_it(shop: Shop) -> None:
 def test_the_timeline_tells_of_changes_however_they_were_made(shop: Shop) -> None:
     with shop.client() as client:
         client.sign_in()
-        address = shop.address("<i>paused</i>", "timeline")
+        address = shop.address("Q&A <paused>", "timeline")
         everything = client.get(address).text
         assert "Connection disabled" in everything and "prefix: none → p_" in everything
         streams = {"streams": [{"name": "users", "syncMode": "full_refresh_overwrite"}]}
-        shop.server.call("PATCH", f"/connections/{shop.connections['<i>paused</i>']}", json={"configurations": streams})
+        shop.server.call("PATCH", f"/connections/{shop.connections['Q&A <paused>']}", json={"configurations": streams})
         changed = client.get(f"{address}?kind=events").text
         assert "orders: disabled" in changed
         assert "Incremental | Append + Deduped → Full refresh | Overwrite" in changed

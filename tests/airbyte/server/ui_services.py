@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -135,10 +136,10 @@ def open_shop(database: Database, folder: Path) -> Shop:
         "shop_to_warehouse": _connect(server, folder, "shop", _QUICK, "shop_to_warehouse", extra_field=str(new_field)),
         "clicks_to_warehouse": _connect(server, folder, "clicks", _FAILING, "clicks_to_warehouse"),
         "events_to_warehouse": _connect(server, folder, "events", [{"crash": "boom"}], "events_to_warehouse"),
-        "<i>paused</i>": _connect(server, folder, "paused", _QUICK, "<i>paused</i>"),
+        "Q&A <paused>": _connect(server, folder, "paused", _QUICK, "Q&A <paused>"),
     }
-    jobs = [server.trigger(connection) for name, connection in connections.items() if name != "<i>paused</i>"]
-    server.call("PATCH", f"/connections/{connections['<i>paused</i>']}", json={"status": "inactive", "prefix": "p_"})
+    jobs = [server.trigger(connection) for name, connection in connections.items() if name != "Q&A <paused>"]
+    server.call("PATCH", f"/connections/{connections['Q&A <paused>']}", json={"status": "inactive", "prefix": "p_"})
     statuses = [server.wait(job)["status"] for job in jobs]
     assert statuses == ["succeeded", "failed", "failed"]
     return Shop(server, database, server.workspace(), connections, new_field)
@@ -159,20 +160,43 @@ def _connect(
     return server.call("POST", "/connections", json=request)["connectionId"]
 
 
+def add_history(shop: Shop, name: str) -> None:
+    """24 earlier jobs of a connection, one of which failed, and then one that is run: what pictures need."""
+    with psycopg.connect(shop.database.conninfo) as connection:
+        for day in range(24, 0, -1):
+            status = "failed" if day == 9 else "succeeded"
+            job = connection.execute(
+                "INSERT INTO jobs (connection_id, config_type, status, created_at, started_at, updated_at) VALUES (%s,"
+                " 'sync', %s, now() - %s, now() - %s, now() - %s + interval '41 s') RETURNING id",
+                [shop.connections[name], status, *[timedelta(days=day)] * 3],
+            ).fetchone()
+            assert job is not None
+            rows = 0 if day == 9 else 900 + 37 * (day * day % 23)
+            entries = [_entry("users", rows), _entry("orders", 310 + 8 * (24 - day))]
+            connection.execute(
+                "INSERT INTO attempts (job_id, number, status, stream_stats, created_at, updated_at, ended_at)"
+                " VALUES (%s, 0, %s, %s, now(), now(), now())",
+                [job[0], status, Jsonb(entries)],
+            )
+    shop.server.sync(shop.connections[name])
+
+
+def _entry(stream: str, rows: int) -> dict[str, Any]:
+    """A stream's numbers in an attempt."""
+    counts = {"recordsEmitted": rows, "bytesEmitted": 61 * rows, "recordsCommitted": rows, "bytesCommitted": 61 * rows}
+    return {
+        "streamName": stream,
+        "streamNamespace": "public",
+        "status": "COMPLETE",
+        "wasResumed": False,
+        "stats": {**counts, "recordsRejected": 0, "estimatedRecords": None},
+    }
+
+
 def fill_workspace(shop: Shop, connections: int, jobs: int) -> tuple[str, str]:
     """Another workspace with so many connections and jobs; its id and that of a connection with jobs."""
     workspace = shop.server.call("POST", "/workspaces", json={"name": "large"})["workspaceId"]
-    stats = {"recordsEmitted": 10, "bytesEmitted": 100, "recordsCommitted": 10, "bytesCommitted": 100}
-    entries = [
-        {
-            "streamName": f"stream_{number}",
-            "streamNamespace": "public",
-            "status": "COMPLETE",
-            "wasResumed": False,
-            "stats": {**stats, "recordsRejected": 0, "estimatedRecords": None},
-        }
-        for number in range(9)
-    ]
+    entries = [_entry(f"stream_{number}", 10) for number in range(9)]
     with psycopg.connect(shop.database.conninfo) as connection:
         connection.execute(
             "INSERT INTO actors SELECT gen_random_uuid(), %s, kind, definition_id, name, configuration, now()"

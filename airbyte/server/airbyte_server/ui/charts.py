@@ -52,8 +52,8 @@ def rows_chart(runs: list[Run]) -> BarChart:
 
 
 def _round_up(value: int) -> int:
-    """The next 1, 2 or 5 times a power of ten; 0 stays."""
+    """The next number whose half is easy to read, so that the highest bar nearly fills the picture; 0 stays."""
     if value == 0:
         return 0
     power = 10 ** (len(str(value)) - 1)
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= value)
+    return next(step * power for step in (1, 2, 3, 4, 6, 8, 10) if step * power >= value)
