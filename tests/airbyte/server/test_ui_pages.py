@@ -72,7 +72,8 @@ def test_what_cannot_be_done_is_said_on_a_page(shop: Shop) -> None:
         assert client.post(f"{paused}enabled", data={**token, "status": "upside down"}).status_code == 400
         missing = client.get(f"/workspaces/{shop.workspace}/connections/{shop.workspace}/status")
         assert (missing.status_code, "There is no connection" in missing.text) == (404, True)
-        for address in ("connections/nobody/status", "nothing/here", "connections/%00/status"):
+        numbers = f"jobs?before={10**30}", "jobs?status=%00", "jobs?kind=unheard"
+        for address in ("connections/nobody/status", "nothing/here", "connections/%00/status", *numbers):
             assert client.get(f"/workspaces/{shop.workspace}/{address}").status_code == 404, address
         job = client.get(f"{paused}jobs/1")
         assert job.status_code == 404, "a job of another connection"

@@ -13,7 +13,7 @@ from airbyte_server.api.config import scoped_jobs
 from airbyte_server.api.config.connections import ConnectionId, clear_connection, sync_connection
 from airbyte_server.api.config.scoped_jobs import ConnectionStreams, Refresh, StreamName
 from airbyte_server.api.public import connections as public
-from airbyte_server.api.requests import existing
+from airbyte_server.api.requests import MAX_BIGINT, existing
 from airbyte_server.catalog import SYNC_MODES, stream_key
 from airbyte_server.database import Connection, Job
 from airbyte_server.errors import bad_request, not_found
@@ -60,7 +60,7 @@ def sync(page: PageDep, workspace_id: uuid.UUID, connection_id: uuid.UUID) -> Re
 
 @router.post("/cancel")
 def cancel(
-    page: PageDep, workspace_id: uuid.UUID, connection_id: uuid.UUID, job: Annotated[int, Form()]
+    page: PageDep, workspace_id: uuid.UUID, connection_id: uuid.UUID, job: Annotated[int, Form(ge=0, le=MAX_BIGINT)]
 ) -> RedirectResponse:
     _connection(page, workspace_id, connection_id)
     if existing(page.session, Job, job, "job").connection_id != connection_id:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session, contains_eager
@@ -22,6 +22,7 @@ from airbyte_server.ui.runs import KINDS, STATUSES, Run, jobs_query, run_of
 
 router = APIRouter(prefix="/workspaces/{workspace_id}", route_class=PageRoute)
 
+_Status = Literal["", "pending", "running", "incomplete", "succeeded", "failed", "cancelled"]
 _PAGE = 25
 _JOBS_PAGE = 50
 _EVENTS = {
@@ -57,8 +58,8 @@ def timeline(
     workspace_id: uuid.UUID,
     connection_id: uuid.UUID,
     page: PageDep,
-    kind: str = "",
-    status: str = "",
+    kind: Literal["", "sync", "refresh", "clear", "events"] = "",
+    status: _Status = "",
     before: datetime | None = None,
 ) -> HTMLResponse:
     shown = ConnectionPage(page, workspace_id, connection_id)
@@ -146,7 +147,11 @@ def _columns(value: Any) -> str:
 
 @router.get("/jobs")
 def jobs(
-    workspace_id: uuid.UUID, page: PageDep, kind: str = "", status: str = "", before: int = MAX_BIGINT
+    workspace_id: uuid.UUID,
+    page: PageDep,
+    kind: Literal["", "sync", "refresh", "clear"] = "",
+    status: _Status = "",
+    before: Annotated[int, Query(ge=0, le=MAX_BIGINT)] = MAX_BIGINT,
 ) -> HTMLResponse:
     """The jobs of all connections, the newest first."""
     workspace = page.workspace(workspace_id)
