@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STACK := $(BIN)/local-stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check lock octavia dbt docs simulate clean
+.PHONY: help run up down status test check lock watch octavia dbt docs simulate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,7 @@ down: $(VENV)/.built ## Stop the services; their data stays in .local/
 	@$(STACK) down
 
 test: check ## Run the whole suite, on ports and folders of its own
+	@$(BIN)/python tests/support/chromium.py
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 check: $(VENV)/.built ## Lint and type-check
@@ -36,16 +37,19 @@ octavia: $(VENV)/.built ## Connections as code against the stack's Airbyte: make
 	@$(STACK) exec octavia --directory airbyte $(ARGS)
 
 dbt: $(VENV)/.built ## dbt against the stack's warehouse: make dbt ARGS="build --select fct_orders"
-	@$(STACK) exec dbt $(ARGS)
+	@$(STACK) exec --needs bigquery dbt $(ARGS)
 
 docs: $(VENV)/.built ## Write dbt's documentation and serve it on a free port, until Ctrl-C
-	@$(STACK) exec dbt --quiet docs generate
+	@$(STACK) exec --needs bigquery dbt --quiet docs generate
 	@port=$${PORT:-$$($(BIN)/python -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')}; \
 		echo "http://127.0.0.1:$$port"; \
 		$(STACK) exec dbt --quiet docs serve --no-browser --host 127.0.0.1 --port $$port
 
 simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS=3
 	@$(STACK) exec source-db simulate --days $(or $(DAYS),1)
+
+watch: $(VENV)/.built ## Look once, from outside, whether Airflow lives, runs come and data is young; alert if not
+	@$(STACK) exec python -P -m marketplace_pipeline.watch
 
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \

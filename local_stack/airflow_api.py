@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -59,12 +60,20 @@ class AirflowApi:
                 raise StackError(f"Airflow did not parse {dag['fileloc']} again within {seconds:.0f} s.")
             time.sleep(0.3)
 
+    def ensure_pools(self, pools: dict[str, dict[str, Any]]) -> None:
+        """Make the pools that are missing; one that is there keeps the size somebody gave it."""
+        existing = {pool["name"] for pool in self._call("GET", "/pools", params={"limit": 100})["pools"]}
+        for name, pool in pools.items():
+            if name not in existing:
+                self._call("POST", "/pools", json={"name": name, **pool})
+
     def unpause(self, dag_id: str) -> None:
         self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
-    def trigger(self, dag_id: str) -> str:
-        """Start a run; its id."""
-        return str(self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None})["dag_run_id"])
+    def trigger(self, dag_id: str, **params: Any) -> str:
+        """Start a run with these parameters of the DAG; its id."""
+        run = self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})
+        return str(run["dag_run_id"])
 
     def active_run(self, dag_id: str) -> str | None:
         """The id of a queued or running run, if there is one."""
@@ -88,6 +97,16 @@ class AirflowApi:
             ]
             if len(found) >= page["total_entries"] or not page["task_instances"]:
                 return found
+
+    def spans(self, dag_id: str, run_id: str) -> list[tuple[str, datetime, datetime]]:
+        """Each task that ran, with the start and the end of its last try."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        found = self._call("GET", path, params={"limit": 1000})["task_instances"]
+        return [
+            (task["task_id"], datetime.fromisoformat(task["start_date"]), datetime.fromisoformat(task["end_date"]))
+            for task in found
+            if task["start_date"] and task["end_date"]
+        ]
 
     def log_tail(self, dag_id: str, run_id: str, task: Task, lines: int = 30) -> str:
         """The end of the log of the task's last try."""

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from local_stack import headlines, pipeline, services, settings, stack
+from local_stack import headlines, pipeline, services, settings, sql, stack
 from local_stack.board import Board
 from local_stack.processes import MARKER
 
@@ -92,16 +92,28 @@ def status() -> None:
     console.print(f"Logs are in {current.logs}")
 
 
-@main.command(name="exec", context_settings={"ignore_unknown_options": True})
+@main.command(name="exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--needs", multiple=True, metavar="SERVICE", help="Refuse where this embedded service does not answer.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def execute(command: tuple[str, ...]) -> None:
+def execute(needs: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Run COMMAND with the stack's environment, as its services see it: local-stack exec dbt build."""
-    environment = settings.load().child_environment()
+    current = settings.load()
+    services.require(current, needs)
+    environment = current.child_environment()
     environment.pop(MARKER, None)
     try:
         os.execvpe(command[0], command, environment)
     except FileNotFoundError as error:
         raise click.ClickException(f"There is no command {shlex.quote(command[0])}.") from error
+
+
+@main.command(name="sql")
+@click.argument("statement")
+@click.option("--source", is_flag=True, help="On the source database instead of the warehouse.")
+def run_sql(statement: str, source: bool) -> None:
+    """Run one SQL STATEMENT on the warehouse and print its rows: local-stack sql "SELECT COUNT(*) FROM raw.orders"."""
+    for row in (sql.source if source else sql.warehouse)(settings.load(), statement):
+        click.echo(" | ".join(row))
 
 
 def _console() -> Console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from local_stack.airbyte_api import AirbyteApi
 from local_stack.airflow_api import AirflowApi, Task
 from local_stack.board import Board
 from local_stack.services import StackError
-from local_stack.settings import Settings
+from local_stack.settings import ROOT, Settings
 
 DAG_ID = "marketplace_elt_pipeline"
 SYNC = "Sync"
@@ -25,12 +26,18 @@ _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 #: What to do, by the part of the pipeline that the failed task belongs to, told by its id.
 _ADVICE = (
+    (("check_params",), "Correct the parameter that the log names, and trigger the DAG again."),
+    (
+        ("check_connection",),
+        "The connection in Airbyte is not as declared in airbyte/: `make octavia ARGS=drift` shows how.",
+    ),
     (
         ("trigger_sync", "wait_for_sync"),
         "Open the sync's log in Airbyte; check the SOURCE_POSTGRES_* settings and that the source runs.",
     ),
     (("check_raw",), "What arrived is not what Airbyte reported. Run the sync again; if it stays, look at raw's rows."),
     (("dbt",), "Correct the model or the data it complains of; failing rows are kept in the dataset test_failures."),
+    (("publish",), "The marts are new and tested; only what is told about them failed. See the task's log."),
 )
 
 
@@ -49,6 +56,7 @@ def run(settings: Settings, board: Board) -> str:
     dag = _wait_for_dag(airflow, board)
     if settings.dbt_manifest.stat().st_mtime > _parsed_at(dag):
         airflow.reparse(dag, APPEAR_SECONDS)
+    airflow.ensure_pools(json.loads((ROOT / "airflow" / "config" / "pools.json").read_text()))
     airflow.unpause(DAG_ID)
     run_id = airflow.active_run(DAG_ID)
     board.set(TASKS, "Run", "busy", f"following {run_id}, which was under way" if run_id else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,17 @@ class Service:
             raise StackError(
                 f"{self.title} ended while starting. The end of {self.background.log}:\n{self.background.log_tail()}"
             )
+
+
+def require(settings: Settings, names: Collection[str]) -> None:
+    """See that the embedded services of these names answer; given ones are not ours to judge.
+
+    Raises:
+        StackError: naming the first that does not. (Google's client would try again for ten minutes, without a word.)
+    """
+    for service in embedded_services(settings):
+        if service.name in names and not service.is_healthy():
+            raise StackError(f"{service.title} at {service.url} does not answer. Start the services with: make up")
 
 
 def answers(url: str) -> bool:
@@ -174,9 +185,11 @@ def _airbyte(settings: Settings) -> Service:
         | {
             "AIRBYTE_DATABASE_URL": settings.metadata_url("airbyte"),
             "AIRBYTE_MANIFESTS_DIR": settings.get("AIRBYTE_MANIFESTS_DIR", str(ROOT / "airbyte" / "manifests")),
+            "AIRBYTE_DECLARED_DIR": settings.get("AIRBYTE_DECLARED_DIR", str(ROOT / "airbyte")),
         },
         settings=("AIRBYTE_",),
-        code=("airbyte/server", "airbyte/manifests"),
+        # The review UI reads the declared files with octavia's code.
+        code=("airbyte/server", "airbyte/manifests", "airbyte/octavia/octavia"),
         background=Background("airbyte", settings.home),
         is_healthy=lambda: answers(f"{settings.airbyte.url}/health"),
     )
@@ -196,7 +209,7 @@ def _airflow(settings: Settings) -> list[Service]:
             url=settings.airflow_url,
             command=(str(settings.bin / "airflow"), component, *arguments.get(component, ())),
             environment=settings.child_environment(),
-            settings=("AIRFLOW", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH"),
+            settings=("AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH", "RUN_REPORT_DIR"),
             # The DAG files themselves are read again by the DAG processor.
             code=("airflow/config", "airflow/include"),
             background=Background(f"airflow-{component}", settings.home),

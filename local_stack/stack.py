@@ -126,6 +126,7 @@ def _bring_up(settings: Settings, board: Board, wanted: list[Service], running: 
     for service in airflow:
         service.start()
     _finish(board, seed)
+    _finish(board, _change_data_capture(settings, command))
     _wait_for(others, board)
     octavia = command(
         "Airbyte connections",
@@ -164,6 +165,13 @@ def _seed(settings: Settings, command: _Starter) -> Command | None:
         "Demo data",
         [str(settings.bin / "source-db"), "seed", f"--scale={settings.get('SOURCE_DB_SCALE', '1')}", "--if-empty"],
     )
+
+
+def _change_data_capture(settings: Settings, command: _Starter) -> Command | None:
+    """The demo database's slot and publication, where the connections are applied with the overlay ``cdc``."""
+    if not settings.source_is_embedded or settings.get("OCTAVIA_ENVIRONMENT") != "cdc":
+        return None
+    return command("Change data capture", [str(settings.bin / "source-db"), "cdc"])
 
 
 def _manifest(settings: Settings, command: _Starter) -> Command | None:

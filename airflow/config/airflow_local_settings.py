@@ -14,8 +14,8 @@ __all__: list[str] = []
 _command = sys.argv[1] if len(sys.argv) > 1 else ""
 
 if _command in ("scheduler", "dag-processor"):
-    from marketplace_pipeline import preload
+    from marketplace_pipeline import preload, project
 
-    preload.load_dag_modules()
     if _command == "scheduler":
-        preload.warm_up_dbt()
+        project.warm_up_dbt()
+    preload.draw_dags()

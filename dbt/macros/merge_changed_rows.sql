@@ -6,7 +6,8 @@
    so a column added to a model also reaches the rows already built, and a run with nothing new writes nothing. (A table
    built before it had a row_hash gets every row merged once.)
 
-   select_changed_rows: rows of `from` that are new or differ from the row built before.
+   select_changed_rows: rows of `from` that are new or differ from the row built before, and those of the days
+   rebuild_from to rebuild_to, if these variables are given.
    delete_vanished_rows: post-hook; removes rows whose key `upstream` no longer has. #}
 {% macro select_changed_rows(from, unique_key, columns) -%}
     with_hash as (
@@ -24,6 +25,9 @@ where not exists (
     select 1 from {{ this }} as built
     where built.{{ unique_key }} = with_hash.{{ unique_key }} and built.row_hash = with_hash.row_hash
 )
+{%- if var('rebuild_from', none) %}
+or {{ config.get('partition_by')['field'] }} between date '{{ var('rebuild_from') }}' and date '{{ var('rebuild_to') }}'
+{%- endif %}
 {%- endif %}
 {%- endmacro %}
 

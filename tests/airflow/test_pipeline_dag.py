@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, BaseOperator
+from marketplace_pipeline.dbt_node import DbtNode
 
 ROOT = Path(__file__).resolve().parents[2]
-SYNC_TASKS = ["trigger_sync", "wait_for_sync", "check_raw"]
+SYNC_TASKS = ["check_connection", "trigger_sync", "wait_for_sync", "check_raw"]
+DAG_IDS = ("marketplace_elt_pipeline", "marketplace_rebuild", "marketplace_watch")
 
 
 @pytest.fixture(scope="module", params=["marketplace", "miniature"])
@@ -47,12 +49,10 @@ def nodes(manifest: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
     return {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in types}
 
 
-def builder(dag: DAG, name: str) -> BaseOperator:
-    """The task that builds a model, seed or snapshot, with or without a test task beside it."""
-    suffixes = (".run", ".seed", ".snapshot", "_run", "_seed", "_snapshot")
-    found = [task for task in dag.tasks if task.task_id in {f"dbt.{name}{suffix}" for suffix in suffixes}]
-    assert len(found) == 1, f"{name} is built by {found}"
-    return found[0]
+def builder(dag: DAG, name: str) -> DbtNode:
+    """The task that builds a model, seed or snapshot."""
+    [task] = [task for task in dag.tasks if isinstance(task, DbtNode) and task.node_name == name]
+    return task
 
 
 def parents(manifest: dict[str, Any], node_id: str) -> set[str]:
@@ -69,28 +69,25 @@ def ancestors(manifest: dict[str, Any], node_id: str) -> set[str]:
     return found
 
 
-def running_task(dag: DAG, manifest: dict[str, Any], test_id: str) -> BaseOperator:
-    """The one task that runs this dbt test, by dbt's own selection of the task's arguments."""
+def running_task(dag: DAG, manifest: dict[str, Any], test_id: str) -> DbtNode:
+    """The one task that runs this dbt test: all tests of a selected node that are not excluded run beside it."""
     test = manifest["nodes"][test_id]
-    tested = parents(manifest, test_id)
-    found = []
-    for task in dag.tasks:
-        if not task.task_id.endswith("test"):
-            continue
-        selected = str(task.select).split()
-        excluded = str(task.exclude or "").split()
-        of_a_parent = {manifest["nodes"][parent]["name"] for parent in tested} & set(selected)
-        if test["name"] not in excluded and (test["name"] in selected or of_a_parent):
-            found.append(task)
-    assert len(found) == 1, f"{test_id} is run by {[task.task_id for task in found]}"
-    return found[0]
+    of_parents = {".".join(["fqn:" + ".".join(manifest["nodes"][p]["fqn"])]) for p in parents(manifest, test_id)}
+    [task] = [
+        task
+        for task in dag.tasks
+        if isinstance(task, DbtNode)
+        and test["name"] not in task.exclude
+        and (task.select == test["name"] or task.select in of_parents)
+    ]
+    return task
 
 
 def test_dag_files_parse_within_a_second(dbt_project: Path, dagbag: DagBag, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBT_PROJECT_DIR", str(dbt_project))
     start = time.process_time()
     DagBag(ROOT / "airflow" / "dags")
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 1, "all three files"
 
 
 def test_runs_daily_one_at_a_time_and_not_for_the_past(dag: DAG) -> None:
@@ -100,9 +97,15 @@ def test_runs_daily_one_at_a_time_and_not_for_the_past(dag: DAG) -> None:
     assert dag.doc_md
 
 
-def test_every_task_has_an_owner_and_a_timeout(dag: DAG) -> None:
-    assert [task.task_id for task in dag.tasks if task.owner in ("", "airflow")] == []
-    assert [task.task_id for task in dag.tasks if task.execution_timeout is None] == []
+def test_every_task_has_an_owner_a_timeout_and_a_pool_that_exists(dagbag: DagBag) -> None:
+    pools = {"default_pool", *json.loads((ROOT / "airflow" / "config" / "pools.json").read_text())}
+    assert set(dagbag.dags) == set(DAG_IDS)
+    for dag in dagbag.dags.values():
+        assert dag.doc_md and dag.dagrun_timeout and dag.max_active_runs == 1
+        for task in dag.tasks:
+            assert task.owner not in ("", "airflow"), task
+            assert task.execution_timeout is not None, task
+            assert task.pool in pools, f"{task}: a task of a pool that is missing is never started"
 
 
 def test_only_what_may_pass_is_retried(dag: DAG) -> None:
@@ -112,17 +115,41 @@ def test_only_what_may_pass_is_retried(dag: DAG) -> None:
 
 
 def test_sync_and_raw_gate_stand_before_everything_dbt_does(dag: DAG) -> None:
-    before = set()
+    before = {"check_params"}
     for task_id in SYNC_TASKS:
-        assert upstream(dag.get_task(task_id)) == before
+        assert upstream(dag.get_task(task_id)) <= before
         before.add(task_id)
-    dbt = [task for task in dag.tasks if task.task_id.startswith("dbt.")]
+    dbt = [task for task in dag.tasks if isinstance(task, DbtNode)]
     assert dbt
     assert [task.task_id for task in dbt if not before <= upstream(task)] == []
 
 
-def test_end_waits_for_all_tasks(dag: DAG) -> None:
-    assert upstream(dag.get_task("end")) == set(dag.task_ids) - {"end"}
+def test_the_marts_gate_waits_for_every_node_and_stands_before_what_is_published(dag: DAG) -> None:
+    nodes = {task.task_id for task in dag.tasks if isinstance(task, DbtNode)}
+    assert nodes <= upstream(dag.get_task("marts_gate"))
+    published = [task for task in dag.tasks if task.task_id.startswith("publish.")]
+    assert published
+    assert all("marts_gate" in upstream(task) for task in published)
+
+
+def test_each_mart_is_announced_as_an_asset(dag: DAG, dbt_project: Path, manifest: dict[str, Any]) -> None:
+    marts = {
+        node["name"]: f"bigquery://{node['database']}/{node['schema']}/{node['alias']}"
+        for node in nodes(manifest, "model").values()
+        if node["fqn"][1] == "marts"
+    }
+    announced = {asset.name: asset.uri for asset in dag.get_task("publish.announce_marts").outlets}
+    assert announced == {f"marts.{name}": address for name, address in marts.items()}
+    assert marts or dbt_project.parent.name.startswith("miniature")
+
+
+def test_the_report_comes_after_all_tasks_whatever_they_did_and_does_not_decide_the_run(dag: DAG) -> None:
+    report = dag.get_task("report_run")
+    assert upstream(report) == upstream(dag.get_task("end")) == set(dag.task_ids) - {"end", "report_run"}
+    assert report.trigger_rule == "all_done"
+    assert {task.task_id for task in dag.leaves} == {"end", "report_run"}
+    reporting = [task.task_id for task in dag.tasks if not task.on_failure_callback]
+    assert reporting == ["report_run"], "what the others fail of is told by it"
 
 
 def test_every_seed_model_and_snapshot_has_a_task_after_what_it_reads(dag: DAG, manifest: dict[str, Any]) -> None:
@@ -137,7 +164,8 @@ def test_every_dbt_test_runs_in_one_task_after_all_it_looks_at(dag: DAG, manifes
     tests = [test for test in nodes(manifest, "test") if parents(manifest, test)]
     assert tests
     for test_id in tests:
-        before = upstream(running_task(dag, manifest, test_id))
+        task = running_task(dag, manifest, test_id)
+        before = upstream(task) | {task.task_id}
         names = {manifest["nodes"][parent]["name"] for parent in parents(manifest, test_id)}
         assert {builder(dag, name).task_id for name in names} <= before
 
@@ -153,20 +181,15 @@ def test_every_dbt_test_stands_before_what_builds_on_all_it_looks_at(dag: DAG, m
     assert guarded
 
 
-def test_a_model_behind_one_parent_does_not_wait_for_a_test_of_two(dbt_projects: dict[str, Path]) -> None:
+def test_a_test_of_nodes_that_do_not_build_on_each_other_is_a_task_beside_those_behind_one(
+    dbt_projects: dict[str, Path],
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DBT_PROJECT_DIR", str(dbt_projects["miniature"]))
         dag = DagBag(ROOT / "airflow" / "dags").dags["marketplace_elt_pipeline"]
     (test_of_two,) = [task_id for task_id in dag.task_ids if "relationships" in task_id]
-    assert test_of_two in upstream(dag.get_task("dbt.behind_both_run"))
-    assert test_of_two not in upstream(dag.get_task("dbt.behind_parent.run"))
-
-
-def test_every_model_with_a_unit_test_has_a_test_task(dag: DAG, manifest: dict[str, Any]) -> None:
-    """Cosmos makes none for a model with unit tests only: such a model needs a data test, of its key say."""
-    assert manifest["unit_tests"]
-    for unit_test in manifest["unit_tests"].values():
-        assert f"dbt.{unit_test['model']}.test" in dag.task_ids
+    assert test_of_two in upstream(builder(dag, "behind_both"))
+    assert test_of_two not in upstream(builder(dag, "behind_parent"))
 
 
 def test_tests_of_sources_are_not_lost(manifest: dict[str, Any]) -> None:
@@ -178,5 +201,6 @@ def test_dag_without_a_manifest_says_where_it_should_be(tmp_path: Path, monkeypa
     (tmp_path / "models").mkdir()
     (tmp_path / "dbt_project.yml").write_text("name: x\nprofile: marketplace\n")
     monkeypatch.setenv("DBT_PROJECT_DIR", str(tmp_path))
-    (error,) = DagBag(ROOT / "airflow" / "dags").import_errors.values()
+    errors = DagBag(ROOT / "airflow" / "dags").import_errors
+    (error,) = [text for file, text in errors.items() if file.endswith("marketplace_elt_pipeline.py")]
     assert f"{tmp_path}/target/manifest.json" in error

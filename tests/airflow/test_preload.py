@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from cosmos import cache
-from marketplace_pipeline.preload import warm_up_dbt
+from marketplace_pipeline import project
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_warm_up_leaves_the_partial_parse_where_cosmos_looks(
-    dbt_projects: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def miniature(dbt_projects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the miniature, parsed by nobody's process yet."""
+    copy = shutil.copytree(dbt_projects["miniature"], tmp_path / "dbt")
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(copy))
+    monkeypatch.setattr(project, "_parsed", None)
+    return copy
+
+
+def test_a_warm_process_does_not_read_the_project_again_until_it_changes(
+    miniature: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DBT_PROJECT_DIR", str(dbt_projects["miniature"]))
-    warm_up_dbt()
-    folder = cache._obtain_cache_dir_path("marketplace_elt_pipeline__dbt")
-    assert (folder / "target" / "partial_parse.msgpack").exists()
+    project.warm_up_dbt()
+    parsing = Mock(side_effect=AssertionError("the project is parsed again"))
+    with monkeypatch.context() as patch:
+        patch.setattr("dbt.cli.requires.parse_manifest", parsing)
+        assert "miniature.child" in names()
+        patch.setenv("CHILD_ID", "7")
+        names()
+        assert parsing.called, "a variable that the models read has changed"
+    (miniature / "models" / "added.sql").write_text("select 1 as id")
+    assert "miniature.added" in names()
+
+
+def names() -> list[str]:
+    listed = project.invoke_dbt("--quiet", "ls", "--resource-type", "model").result
+    return list(listed or [])  # type: ignore[call-overload]
 
 
 def test_project_that_cannot_be_parsed_is_reported_and_stops_nothing(
@@ -28,7 +49,7 @@ def test_project_that_cannot_be_parsed_is_reported_and_stops_nothing(
 ) -> None:
     (tmp_path / "dbt_project.yml").write_text("name: [broken")
     monkeypatch.setenv("DBT_PROJECT_DIR", str(tmp_path))
-    warm_up_dbt()
+    project.warm_up_dbt()
     assert f"could not parse {tmp_path}" in caplog.text
 
 

@@ -32,9 +32,17 @@ class Raw:
         self.dataset = dataset
         self.streams: list[Stream] = []
 
-    def stream(self, name: str, mode: str, jobs: list[int] | None, changes: list[dict[str, str]] | None = None) -> None:
+    def stream(
+        self,
+        name: str,
+        mode: str,
+        jobs: list[int] | None,
+        changes: list[dict[str, str]] | None = None,
+        *,
+        is_cdc: bool = False,
+    ) -> None:
         """Declare a stream; ``jobs`` gives the job of each of its table's rows, None makes no table."""
-        self.streams.append(Stream(name, mode))
+        self.streams.append(Stream(name, mode, is_cdc))
         if jobs is None:
             return
         table = self.client.create_table(bigquery.Table(f"{self.client.project}.{self.dataset}.{name}", SCHEMA))
@@ -71,6 +79,16 @@ def test_passes_and_returns_rows_per_stream(raw: Raw) -> None:
     raw.stream("reviews", OVERWRITE, [])
     expected = {"products": 2, "users": 1, "event_log": 3, "reviews": 0}
     assert raw.check(expected) == expected
+
+
+def test_a_row_that_changed_twice_in_the_log_is_one_row(raw: Raw) -> None:
+    raw.stream("orders", DEDUP, [3, JOB, JOB], is_cdc=True)
+    assert raw.check({"orders": 5}) == {"orders": 2}
+    assert raw.check(None, total=5) == {"orders": 2}
+    with pytest.raises(RawGateError, match=r"holds 2 rows of this job, but at most .* 1 are due"):
+        raw.check({"orders": 1})
+    with pytest.raises(RawGateError, match="hold 2 rows of this job, not 1"):
+        raw.check(None, total=1)
 
 
 def test_names_every_missing_table(raw: Raw) -> None:

@@ -1,21 +1,23 @@
-"""dbt as tasks on the emulator: what a failing test stops, what it does not, and that a cured project ends green."""
+"""dbt as tasks on the emulator: what a failure stops, what it does not, and both ways out of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dbt_in_process  # noqa: F401
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.utils import db as airflow_database
+from airflow_runs import Run
 from google.cloud import bigquery
 
 pytestmark = pytest.mark.slow
 
 DAG_FOLDER = Path(__file__).parent / "miniature_dag"
 TEST_OF_TWO = "relationships_child_id__id__ref_parent__test"
-Run = Callable[[], dict[str, str]]
+BEHIND_BOTH = {"behind_both": "upstream_failed", "far_behind": "upstream_failed"}
+Start = Callable[..., Run]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -24,52 +26,54 @@ def metadata(airflow_home: Path) -> None:
 
 
 @pytest.fixture
-def run(dbt_projects: dict[str, Path], bigquery_endpoint: str, dataset: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the miniature's DAG in this process and gives the final state of each of dbt's tasks."""
+def start(
+    dbt_projects: dict[str, Path], bigquery_endpoint: str, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> Start:
+    """Runs the miniature's DAG in this process."""
     monkeypatch.setenv("DBT_PROJECT_DIR", str(dbt_projects["miniature"]))
     monkeypatch.setenv("BIGQUERY_API_ENDPOINT", bigquery_endpoint)
     monkeypatch.setenv("MINIATURE_DATASET", dataset)
-
-    def once() -> dict[str, str]:
-        run = DagBag(DAG_FOLDER).dags["miniature"].test()
-        return {task.task_id.removeprefix("dbt."): str(task.state) for task in run.get_task_instances()}
-
-    return once
+    return lambda **params: Run.start(DAG_FOLDER, "miniature", **params)
 
 
-def not_green(states: dict[str, str]) -> dict[str, str]:
-    return {task: state for task, state in states.items() if state != "success"}
-
-
-def tables(client: bigquery.Client, dataset: str) -> set[str]:
-    return {table.table_id for table in client.list_tables(dataset)}
-
-
-def test_test_of_two_parents_stops_only_what_is_built_on_both_and_a_cure_ends_green(
-    run: Run, bigquery_client: bigquery.Client, dataset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHILD_ID", "99")  # a child without a parent
-    assert not_green(run()) == {
-        TEST_OF_TWO: "failed",
-        "behind_both_run": "upstream_failed",
-        "far_behind_run": "upstream_failed",
+def contents(client: bigquery.Client, dataset: str) -> dict[str, list[Any]]:
+    return {
+        table.table_id: [
+            row.id for row in client.query_and_wait(f"SELECT id FROM `{dataset}.{table.table_id}` ORDER BY 1")
+        ]
+        for table in client.list_tables(dataset)
     }
-    assert tables(bigquery_client, dataset) == {"numbers", "parent", "child", "behind_parent"}
+
+
+@pytest.mark.parametrize(
+    ("child_id", "not_green"),
+    [
+        pytest.param("'oops'", {"child": "failed", TEST_OF_TWO: "upstream_failed"}, id="a model"),
+        pytest.param("null", {"child": "failed", TEST_OF_TWO: "upstream_failed"}, id="a test of one node"),
+        pytest.param("99", {TEST_OF_TWO: "failed"}, id="a test of two nodes"),
+    ],
+)
+def test_a_failure_stops_what_is_built_on_it_and_ends_green_once_cured_and_cleared(
+    child_id: str,
+    not_green: dict[str, str],
+    start: Start,
+    bigquery_client: bigquery.Client,
+    dataset: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CHILD_ID", child_id)
+    run = start()
+    assert run.not_green() == not_green | BEHIND_BOTH
+    built = contents(bigquery_client, dataset)
+    assert {"behind_both", "far_behind"}.isdisjoint(built)
+    assert "behind_parent" in built, "a failure does not stop what is not built on it"
 
     monkeypatch.setenv("CHILD_ID", "1")
-    assert not_green(run()) == {}
-    assert {"behind_both", "far_behind"} <= tables(bigquery_client, dataset)
-    assert [row.id for row in bigquery_client.query_and_wait(f"SELECT id FROM `{dataset}.far_behind`")] == [1]
-
-
-def test_test_of_one_parent_stops_everything_built_on_it(
-    run: Run, bigquery_client: bigquery.Client, dataset: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHILD_ID", "null")
-    assert not_green(run()) == {
-        "child.test": "failed",
-        TEST_OF_TWO: "upstream_failed",
-        "behind_both_run": "upstream_failed",
-        "far_behind_run": "upstream_failed",
-    }
-    assert "behind_both" not in tables(bigquery_client, dataset)
+    run.clear("child")  # which built the rows that the test of two complains of
+    assert run.not_green() == {}
+    recovered = contents(bigquery_client, dataset)
+    assert recovered["far_behind"] == [1]
+    bigquery_client.delete_dataset(dataset, delete_contents=True)
+    bigquery_client.create_dataset(dataset)
+    assert start().not_green() == {}
+    assert contents(bigquery_client, dataset) == recovered, "other rows than a rebuild's"

@@ -16,6 +16,7 @@ from replication import Replication
 from source_figures import FIGURES, figures
 
 from local_stack.postgres import EmbeddedPostgres
+from source_db import cdc
 from source_db.database import run_script
 from source_db.faults import count_faults
 from source_db.seed import seed_database
@@ -112,7 +113,7 @@ class Market:
 def market(
     postgres_server: EmbeddedPostgres, warehouse: Any, bigquery_endpoint: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Market]:
-    postgres_server.ensure_role("market", "market")
+    postgres_server.ensure_role("market", "market", replication=True)
     postgres_server.ensure_database("market", "market")
     server = postgres_server
     database = Database(server.host, server.port, "market", "market", "market", server.conninfo("market"))
@@ -198,6 +199,33 @@ def test_incremental_builds_equal_a_full_refresh_in_any_order_of_arrival(market:
         for left, right in (("last", "marts"), ("marts", "last")):
             only = f"select * from `{{prefix}}{left}`.{mart} except distinct select * from `{{prefix}}{right}`.{mart}"
             assert market.warehouse.query(only) == [], f"{mart}: only in {left}"
+
+
+def test_change_data_capture_brings_the_same_marts(
+    market: Market, bigquery_client: Any, bigquery_endpoint: str, tmp_path: Path
+) -> None:
+    warehouse = type(market.warehouse)(bigquery_client, bigquery_endpoint, tmp_path)
+    replication = Replication(market.database, bigquery_endpoint, f"{warehouse.prefix}raw", tmp_path, cdc=True)
+    captured = Market(market.database, replication, warehouse)
+    with psycopg.connect(market.database.conninfo, autocommit=True) as source:
+        cdc.enable(source)
+        try:
+            replication.sync()
+            captured.live(days=2, seed=3)
+            replication.sync()
+        finally:
+            cdc.disable(source)
+    try:
+        [deleted] = warehouse.query(
+            "select (select countif(_ab_cdc_deleted_at is not null) from `{prefix}raw`.reviews) as reviews,"
+            " (select countif(_ab_cdc_deleted_at is not null) from `{prefix}raw`.products) as products"
+        )
+        assert all(deleted.values()), deleted
+        run = warehouse.dbt("build", "--select", "resource_type:model", "resource_type:seed")
+        assert run.exit_status == 0, run.output
+        assert differences(captured, tuple(FIGURES)) == {}
+    finally:
+        warehouse.drop()
 
 
 def test_new_and_widened_columns_flow_and_lost_ones_fail_by_name(market: Market, built: Any) -> None:

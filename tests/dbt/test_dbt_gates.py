@@ -133,12 +133,15 @@ def test_shifted_intervals_turn_the_tier_gate_red(loaded: Any, project_copy: Pat
     assert run.status("dim_seller_tiers") == "skipped"
 
 
-def test_a_datetime_that_is_no_instant_breaks_the_contract(loaded: Any, project_copy: Path) -> None:
+def test_a_datetime_that_is_no_instant_and_a_missing_key_break_their_contracts(loaded: Any, project_copy: Path) -> None:
     replace(
         project_copy, "stg_marketplace__orders.sql", "timestamp(confirmed_at, 'UTC') as confirmed_at", "confirmed_at"
     )
+    replace(project_copy, "dim_categories.sql", "    category_id,", "    nullif(category_id, 1) as category_id,")
     path = ("stg_marketplace__orders", "int_orders__usd", "int_orders__enriched", "fct_orders")
-    run = loaded.dbt("run", "--select", *path, project=project_copy)
-    assert run.named("error") == {"fct_orders"}
+    categories = ("stg_marketplace__categories", "int_categories__rooted", "dim_categories")
+    run = loaded.dbt("run", "--select", *path, *categories, project=project_copy)
+    assert run.named("error") == {"fct_orders", "dim_categories"}
     assert "confirmed_at" in run.results["fct_orders"]["message"]
     assert "DATETIME" in run.results["fct_orders"]["message"]
+    assert "category_id" in run.results["dim_categories"]["message"]

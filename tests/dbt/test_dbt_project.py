@@ -53,18 +53,19 @@ def test_each_test_has_one_parent_so_that_cosmos_gates_on_it(manifest: dict[str,
 
 
 def test_each_model_has_a_tested_key(manifest: dict[str, Any]) -> None:
-    tested: dict[str, set[tuple[str, str]]] = {}
+    tested: dict[str, dict[str, set[str]]] = {}
     for test in of_type(manifest, "test"):
         if test["config"]["severity"].lower() == "error" and test.get("column_name"):
             kind = test["test_metadata"]["name"]
-            tested.setdefault(test["attached_node"], set()).add((test["column_name"], kind))
-    without = [
-        model["name"]
-        for model in of_type(manifest, "model")
-        if not any((column, "not_null") in tested.get(model["unique_id"], set())
-                   for column, kind in tested.get(model["unique_id"], set()) if kind == "unique")
-    ]  # fmt: skip
-    assert without == []
+            tested.setdefault(test["attached_node"], {}).setdefault(kind, set()).add(test["column_name"])
+    for model in of_type(manifest, "model"):
+        # The contract of a mart says which column is its key, and the warehouse that it is never NULL.
+        kind = "unique" if model["schema"] == "marts" else "primary_key"
+        keys = tested.get(model["unique_id"], {}).get(kind, set())
+        assert keys, model["name"]
+        if kind == "unique":
+            constraints = {type_["type"] for key in keys for type_ in model["columns"][key]["constraints"]}
+            assert constraints == {"not_null", "primary_key"}, model["name"]
 
 
 def test_datasets_are_named_as_declared(manifest: dict[str, Any]) -> None:

@@ -7,18 +7,24 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import yaml
+from octavia import overlay, yamlfile
 from real_services import BIN, PROJECT, ROOT, Database
+
+from source_db.cdc import PUBLICATION, SLOT
 
 _CONNECTION = ROOT / "airbyte" / "connections" / "marketplace_postgres_to_bigquery" / "configuration.yaml"
 
 
 class Replication:
     """The declared connection between ``database`` and the dataset ``raw`` of the emulator at ``endpoint``; keeps its
-    state from sync to sync, and its files in ``folder``."""
+    state from sync to sync, and its files in ``folder``. With ``cdc``, as the overlay of that name declares it."""
 
-    def __init__(self, database: Database, endpoint: str, raw: str, folder: Path) -> None:
+    def __init__(self, database: Database, endpoint: str, raw: str, folder: Path, *, cdc: bool = False) -> None:
         self._folder = folder
+        declared = yamlfile.read(_CONNECTION, {})
+        if cdc:
+            declared = overlay.merge(declared, yamlfile.read(overlay.file_of(_CONNECTION, "cdc"), {}))
+        self._declared: list[dict[str, Any]] = declared.value["configuration"]["sync_catalog"]["streams"]
         self._state: list[Any] = []
         self._syncs = 0
         self._source = database.source_configuration
@@ -30,6 +36,10 @@ class Replication:
             "loading_method": {"method": "Standard"},
             "api_endpoint": endpoint,
         }
+        if cdc:
+            method = {"method": "CDC", "replication_slot": SLOT, "publication": PUBLICATION}
+            self._source = {**self._source, "replication_method": method}
+            self._destination["cdc_deletion_mode"] = "Soft delete"
 
     def sync(self) -> None:
         """Bring raw up to date with the database as it is now, columns added to it included."""
@@ -47,6 +57,9 @@ class Replication:
             lines.replace(b'"namespace":"public"', b'"namespace":null'),
         )
         states = [message["state"] for message in _messages(lines) if message["type"] == "STATE"]
+        if states[-1]["type"] == "GLOBAL":
+            self._state = states[-1:]
+            return
         latest = {state["stream"]["stream_descriptor"]["name"]: state for state in self._state + states}
         # The state of a full refresh is for its own retries; the next sync reads all anew.
         incremental = {s["stream"]["name"] for s in streams if s["sync_mode"] == "incremental"}
@@ -60,7 +73,6 @@ class Replication:
             if message["type"] == "CATALOG"
             for stream in message["catalog"]["streams"]
         }
-        declared = yaml.safe_load(_CONNECTION.read_text())["configuration"]["sync_catalog"]["streams"]
         return [
             {
                 "cursor_field": [],
@@ -71,7 +83,7 @@ class Replication:
                 "generation_id": self._syncs,
                 "minimum_generation_id": self._syncs if stream["config"]["sync_mode"] == "full_refresh" else 0,
             }
-            for stream in declared
+            for stream in self._declared
         ]
 
     def _run(

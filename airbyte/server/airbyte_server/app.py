@@ -14,11 +14,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from airbyte_server import __version__, pages
+from airbyte_server import __version__, ui
 from airbyte_server.api import config, public
 from airbyte_server.api.public import applications
 from airbyte_server.errors import Problem, not_implemented
 from airbyte_server.services import Services
+from airbyte_server.ui.declared import Declarations
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +45,12 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
+    app.state.declarations = Declarations(services.settings.declared_dir)
     public.include(app, PUBLIC_PREFIX)
     config.include(app, "/api/v1")
     # The SDK's own default address of the token endpoint.
     app.include_router(applications.router, include_in_schema=False)
-    app.include_router(pages.router, include_in_schema=False)
+    ui.include(app)
     app.add_middleware(_Alias)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid_request)

@@ -31,9 +31,10 @@ class Authenticator:
         same_secret = hmac.compare_digest(client_secret.encode(), self._client_secret.encode())
         return same_id and same_secret
 
-    def issue(self) -> str:
+    def issue(self, seconds: int = TOKEN_SECONDS) -> str:
+        """A token that is valid for so long."""
         now = int(time.time())
-        claims = {"iss": _ISSUER, "sub": self.client_id, "iat": now, "exp": now + TOKEN_SECONDS}
+        claims = {"iss": _ISSUER, "sub": self.client_id, "iat": now, "exp": now + seconds}
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def is_valid(self, token: str) -> bool:

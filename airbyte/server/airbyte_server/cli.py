@@ -40,9 +40,11 @@ def main(host: str, port: int, database_url: str, data_dir: Path) -> None:
     The environment must hold AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET, with which clients log in. Optional:
     AIRBYTE_SECRETS_KEY (Fernet keys, the newest first; else one is generated in the data folder),
     AIRBYTE_CONNECTORS_FILE (YAML list of further connectors), AIRBYTE_MANIFESTS_DIR (folder of low-code manifests, one
-    source each), AIRBYTE_MAX_CONCURRENT_JOBS, AIRBYTE_SCHEMA_MAX_AGE_SECONDS (a sync discovers the source anew when
-    that was longer ago; a day), AIRBYTE_SOURCE_HEARTBEAT_SECONDS, AIRBYTE_DESTINATION_TIMEOUT_SECONDS,
-    AIRBYTE_ATTEMPT_TIMEOUT_SECONDS, AIRBYTE_LOG_{ATTEMPT_BYTES,TOTAL_BYTES,DAYS}, AIRBYTE_RETRY_BACKOFF_SECONDS and
+    source each), AIRBYTE_DECLARED_DIR (octavia's folder, which the UI compares with what is there), AIRBYTE_UI_SIGN_IN
+    (yes: the UI asks for credentials also for reading on a loopback address), AIRBYTE_MAX_CONCURRENT_JOBS,
+    AIRBYTE_SCHEMA_MAX_AGE_SECONDS (a sync discovers the source anew when that was longer ago; a day),
+    AIRBYTE_SOURCE_HEARTBEAT_SECONDS, AIRBYTE_DESTINATION_TIMEOUT_SECONDS, AIRBYTE_ATTEMPT_TIMEOUT_SECONDS,
+    AIRBYTE_LOG_{ATTEMPT_BYTES,TOTAL_BYTES,DAYS}, AIRBYTE_RETRY_BACKOFF_SECONDS and
     AIRBYTE_RETRY_{SUCCESSIVE,TOTAL}_{COMPLETE,PARTIAL}_FAILURES.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

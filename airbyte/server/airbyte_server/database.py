@@ -163,6 +163,17 @@ class StreamGeneration(Base):
     generation_id: Mapped[int] = mapped_column(BigInteger)
 
 
+class ConnectionEvent(Base):
+    """Written by a trigger of the database, see the migration that made the table."""
+
+    __tablename__ = "connection_events"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    connection_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("connections.id"))
+    kind: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
 class Database:
     """Sessions on a migrated metadata database, which belongs to this server until :meth:`close`.
 

@@ -65,7 +65,8 @@ class Settings:
     ``database_url`` is a SQLAlchemy address of the metadata database; ``data_dir`` holds attempts' logs, the
     connectors' working folders and, unless ``secrets_key`` is given, the key that encrypts stored secrets.
     ``connectors_file`` names a YAML list of further connectors, ``manifests_dir`` a folder of low-code manifests (see
-    :mod:`airbyte_server.definitions`).
+    :mod:`airbyte_server.definitions`), ``declared_dir`` the folder of octavia's files, which the UI compares with
+    what is there. ``ui_sign_in``: the UI asks for credentials also for reading on a loopback address.
     """
 
     host: str
@@ -82,6 +83,8 @@ class Settings:
     timeouts: Timeouts = field(default_factory=Timeouts)
     log_limits: LogLimits = field(default_factory=LogLimits)
     schema_max_age: timedelta = timedelta(days=1)
+    declared_dir: Path | None = None
+    ui_sign_in: bool = False
 
     @property
     def loopback_only(self) -> bool:
@@ -118,6 +121,8 @@ class Settings:
             timeouts=Timeouts(**_given(environment, _TIMEOUT_VARIABLES)),
             log_limits=LogLimits(**_given(environment, _LOG_VARIABLES)),
             schema_max_age=timedelta(seconds=_number(environment, "AIRBYTE_SCHEMA_MAX_AGE_SECONDS", float, 86400)),
+            declared_dir=Path(declared) if (declared := environment.get("AIRBYTE_DECLARED_DIR")) else None,
+            ui_sign_in=_switch(environment, "AIRBYTE_UI_SIGN_IN"),
         )
 
 
@@ -130,6 +135,13 @@ def _with_driver(url: str) -> str:
             f"(its scheme is {scheme.split('@')[0] if separator else 'missing'!r})"
         )
     return f"postgresql+psycopg://{rest}"
+
+
+def _switch(environment: Mapping[str, str], name: str) -> bool:
+    given = environment.get(name) or "no"
+    if given not in ("yes", "no"):
+        raise SettingsError(f"{name} is {given!r}: write yes or no")
+    return given == "yes"
 
 
 _RETRY_VARIABLES: dict[str, tuple[str, type]] = {

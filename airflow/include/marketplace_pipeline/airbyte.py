@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 _PAGE = 100  # the API's largest page
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
+# https://docs.airbyte.com/platform/understanding-airbyte/cdc
+_CDC_CURSOR = "_ab_cdc_lsn"
 _PUBLIC_API = "/api/public/v1"
 _CONFIG_API = "/api/v1"
 _AUTHENTICATING = "authenticating with client id and secret"
@@ -53,6 +55,8 @@ class Stream:
 
     name: str
     sync_mode: str
+    #: By change data capture: each change is a record, so a row that changed twice is in a sync twice.
+    is_cdc: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,7 +247,11 @@ def _present(value: T | None) -> T:
 
 def _as_connection(response: models.ConnectionResponse) -> SyncConnection:
     streams = tuple(
-        Stream(stream.name, stream.sync_mode.value if stream.sync_mode else "full_refresh_overwrite")
+        Stream(
+            stream.name,
+            stream.sync_mode.value if stream.sync_mode else "full_refresh_overwrite",
+            is_cdc=stream.cursor_field == [_CDC_CURSOR],
+        )
         for stream in response.configurations.streams or []
     )
     return SyncConnection(response.connection_id, response.name, response.prefix or "", streams)

@@ -1,55 +1,47 @@
-"""The dbt project as Airflow tasks: a task per seed, model and test group, gates included."""
+"""The dbt project as Airflow tasks: a task per seed, snapshot and model, each with its tests; gates included."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from datetime import timedelta
-from pathlib import Path
+from typing import Any, cast
 
-from airflow.sdk import BaseOperator, TaskGroup
-from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
-from cosmos.constants import (
-    DbtResourceType,
-    ExecutionMode,
-    InvocationMode,
-    LoadMode,
-    SourceRenderingBehavior,
-    TestBehavior,
-)
-from cosmos.dbt.graph import DbtNode
+from airflow.sdk import DAG, TaskGroup, TriggerRule
+from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig, RenderConfig
+from cosmos.constants import DbtResourceType, LoadMode, SourceRenderingBehavior, TestBehavior
+from cosmos.dbt.graph import DbtNode as CosmosNode
 
-PROFILE = "marketplace"
+from marketplace_pipeline.dbt_node import DbtNode
+from marketplace_pipeline.project import PROFILE, dbt_manifest, dbt_project_dir, dbt_target
 
-_REPOSITORY = Path(__file__).resolve().parents[3]
+POOL = "dbt"
 
-
-def dbt_project_dir() -> Path:
-    """``DBT_PROJECT_DIR``, by default ``dbt/`` beside ``airflow/``."""
-    return Path(os.environ.get("DBT_PROJECT_DIR") or _REPOSITORY / "dbt")
-
-
-def dbt_manifest() -> Path:
-    """``DBT_MANIFEST_PATH``, by default where ``dbt parse`` writes it."""
-    return Path(os.environ.get("DBT_MANIFEST_PATH") or dbt_project_dir() / "target" / "manifest.json")
-
-
-def dbt_target() -> str:
-    """``DBT_TARGET``, by default the embedded warehouse."""
-    return os.environ.get("DBT_TARGET") or "local"
+_BUILT = (DbtResourceType.MODEL, DbtResourceType.SEED, DbtResourceType.SNAPSHOT)
+_TASK: dict[str, Any] = {
+    # A node that the run does not select is skipped; what reads it uses the rows that are there.
+    "trigger_rule": TriggerRule.NONE_FAILED,
+    # A failing test or a wrong model fails the same way again.
+    "retries": 0,
+    "pool": POOL,
+    "execution_timeout": timedelta(minutes=30),
+    "full_refresh": "{{ params.get('full_refresh', False) }}",
+    "variables": (
+        "{% if params.get('rebuild_from') %}"
+        "{{ {'rebuild_from': params.rebuild_from, 'rebuild_to': params.rebuild_to} | tojson }}"
+        "{% endif %}"
+    ),
+}
 
 
 def dbt_tasks(group_id: str) -> DbtTaskGroup:
     """All seeds, snapshots and models of the dbt project, each with its tests, inside the current DAG.
 
-    The graph comes from dbt's manifest, which ``dbt parse`` writes: parsing the DAG runs no dbt.
+    Cosmos reads the graph from dbt's manifest, which ``dbt parse`` writes: parsing the DAG runs no dbt. The tasks are
+    ours (:class:`DbtNode`), for Cosmos' own copy the project and read its manifest anew each time.
 
-    Mode LOCAL: each task runs dbt for its own node, so a task that is cleared does again what it is named after, and no
-    task waits for another one's report.
-
-    Tests with one parent run right after it, and its children wait for them. A test with several parents becomes a task
-    of its own, after all of them (inside one parent's test task it could run before the other parent is built); Cosmos
-    leaves it without children, so the gates that dbt itself would set are added here.
+    A test runs with the node it looks at; one that looks at several, with the one that is built from all the others. A
+    test of nodes of which none is built from the others is a task of its own. Whatever is built on all the nodes that a
+    test looks at waits for it, as in ``dbt build``.
     """
     project = dbt_project_dir()
     group = DbtTaskGroup(
@@ -64,46 +56,88 @@ def dbt_tasks(group_id: str) -> DbtTaskGroup:
             target_name=dbt_target(),
             profiles_yml_filepath=project / "profiles.yml",
         ),
-        execution_config=ExecutionConfig(
-            execution_mode=ExecutionMode.LOCAL,
-            invocation_mode=InvocationMode.DBT_RUNNER,  # in the task's process, where dbt is loaded already
-        ),
         render_config=RenderConfig(
             load_method=LoadMode.DBT_MANIFEST,
-            test_behavior=TestBehavior.AFTER_EACH,
-            should_detach_multiple_parents_tests=True,
+            test_behavior=TestBehavior.NONE,  # they are added below
             source_rendering_behavior=SourceRenderingBehavior.NONE,
+            exclude=["resource_type:exposure"],
+            node_converters=dict.fromkeys(_BUILT, _build_task),
             emit_datasets=False,
         ),
-        operator_args={
-            # A failing test or a wrong model fails the same way again.
-            "retries": 0,
-            "execution_timeout": timedelta(minutes=30),
-            # Each task would write the whole manifest twice, for nobody: a third of what it costs. Airflow's log viewer
-            # shows colours as escape codes.
-            "dbt_cmd_global_flags": ["--no-write-json", "--no-use-colors"],
-        },
     )
-    add_gates(group.dbt_graph.filtered_nodes, group.tasks_map)
+    with group:
+        # Only the kinds that are converted become tasks; Cosmos' type for them is wider.
+        _add_tests(group.dbt_graph.filtered_nodes, cast("dict[str, DbtNode]", group.tasks_map))
     return group
 
 
-def add_gates(nodes: dict[str, DbtNode], tasks: dict[str, BaseOperator | TaskGroup]) -> None:
-    """Put each test with several parents before every node that depends, however remotely, on all of them.
+def marts(group: DbtTaskGroup) -> list[str]:
+    """Names of the models in the layer that people read."""
+    layer = group.children.get(f"{group.group_id}.marts")
+    tasks = layer.children.values() if isinstance(layer, TaskGroup) else ()
+    return sorted(task.node_name for task in tasks if isinstance(task, DbtNode))
 
-    That is the rule by which ``dbt build`` orders tests. A node depending on some of the parents only need not wait.
-    """
+
+def _build_task(dag: DAG, task_group: TaskGroup, node: CosmosNode, **_: Any) -> DbtNode:
+    """A Cosmos node converter: the task of a model, seed or snapshot, in the group of its layer."""
+    return DbtNode(
+        task_id=node.name,
+        node_name=node.name,
+        task_group=_layer(dag, task_group, node),
+        dag=dag,
+        command="build",
+        select=f"fqn:{'.'.join(node.fqn or [node.name])}",
+        **_owner(node),
+        **_TASK,
+    )
+
+
+def _owner(node: CosmosNode) -> dict[str, str]:
+    """The node's group in the dbt project; the DAG's own owner where it has none."""
+    group = node.config.get("group")
+    return {"owner": group.replace("_", "-")} if group else {}
+
+
+def _layer(dag: DAG, group: TaskGroup, node: CosmosNode) -> TaskGroup:
+    """The task group named after the first folder below models/, or after seeds/ or snapshots/."""
+    folders = node.original_file_path.parts[:-1]
+    name = folders[1] if folders[0] == "models" and len(folders) > 1 else folders[0]
+    found = group.children.get(f"{group.group_id}.{name}")
+    return found if isinstance(found, TaskGroup) else TaskGroup(name, dag=dag, parent_group=group)
+
+
+def _add_tests(nodes: dict[str, CosmosNode], tasks: dict[str, DbtNode]) -> None:
+    """Give each test to the task it belongs to, or a task of its own with everything that must wait for it."""
     ancestors = {node_id: _ancestors(node_id, nodes) for node_id in nodes}
-    for test_id, test in nodes.items():
-        if test.resource_type != DbtResourceType.TEST or test_id not in tasks:
+    for test in nodes.values():
+        if test.resource_type != DbtResourceType.TEST:
             continue
-        parents = {parent for parent in test.depends_on if parent in nodes}
-        for node_id, node in nodes.items():
-            if node.resource_type != DbtResourceType.TEST and node_id in tasks and parents <= ancestors[node_id]:
-                tasks[test_id] >> tasks[node_id]
+        parents = {parent for parent in test.depends_on if parent in tasks}
+        last = {parent for parent in parents if parents <= ancestors[parent] | {parent}}
+        for parent in parents - last:
+            tasks[parent].exclude = (*tasks[parent].exclude, _name(test))
+        if last or not parents:
+            continue
+        own = DbtNode(
+            task_id=f"{_name(test)}_test",
+            node_name=_name(test),
+            command="test",
+            select=_name(test),
+            **_owner(test),
+            **_TASK,
+        )
+        [tasks[parent] for parent in sorted(parents)] >> own
+        for node_id, task in tasks.items():
+            if parents <= ancestors[node_id]:
+                own >> task
 
 
-def _ancestors(node_id: str, nodes: dict[str, DbtNode]) -> set[str]:
+def _name(test: CosmosNode) -> str:
+    """A generic test's id ends in a hash: test.marketplace.not_null_orders_id.1a2b3c."""
+    return test.unique_id.split(".")[2]
+
+
+def _ancestors(node_id: str, nodes: dict[str, CosmosNode]) -> set[str]:
     found: set[str] = set()
     ahead: list[str] = list(_parents(node_id, nodes))
     while ahead:
@@ -114,5 +148,5 @@ def _ancestors(node_id: str, nodes: dict[str, DbtNode]) -> set[str]:
     return found
 
 
-def _parents(node_id: str, nodes: dict[str, DbtNode]) -> Iterable[str]:
+def _parents(node_id: str, nodes: dict[str, CosmosNode]) -> Iterable[str]:
     return (parent for parent in nodes[node_id].depends_on if parent in nodes)

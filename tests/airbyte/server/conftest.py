@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
 
+import ui_services
 from airbyte_services import AirbyteServer
+from real_services import Database
 
 from local_stack.postgres import EmbeddedPostgres
 
@@ -22,3 +24,11 @@ def airbyte(postgres_server: EmbeddedPostgres, tmp_path_factory: pytest.TempPath
     server = AirbyteServer(url, tmp_path_factory.mktemp("airbyte"))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def shop(new_database: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ui_services.Shop]:
+    """A server of its own for the review UI: what it shows is known to the last connection."""
+    made = ui_services.open_shop(new_database(), tmp_path_factory.mktemp("ui"))
+    yield made
+    made.server.stop()

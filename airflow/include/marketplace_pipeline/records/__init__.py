@@ -1,0 +1,1 @@
+"""One row per pipeline run in ``ops.pipeline_runs``: what came, how long it took, what the tests said."""
