@@ -3,6 +3,8 @@ UPPER('aé'), LOWER('AÉ'), LENGTH('aé'), BYTE_LENGTH('aé'), CHAR_LENGTH('aé'
 'a' || 'b' || 'c'
 CONCAT('a', 'b', NULL), CONCAT('a', 'b')
 TRIM('  a '), LTRIM('  a '), RTRIM('  a '), TRIM('xxaxx', 'x'), LTRIM('abca', 'ab'), TRIM('\t\n a \r'), RTRIM('a\u00a0')
+TRIM('a'), TRIM('a '), TRIM('\ta'), TRIM('~\u2003'), TRIM('\u3000é'), TRIM('é'), TRIM(''), TRIM(' '), TRIM(CAST(NULL AS STRING))
+LTRIM('a '), LTRIM('\u2003a '), RTRIM(' a'), RTRIM('a é '), TRIM('\u0001a\u007f'), TRIM(CONCAT(' a', ' b '))
 SUBSTR('hello', 2), SUBSTR('hello', 2, 3), SUBSTR('hello', 0), SUBSTR('hello', 0, 2), SUBSTR('hello', -3), SUBSTR('hello', -3, 2)
 SUBSTR('hello', -10), SUBSTR('hello', -10, 3), SUBSTR('hello', 10), SUBSTR('hello', 5, 10), SUBSTR('hello', 1, 0), SUBSTR('hello', -5, 2)
 SUBSTR('hello', 2, -1)
