@@ -41,6 +41,7 @@ RUN = PipelineRun(
 
 def test_a_run_has_one_row_however_often_it_is_recorded(bigquery_client: bigquery.Client) -> None:
     empty = PipelineRun("scheduled__0", START - timedelta(days=1), START, "failed")
+    bigquery_client.query_and_wait("DROP TABLE IF EXISTS ops.pipeline_runs")
     for run in (RUN, replace(RUN, state="success", failed_tasks=()), empty):
         table.save(bigquery_client, run)
     assert table.recent(bigquery_client) == [empty, replace(RUN, state="success", failed_tasks=())]
