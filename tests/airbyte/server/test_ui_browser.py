@@ -151,7 +151,17 @@ def test_a_sync_is_started_and_watched_to_its_end(shop: Shop, new_page: Callable
     assert set(looks) == {"fetch"}, "the page was kept, with what its reader had opened"
     looks.clear()
     page.wait_for_timeout(1500)
-    assert looks == [], "nothing more is asked for when nothing runs"
+    assert looks == [], "nothing is asked for in a hurry when nothing runs"
+
+
+def test_a_sync_that_somebody_else_starts_appears_on_an_open_page(shop: Shop, new_page: Callable[..., Page]) -> None:
+    page = new_page()
+    page.clock.install()
+    page.goto(shop.address("events_to_warehouse", "timeline"))
+    job = shop.server.sync(shop.connections["events_to_warehouse"])["jobId"]
+    expect(page.locator(f"#job-{job}")).to_have_count(0)
+    page.clock.fast_forward(10_000)
+    expect(page.locator(f"#job-{job}")).to_be_visible()
 
 
 def test_a_running_sync_is_cancelled_and_a_stream_cleared(shop: Shop, new_page: Callable[..., Page]) -> None:
@@ -194,7 +204,7 @@ def test_a_failed_sync_is_read(shop: Shop, new_page: Callable[..., Page]) -> Non
         page.get_by_role("link", name="Download").click()
     assert "destination started" in Path(download.value.path()).read_text()
     page.goto(shop.address("events_to_warehouse", "timeline"))
-    page.get_by_role("link", name=re.compile("View log")).click()
+    page.get_by_role("link", name=re.compile("View log")).first.click()
     expect(page.get_by_role("link", name=re.compile("Attempt 3 of 3"))).to_have_attribute("aria-current", "page")
     page.get_by_role("link", name=re.compile("Attempt 1 of 3")).click()
     expect(page.get_by_role("log")).to_contain_text("boom")

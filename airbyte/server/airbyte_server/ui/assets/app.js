@@ -1,27 +1,33 @@
-// What scripts add to pages that work without: live numbers of running jobs, filters that apply themselves, buttons
-// that say they are busy.
+// What scripts add to pages that work without: numbers that are up to date, filters that apply themselves, buttons that
+// say they are busy.
 "use strict";
 
 document.documentElement.classList.add("scripted");
 
-const EVERY = 1000;
+/** Look again after as many seconds as the page says: one while a job runs, else ten, as others start jobs, too. */
+function wait() {
+  const seconds = document.getElementById("live")?.dataset.live;
+  if (seconds) setTimeout(refresh, 1000 * seconds);
+}
 
 /** Put what the server says now into the page, keeping what the reader has opened, focused and scrolled. */
 async function refresh() {
   const live = document.getElementById("live");
-  if (!live || !("live" in live.dataset)) return;
-  if (document.hidden) return void setTimeout(refresh, EVERY);
+  if (document.hidden) return void wait();
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || answer.redirected) return;
+    // To the sign-in page: the session is over.
+    if (answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = page.getElementById("live");
-    if (next) replace(live, next);
-    document.title = page.title;
+    if (answer.ok && next) {
+      replace(live, next);
+      document.title = page.title;
+    }
   } catch {
     // The server is away for a moment, or the reader has left; the next look will tell.
   }
-  setTimeout(refresh, EVERY);
+  wait();
 }
 
 function replace(live, next) {
@@ -87,4 +93,4 @@ addEventListener("keydown", (event) => {
   }
 });
 
-setTimeout(refresh, EVERY);
+wait();
