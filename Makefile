@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 STACK := $(BIN)/local-stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check lock watch octavia dbt docs simulate clean
+.PHONY: help run up down status test check lock watch octavia dbt docs simulate compose-env preflight impact lint-sql hooks clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## Do the whole job: start the services, sync, transform, show the headline numbers
 	@$(STACK) run
@@ -33,6 +33,12 @@ check: $(VENV)/.built ## Lint and type-check
 	@$(BIN)/mypy
 	@$(BIN)/yamllint --strict .
 
+lint-sql: $(VENV)/.built ## Lint the models; the stack must be up, for macros ask the warehouse
+	@cd dbt && ../$(STACK) exec sqlfluff lint models snapshots --disable-progress-bar
+
+hooks: $(VENV)/.built ## Check what is committed: install the pre-commit hooks
+	@$(BIN)/pre-commit install --install-hooks
+
 octavia: $(VENV)/.built ## Connections as code against the stack's Airbyte: make octavia ARGS=plan
 	@$(STACK) exec octavia --directory airbyte $(ARGS)
 
@@ -50,6 +56,16 @@ simulate: $(VENV)/.built ## Let the demo marketplace live on: make simulate DAYS
 
 watch: $(VENV)/.built ## Look once, from outside, whether Airflow lives, runs come and data is young; alert if not
 	@$(STACK) exec python -P -m marketplace_pipeline.watch
+
+preflight: $(VENV)/.built ## Check that each configured service can be used: make preflight ARGS=bigquery
+	@$(STACK) preflight $(ARGS)
+
+impact: $(VENV)/.built ## What a change does to models, marts and connections: make impact BASE=main
+	@$(STACK) impact --base $(or $(BASE),main) $(ARGS)
+
+compose-env: $(VENV)/.built ## Add the secrets that docker-compose.yml needs to .env, unless they are there
+	@touch .env && chmod 600 .env
+	@$(STACK) compose-env >> .env
 
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \

@@ -39,6 +39,29 @@ class AirbyteApi:
         unfinished = [job for job in answer.json()["data"] if job["status"] in ("pending", "running", "incomplete")]
         return int(unfinished[0]["jobId"]) if unfinished else None
 
+    def start_syncs(self) -> list[int]:
+        """Start a sync of every connection; the jobs' ids.
+
+        Raises:
+            httpx.HTTPError: if Airbyte does not answer, or refuses.
+        """
+        connections = self._client.get(f"{self._url}/connections", params={"limit": 100})
+        connections.raise_for_status()
+        started = []
+        for connection in connections.json()["data"]:
+            answer = self._client.post(
+                f"{self._url}/jobs", json={"connectionId": connection["connectionId"], "jobType": "sync"}
+            )
+            answer.raise_for_status()
+            started.append(int(answer.json()["jobId"]))
+        return started
+
+    def job_status(self, job_id: int) -> str:
+        """Raises httpx.HTTPError if Airbyte does not answer."""
+        answer = self._client.get(f"{self._url}/jobs/{job_id}")
+        answer.raise_for_status()
+        return str(answer.json()["status"])
+
     def streams(self, job_id: int) -> list[StreamProgress]:
         """Progress per stream, in the job's order.
 

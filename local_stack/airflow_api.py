@@ -50,6 +50,12 @@ class AirflowApi:
         found = self._call("GET", "/importErrors")["import_errors"]
         return [f"{error['filename']}:\n{error['stack_trace']}" for error in found]
 
+    def connection_ids(self) -> set[str]:
+        """The connections kept in Airflow's database; those of the environment or a secrets backend are not listed."""
+        return {
+            found["connection_id"] for found in self._call("GET", "/connections", params={"limit": 100})["connections"]
+        }
+
     def reparse(self, dag: dict[str, Any], seconds: float) -> None:
         """Have the DAG's file parsed again, as after a change of the dbt project, and wait for it."""
         before = dag["last_parsed_time"]

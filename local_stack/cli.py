@@ -6,16 +6,20 @@ import os
 import shlex
 import sys
 import time
+from pathlib import Path
 
 import click
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from local_stack import headlines, pipeline, services, settings, sql, stack
+from local_stack import containers, databases, headlines, pipeline, preflight, services, settings, sql, stack
 from local_stack.board import Board
+from local_stack.impact import run as impact
 from local_stack.processes import MARKER
 
 _STYLES = {"running": "green", "starting": "yellow", "stopped": "red", "given": "cyan"}
+_MARKS = {"good": "[green]✓[/]", "missing": "[red]✗[/]", "unsure": "[yellow]?[/]"}
 
 
 class _Commands(click.Group):
@@ -114,6 +118,60 @@ def run_sql(statement: str, source: bool) -> None:
     """Run one SQL STATEMENT on the warehouse and print its rows: local-stack sql "SELECT COUNT(*) FROM raw.orders"."""
     for row in (sql.source if source else sql.warehouse)(settings.load(), statement):
         click.echo(" | ".join(row))
+
+
+@main.command(name="preflight")
+@click.argument("names", nargs=-1, type=click.Choice(list(preflight.CHECKS)))
+def check_services(names: tuple[str, ...]) -> None:
+    """Check that each configured service (or those of NAMES) can be used; exit status 1 if something is missing.
+
+    Nothing is changed anywhere.
+    """
+    current = settings.load()
+    found = {name: list(preflight.CHECKS[name](current)) for name in names or preflight.CHECKS}
+    console = _console()
+    for name, findings in found.items():
+        console.print(f"[bold]{name}[/]")
+        for finding in findings:
+            console.print(f"  {_MARKS[finding.state]} ", end="")
+            console.print(finding.what, markup=False, highlight=False)
+            if finding.advice:
+                console.print(f"      {finding.advice}", markup=False, highlight=False)
+    missing = sum(finding.state == "missing" for findings in found.values() for finding in findings)
+    if missing:
+        raise click.ClickException(f"{missing} thing{'s are' if missing > 1 else ' is'} missing.")
+    console.print("Nothing is missing.")
+
+
+@main.command(name="impact")
+@click.option("--base", default="main", show_default=True, help="The commit to compare this folder with.")
+@click.option("--scale", default="0.02", show_default=True, help="How much seeded data; 1 is 20,000 orders.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to this file, too.")
+def show_impact(base: str, scale: str, output: Path | None) -> None:
+    """Say what a change does to models, the marts' rows and the connections, as Markdown."""
+    with Board(Console(stderr=True)) as board:
+        text = impact.of_commit(base, board, scale)
+    click.echo(text)
+    if output is not None:
+        output.write_text(text + "\n")
+
+
+@main.command(name="databases")
+def prepare_databases() -> None:
+    """Create the platform's roles and databases in the server of POSTGRES_SUPERUSER_DSN (docker-compose.yml)."""
+    try:
+        databases.from_environment(os.environ)
+    except KeyError as error:
+        raise click.ClickException(f"{error.args[0]} is not set; docker-compose.yml shows what is needed.") from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"The server of POSTGRES_SUPERUSER_DSN cannot be used: {error}") from error
+
+
+@main.command(name="compose-env")
+def compose_env() -> None:
+    """Print what docker-compose.yml needs in .env and is not there yet: secrets, made up, and the profile."""
+    for name, value in containers.missing_variables(settings.written(), os.environ):
+        click.echo(f"{name}={value}")
 
 
 def _console() -> Console:

@@ -15,10 +15,9 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from local_stack import databases
 from local_stack.processes import port_is_free
 
 SUPERUSER = "postgres"
@@ -62,6 +61,20 @@ class EmbeddedPostgres:
         )
 
     @property
+    def options(self) -> dict[str, str]:
+        """What the server is started with."""
+        return {
+            "listen_addresses": self.host,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "wal_level": "logical",
+            "max_connections": "200",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            **self.settings,
+        }
+
+    @property
     def log_file(self) -> Path:
         return self.data_dir.resolve() / "server.log"
 
@@ -91,17 +104,7 @@ class EmbeddedPostgres:
             raise PostgresError(f"Port {self.port} on {self.host} is held by another program.")
         if not (self.data_dir / "PG_VERSION").exists():
             self._initialise()
-        options = {
-            "listen_addresses": self.host,
-            "port": str(self.port),
-            "unix_socket_directories": "",
-            "wal_level": "logical",
-            "max_connections": "200",
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-            **self.settings,
-        }
-        flags = " ".join(f"-c {name}='{value}'" for name, value in options.items())
+        flags = " ".join(f"-c {name}='{value}'" for name, value in self.options.items())
         try:
             self._pg_ctl("start", "--wait", "--timeout=60", f"--log={self.log_file}", "-o", flags)
         except subprocess.CalledProcessError as error:
@@ -116,25 +119,11 @@ class EmbeddedPostgres:
 
     def ensure_role(self, name: str, password: str, *, replication: bool = False) -> None:
         """Create the login role ``name``, or reset its password if it exists."""
-        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
-            exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
-            verb = sql.SQL("ALTER" if exists else "CREATE")
-            option = sql.SQL("REPLICATION" if replication else "NOREPLICATION")
-            connection.execute(
-                sql.SQL("{} ROLE {} LOGIN {} PASSWORD {}").format(
-                    verb, sql.Identifier(name), option, sql.Literal(password)
-                )
-            )
+        databases.ensure_role(self.conninfo(), name, password, replication=replication)
 
     def ensure_database(self, name: str, owner: str) -> None:
         """Create the database ``name`` owned by ``owner`` unless it exists."""
-        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
-                        sql.Identifier(name), sql.Identifier(owner)
-                    )
-                )
+        databases.ensure_database(self.conninfo(), name, owner)
 
     def _initialise(self) -> None:
         """Run ``initdb`` into a scratch folder and move it into place, so that an interrupted one leaves no trace."""

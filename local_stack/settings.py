@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -245,14 +246,15 @@ class Settings:
         }
 
 
-def load(home: Path | None = None) -> Settings:
+def load(home: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and ``.env``; create the stack's folder and its generated secrets when missing.
+
+    A given ``environment`` takes the place of both.
 
     Raises:
         SettingsError: if a value cannot work.
     """
-    written = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
-    environment = written | dict(os.environ)
+    environment = dict(written() | dict(os.environ) if environment is None else environment)
     folder = home or Path(environment.get("LOCAL_STACK_DIR") or ROOT / ".local")
     folder = folder.absolute()
     for path in (folder, folder / "logs", folder / "run"):
@@ -260,10 +262,14 @@ def load(home: Path | None = None) -> Settings:
     return Settings(folder, environment, _generated_secrets(folder / "secrets.json"), Path(sys.executable).parent)
 
 
-def _generated_secrets(file: Path) -> dict[str, str]:
-    """Passwords and keys of the embedded services: made once, readable by the owner only."""
-    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    wanted = {
+def written() -> dict[str, str]:
+    """What ``.env`` says."""
+    return {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
+
+
+def new_secrets() -> dict[str, str]:
+    """Passwords and keys for one installation's services, safe in addresses and in ``.env``."""
+    return {
         "postgres_superuser_password": secrets.token_urlsafe(24),
         "airflow_database_password": secrets.token_urlsafe(24),
         "airbyte_database_password": secrets.token_urlsafe(24),
@@ -272,6 +278,12 @@ def _generated_secrets(file: Path) -> dict[str, str]:
         "airflow_jwt_secret": secrets.token_urlsafe(48),
         "airflow_fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
     }
+
+
+def _generated_secrets(file: Path) -> dict[str, str]:
+    """Passwords and keys of the embedded services: made once, readable by the owner only."""
+    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    wanted = new_secrets()
     if wanted.keys() - known.keys():
         known = wanted | known
         scratch = file.with_suffix(".tmp")

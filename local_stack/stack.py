@@ -19,7 +19,7 @@ from google.api_core.exceptions import GoogleAPIError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from local_stack import headlines, services
+from local_stack import databases, headlines, services
 from local_stack.board import Board
 from local_stack.postgres import SUPERUSER, PostgresError
 from local_stack.processes import end, marked
@@ -30,6 +30,7 @@ _Starter = Callable[..., "Command"]
 SERVICES = "Services"
 PREPARATION = "Preparation"
 START_SECONDS = 180.0
+WITHOUT_AIRFLOW = ("bigquery", "airbyte")
 
 
 @dataclass
@@ -70,18 +71,20 @@ class Command:
         return status == 0
 
 
-def up(settings: Settings, board: Board) -> None:
+def up(settings: Settings, board: Board, *, airflow: bool = True, connections: Path = ROOT / "airbyte") -> None:
     """Start whatever is not running, prepare the source and the connections, and wait until all is healthy.
+
+    Without ``airflow`` its four processes and what they need are left out; ``connections`` is octavia's folder.
 
     Raises:
         StackError: with what is wrong and what to do; services that came up stay up.
     """
     with _only_one(settings):
-        wanted = services.check_ports(settings)
+        wanted = [service for service in services.check_ports(settings) if airflow or service.name in WITHOUT_AIRFLOW]
         _require_given_services(settings, wanted)
         _start_postgres(settings, board)
         with contextlib.ExitStack() as running:
-            _bring_up(settings, board, wanted, running)
+            _bring_up(settings, board, wanted, connections, running)
 
 
 def down(settings: Settings) -> list[str]:
@@ -102,7 +105,9 @@ def down(settings: Settings) -> list[str]:
     return stopped
 
 
-def _bring_up(settings: Settings, board: Board, wanted: list[Service], running: contextlib.ExitStack) -> None:
+def _bring_up(
+    settings: Settings, board: Board, wanted: list[Service], connections: Path, running: contextlib.ExitStack
+) -> None:
     airflow = [service for service in wanted if service.name.startswith("airflow-")]
     others = [service for service in wanted if service not in airflow]
 
@@ -115,7 +120,7 @@ def _bring_up(settings: Settings, board: Board, wanted: list[Service], running: 
     for service in others:
         service.start()
     seed = _seed(settings, command)
-    manifest = _manifest(settings, command)
+    manifest = _manifest(settings, command) if airflow else None
     migration = _migration(settings, command, airflow)
 
     _finish(board, migration)
@@ -130,7 +135,7 @@ def _bring_up(settings: Settings, board: Board, wanted: list[Service], running: 
     _wait_for(others, board)
     octavia = command(
         "Airbyte connections",
-        [str(settings.bin / "octavia"), "--directory", str(ROOT / "airbyte"), "apply", "--yes"],
+        [str(settings.bin / "octavia"), "--directory", str(connections), "apply", "--yes"],
         "Correct the setting or the file named above, then run this again. Nothing was lost.",
     )
     _finish(board, octavia)
@@ -144,17 +149,14 @@ def _start_postgres(settings: Settings, board: Board) -> None:
         server.start()
     except PostgresError as error:
         raise StackError(str(error)) from error
-    for database in ("airflow", "airbyte"):
-        role = f"{database}_metadata"
-        server.ensure_role(role, settings.secrets[f"{database}_database_password"])
-        server.ensure_database(database, role)
-    if settings.source_is_embedded:
-        source = settings.source
-        owner = psycopg.conninfo.conninfo_to_dict(settings.source_db_dsn)
-        server.ensure_role(str(owner["user"]), str(owner["password"]), replication=True)
-        if source["USER"] not in (owner["user"], SUPERUSER):
-            server.ensure_role(source["USER"], source["PASSWORD"], replication=True)
-        server.ensure_database(source["DATABASE"], str(owner["user"]))
+    source = settings.source
+    demo = databases.DemoSource(settings.source_db_dsn, source["DATABASE"], source["USER"], source["PASSWORD"])
+    databases.prepare(
+        server.conninfo(),
+        {name: settings.secrets[f"{name}_database_password"] for name in databases.METADATA_DATABASES},
+        demo if settings.source_is_embedded else None,
+        keep=SUPERUSER,
+    )
     board.set(SERVICES, "Postgres", "done", f"port {settings.postgres_port}")
 
 
