@@ -76,6 +76,8 @@ def make_targets() -> dict[str, str]:
 
 def command_problems(line: str) -> Iterator[str]:
     words = shlex.split(line, comments=True)
+    if operators := [place for place, word in enumerate(words) if word in ("|", "||", "&&", ";", ">", ">>")]:
+        words = words[: operators[0]]
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words.pop(0)
     if not words:
