@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,12 @@ class SnapshotCatalog:
         self._seen: dict[TableRef, Seen] = {}
         self._seen_routines: dict[RoutineRef, dict[str, Any] | None] = {}
 
+    def expect(self, refs: Collection[TableRef]) -> None:
+        """Read the tables' records in one query."""
+        project = self._tables.metadata.project
+        known = [ref for ref in refs if ref.project == project and not information_schema.is_virtual(ref)]
+        self._tables.metadata.find_tables(self._db, known)
+
     def get_table(self, ref: TableRef) -> Table | None:
         if "$" in ref.table or "@" in ref.table:
             raise BigQueryError("invalidQuery", f'Table "{ref.table}" cannot include decorator', "query")
@@ -84,7 +91,7 @@ class SnapshotCatalog:
     def is_current(self) -> bool:
         """Whether every name still stands for what it stood for, seen from the session's present transaction."""
         told, told_routines = dict(self._seen), dict(self._seen_routines)
-        self._tables.metadata.find_tables(self._db, told)  # at once instead of one after another
+        self.expect(told)
         for ref in told:
             self.get_table(ref)
         for routine in told_routines:

@@ -70,8 +70,7 @@ class Session:
         self._connection = connection
         self._registered: list[str] = []
         self._deferred: list[str] = []
-        #: What has been read in the present transaction, for who reads it again; None outside one. Who writes it
-        #: forgets it here.
+        #: What has been read or written in the present transaction, for who reads it again; None outside one.
         self.memo: dict[Any, Any] | None = None
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:

@@ -209,8 +209,9 @@ class Metadata:
         record.__dict__.pop("partitioning", None)
         text = orjson.dumps(record.resource).decode()
         key = [record.ref.dataset, record.ref.table]
-        self._forget(db, record)
-        if not db.change(
+        memo = {} if db.memo is None else db.memo
+        is_new = record.ref in memo and memo[record.ref] is None
+        if is_new or not db.change(
             "UPDATE __bq.tables SET kind = ?, physical = ?, expires_ms = ?, resource = ? "
             "WHERE dataset_id = ? AND table_id = ?",
             [record.kind, record.physical, record.expires_ms, text, *key],
@@ -219,16 +220,14 @@ class Metadata:
                 "INSERT INTO __bq.tables VALUES (?, ?, ?, ?, ?, ?)",
                 [*key, record.kind, record.physical, record.expires_ms, text],
             )
+        memo[record.ref] = (*key, record.kind, record.physical, text, record.expires_ms)
 
     def delete_table(self, db: Session, record: TableRecord) -> None:
-        self._forget(db, record)
+        if db.memo is not None:
+            db.memo[record.ref] = None
         db.execute(
             "DELETE FROM __bq.tables WHERE dataset_id = ? AND table_id = ?", [record.ref.dataset, record.ref.table]
         )
-
-    def _forget(self, db: Session, record: TableRecord) -> None:
-        if db.memo is not None:
-            db.memo.pop(record.ref, None)
 
     # Routines -----------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -107,6 +108,9 @@ class Table:
 
 class Catalog(Protocol):
     """The engine's side of name resolution, called by the front end."""
+
+    def expect(self, refs: Collection[TableRef]) -> None:
+        """These tables will be asked for."""
 
     def get_table(self, ref: TableRef) -> Table | None: ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import uuid
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ THREADS = 16
 #: Google's history (https://cloud.google.com/bigquery/docs/managing-jobs), and how much of it is kept at most.
 HISTORY_MS = 180 * 24 * 3600 * 1000
 MAX_JOBS = 100_000
+ENDED_IN_MEMORY = 200
 #: What a job may take to notice that it is to stop, before the emulator ends without it.
 STOP_SECONDS = 10.0
 
@@ -48,6 +50,7 @@ class JobManager:
         self._runners = runners
         self._running: dict[str, Job] = {}
         self._unsaved: dict[str, Job] = {}  # failed, and not even that could be recorded
+        self._ended: OrderedDict[str, str] = OrderedDict()  # what clients ask for first of all
         self._mutex = threading.Lock()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="job")
 
@@ -146,6 +149,10 @@ class JobManager:
             else:
                 self._fail(job, self._reason(job, error))
         with self._mutex:
+            if job.job_id not in self._unsaved:
+                self._ended[job.job_id] = self._text(job)
+            while len(self._ended) > ENDED_IN_MEMORY:
+                self._ended.popitem(last=False)
             self._running.pop(job.job_id, None)
         job.done.set_result(None)
         report(job)
@@ -234,8 +241,10 @@ class JobManager:
         """The Job resource."""
         if (job := self._in_memory(job_id)) is not None:
             return job.resource()
-        with self.database.session() as db:
-            text = db.scalar("SELECT resource FROM __bq.jobs WHERE job_id = ?", [job_id])
+        text = self._ended.get(job_id)
+        if text is None:
+            with self.database.session() as db:
+                text = db.scalar("SELECT resource FROM __bq.jobs WHERE job_id = ?", [job_id])
         return orjson.loads(text) if text else None
 
     def get(self, job_id: str) -> dict[str, Any]:
@@ -279,6 +288,7 @@ class JobManager:
         self.get(job_id)
         with self.database.transaction() as db:
             db.execute("DELETE FROM __bq.jobs WHERE job_id = ? OR parent_job_id = ?", [job_id, job_id])
+        self._ended.pop(job_id, None)
 
     def forget_old(self) -> None:
         """Forget what Google forgets, and the oldest of more than is of use."""

@@ -19,7 +19,9 @@ from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_node_kind_pb2 as nod
 
 from bq_emulator.model import BigQueryError
 from bq_emulator.sql import errors, wasm
+from bq_emulator.sql.catalog import Mount, home_of
 from bq_emulator.sql.functions import additional
+from bq_emulator.sql.known_tables import KnownTables, Path
 
 Result = TypeVar("Result")
 
@@ -76,14 +78,17 @@ ALSO_IN_BIGQUERY = (
 class Analyzer:
     """One instance of the analyzer with its options. Not thread-safe; lives on one thread of :class:`Pool`."""
 
-    def __init__(self, strict: bool = True) -> None:
-        """``strict`` takes what BigQuery takes, and not what GoogleSQL has beyond it (:data:`EXTENSIONS`)."""
+    def __init__(self, strict: bool = True, known: KnownTables | None = None) -> None:
+        """``strict`` takes what BigQuery takes, and not what GoogleSQL has beyond it (:data:`EXTENSIONS`); ``known``
+        is shared by the analyzers of a pool."""
         self._strict = strict
+        self._known = known or KnownTables()
         self._start()
 
     def _start(self) -> None:
         self._instance = wasm.Instance(wasm.compiled_analyzer())
         self._registered: dict[bytes, service.RegisterResponse] = {}
+        self._shared: dict[Path, bytes] = {}
         self.options = self._bigquery_options()
 
     def _bigquery_options(self) -> options_pb2.AnalyzerOptionsProto:
@@ -162,6 +167,22 @@ class Analyzer:
         self.use_catalog(request, catalog)
         return self.call("Analyze", request, service.AnalyzeResponse)
 
+    def analyze_mounted(
+        self, sql: str, mount: Mount, options: options_pb2.AnalyzerOptionsProto
+    ) -> service.AnalyzeResponse:
+        """As :meth:`analyze`, with the tables of ``mount``; others that statements named before are in reach, too."""
+        if not mount.is_plain or not mount.mounted:
+            return self.analyze(sql, mount.proto, options)
+        if any(self._shared.get(path) != table for path, table in mount.mounted.items()):
+            self._shared = self._known.with_tables(mount.mounted)
+        catalog = self.catalog()
+        for path, table in self._shared.items():
+            home_of(catalog, path).table.add().MergeFromString(table)
+        try:
+            return self.analyze(sql, catalog, options)
+        except BigQueryError:
+            return self.analyze(sql, mount.proto, options)  # for an error that suggests none of the others
+
     def use_catalog(
         self,
         request: service.AnalyzeRequest | service.EvaluateQueryRequest,
@@ -217,6 +238,7 @@ class Pool:
 
     def __init__(self, size: int = 4, strict: bool = True) -> None:
         self._strict = strict
+        self._known = KnownTables()
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="sql-analyzer")
         self._local = threading.local()
         sys.setrecursionlimit(max(sys.getrecursionlimit(), RECURSION_LIMIT))
@@ -246,7 +268,7 @@ class Pool:
     def _serve(self, work: Callable[[Analyzer], Result]) -> Result:
         analyzer = getattr(self._local, "analyzer", None)
         if analyzer is None:
-            analyzer = self._local.analyzer = Analyzer(self._strict)
+            analyzer = self._local.analyzer = Analyzer(self._strict, self._known)
         return work(analyzer)
 
 

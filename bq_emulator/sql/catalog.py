@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
 
 from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
 from bq_emulator.sql import routines, types
+from bq_emulator.sql.known_tables import number
 from bq_emulator.sql.scope import Scope
 from bq_emulator.sql.types import quote
 
@@ -139,7 +141,19 @@ class Mount:
     tables: dict[int, Table] = field(default_factory=dict)
     #: Functions by the paths they are called by.
     routines: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+    #: The tables as the analyzer knows them, by their paths.
+    mounted: dict[tuple[str, ...], bytes] = field(default_factory=dict)
     _paths: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds tables only."""
+        return not self.routines and not self.proto.constant
+
+    def expect(self, paths: Iterable[tuple[str, ...]], catalog: Catalog) -> None:
+        """Have ``catalog`` look ``paths`` up at once instead of one after another."""
+        named = [path for path in paths if len(path) > 1 and self.scope.temp_table(path) is None]
+        catalog.expect([table_ref(path, self.project, None) for path in named])
 
     def add(self, path: tuple[str, ...], catalog: Catalog, optional: bool = False) -> None:
         """Look ``path`` up and mount it; an ``optional`` one may be missing.
@@ -180,28 +194,32 @@ class Mount:
     def add_routine(self, path: tuple[str, ...], routine: dict[str, Any]) -> None:
         """Mount a function under the name it is called by."""
         self.routines[path] = routine
-        routines.mount(self._home(path), path[-1], routine)
-
-    def _home(self, path: tuple[str, ...]) -> simple_catalog_pb2.SimpleCatalogProto:
-        """The nested catalog in which ``path`` ends."""
-        home = self.proto
-        for part in path[:-1]:
-            for child in home.catalog:
-                if child.name == part:
-                    home = child
-                    break
-            else:
-                home = home.catalog.add(name=part)
-        return home
+        routines.mount(home_of(self.proto, path), path[-1], routine)
 
     def _mount(self, path: tuple[str, ...], table: Table) -> None:
-        home = self._home(path)
-        number = len(self.tables) + 1
-        self.tables[number] = table
-        mounted = home.table.add(name=path[-1], serialization_id=number, full_name=".".join(path))
+        known_as = number(path)
+        self.tables[known_as] = table
+        mounted = home_of(self.proto, path).table.add(
+            name=path[-1], serialization_id=known_as, full_name=".".join(path)
+        )
         for column in table.schema:
             mounted.column.add(name=column.name, is_writable_column=True).type.CopyFrom(types.to_proto(column))
         for column, text in table.pseudo_columns:
             pseudo = mounted.column.add(name=column.name, is_pseudo_column=True)
             pseudo.is_writable_column = text == quote(column.name)
             pseudo.type.CopyFrom(types.to_proto(column))
+        self.mounted[path] = mounted.SerializeToString(deterministic=True)
+
+
+def home_of(
+    catalog: simple_catalog_pb2.SimpleCatalogProto, path: tuple[str, ...]
+) -> simple_catalog_pb2.SimpleCatalogProto:
+    """The catalog nested in ``catalog`` in which ``path`` ends."""
+    for part in path[:-1]:
+        for child in catalog.catalog:
+            if child.name == part:
+                catalog = child
+                break
+        else:
+            catalog = catalog.catalog.add(name=part)
+    return catalog

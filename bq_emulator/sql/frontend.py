@@ -159,6 +159,7 @@ class Read:
 
     def is_current(self, catalog: Catalog) -> bool:
         """Whether every name still stands for what it stood for."""
+        catalog.expect(list(self.tables))
         return all(catalog.get_table(ref) == seen for ref, seen in self.tables.items()) and all(
             catalog.get_routine(ref) == seen for ref, seen in self.routines.items()
         )
@@ -298,7 +299,10 @@ class _Compilation:
         if altered is not None:
             mount.add(altered[0], self.catalog, optional=altered[1])
         try:
-            response = self._analyzer.analyze(sql, mount.proto, self._options(sql))
+            if altered is not None:  # a table that is not there must not be found
+                response = self._analyzer.analyze(sql, mount.proto, self._options(sql))
+            else:
+                response = self._analyzer.analyze_mounted(sql, mount, self._options(sql))
         except BigQueryError as error:
             error.message = routines.restore_names(error.message, (".".join(path) for path in mount.routines))
             raise
@@ -330,6 +334,7 @@ class _Compilation:
         """Mount the tables ``sql`` reads, whose paths are given back, and the functions it calls with what they
         read."""
         paths = self._analyzer.table_names(sql)
+        mount.expect(paths, self.catalog)
         for path in paths:
             mount.add(path, self.catalog)
         for path in routines.called(sql):

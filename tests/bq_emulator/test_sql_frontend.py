@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from bq_emulator.sql.translate.statements import STATEMENTS
 
 
 class Tables(dict[TableRef, Table]):
+    def expect(self, refs: Collection[TableRef]) -> None:
+        pass
+
     def get_table(self, ref: TableRef) -> Table | None:
         return self.get(ref)
 

@@ -6,6 +6,7 @@ The cases of a file run in order, on tables that are fresh for the file.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -68,6 +69,9 @@ class Shop:
             "(2, 20.25, 'second', '2020-01-02 10:00:00+00')"
         )
         self.database.execute("ALTER TABLE items ALTER tags SET DEFAULT []")
+
+    def expect(self, refs: Collection[TableRef]) -> None:
+        pass
 
     def get_table(self, ref: TableRef) -> Table | None:
         return self.by_ref.get(ref)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any
@@ -34,6 +35,9 @@ class Answer:
 
 
 class NoTables:
+    def expect(self, refs: Collection[TableRef]) -> None:
+        pass
+
     def get_table(self, ref: TableRef) -> Table | None:
         return None
 
