@@ -151,7 +151,8 @@ def _api() -> str:
     return (
         f"## API methods ({len(here)} of {len(METHODS)})\n\n| method | |\n|---|---|\n{rows}\n\n"
         "`models` has none: CREATE MODEL is refused. `jobs.insert` takes query, load, copy and extract jobs, also by "
-        "multipart and resumable upload. A refused method answers `notImplemented` with its name.\n"
+        "multipart and resumable upload. A refused method answers `notImplemented` with its name. So does "
+        "`/discovery/v1/apis/bigquery/v2/rest`.\n"
     )
 
 

@@ -228,3 +228,25 @@ def test_every_statement_with_a_query_or_a_condition_is_looked_at_for_what_it_re
     reading = {"query", "expr", "expression", "where_expr", "merge_expr"}
     fields = {kind: getattr(resolved_ast_pb2, f"Resolved{kind}Proto").DESCRIPTOR.fields_by_name for kind in STATEMENTS}
     assert {kind for kind, names in fields.items() if reading & set(names)} - unread == {*READING}
+
+
+def test_statements_that_share_a_catalog_find_only_what_they_name() -> None:
+    """A change of a table, names that differ in case, and a table that has gone are seen at once; an error suggests no
+    table of another statement."""
+    frontend = GoogleSqlFrontend(threads=1)
+    a, upper = TableRef("p", "d", "a"), TableRef("p", "d", "A")
+    before = Table(a, "TABLE", (Field("x", "INT64"),), "a")
+
+    def compiled(sql: str, *tables: Table) -> Any:
+        return frontend.compile(sql, catalog=Tables({table.ref: table for table in tables}), project="p")
+
+    assert [field.name for field in compiled("SELECT * FROM d.a", before).schema] == ["x"]
+    assert [field.name for field in compiled("SELECT * FROM d.b", replace(before, ref=TableRef("p", "d", "b"))).schema]
+    after = replace(before, schema=(Field("y", "STRING"),))
+    assert [(field.name, field.type) for field in compiled("SELECT * FROM d.a", after).schema] == [("y", "STRING")]
+    assert compiled("SELECT x FROM d.A", replace(before, ref=upper)).referenced_tables == (upper,)
+    with pytest.raises(BigQueryError, match=r"Unrecognized name: x at \[1:8\]"):
+        compiled("SELECT x FROM d.a", after)
+    with pytest.raises(BigQueryError, match=r"Not found: Table p:d\.b"):
+        compiled("SELECT * FROM d.b")
+    assert compiled("ALTER TABLE IF EXISTS d.a ADD COLUMN z INT64").statement_type == "ALTER_TABLE"
