@@ -81,6 +81,11 @@ class AirflowApi:
         run = self._call("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": params})
         return str(run["dag_run_id"])
 
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Have the task and all that is downstream of it done again in the run they belong to."""
+        chosen = {"dag_run_id": run_id, "task_ids": [task_id], "include_downstream": True, "only_failed": False}
+        self._call("POST", f"/dags/{dag_id}/clearTaskInstances", json={**chosen, "dry_run": False})
+
     def active_run(self, dag_id: str) -> str | None:
         """The id of a queued or running run, if there is one."""
         found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"state": ["queued", "running"], "limit": 1})
