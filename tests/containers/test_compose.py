@@ -27,6 +27,7 @@ ONLY_LOCAL = {
 ONLY_CONTAINERS = {
     "PYTHONUNBUFFERED": "logs go to the engine",
     "HOME": "the image's user has none",
+    "XDG_CACHE_HOME": "on a laptop the user's own cache keeps the compiled analyzer",
     "DBT_TARGET_PATH": "the image is read-only to its user",
     "DBT_LOG_PATH": "the image is read-only to its user",
     "POSTGRES_PASSWORD": "the official image's name for what the local stack passes to initdb",

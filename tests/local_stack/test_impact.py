@@ -14,7 +14,7 @@ from rich.console import Console
 from local_stack.board import Board
 from local_stack.impact import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def copy_of_project(folder: Path) -> Path:
