@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import platformdirs
 import tzdata
 import wasmtime
+from filelock import FileLock
 from google.protobuf import message
 from wasmtime import _bindings as wasmtime_ffi
 from zetasql.wasi import get_wasm_path
@@ -69,7 +70,7 @@ class CompiledAnalyzer:
         self.engine = _engine()
         versions = "-".join(f"{name}{importlib.metadata.version(name)}" for name in ("zetasql", "wasmtime"))
         self._name = f"analyzer-{versions}-{platform.system()}-{platform.machine()}".lower()
-        self.module = self._cached() or self._compiled()
+        self.module = self._cached() or self._compiled_once()
 
     def _cached(self) -> wasmtime.Module | None:
         for path in sorted(cache_folder().glob(f"{self._name}-*.cwasm")):
@@ -84,6 +85,15 @@ class CompiledAnalyzer:
                 log.warning("cached analyzer %s is not usable here: %s", path, str(error).splitlines()[0])
         return None
 
+    def _compiled_once(self) -> wasmtime.Module:
+        """What another process is compiling is waited for: two at once would take twice as long each."""
+        try:
+            cache_folder().mkdir(parents=True, exist_ok=True)
+            with FileLock(cache_folder() / f"{self._name}.lock"):
+                return self._cached() or self._compiled()
+        except OSError:  # a folder that cannot be written is no reason not to start
+            return self._compiled()
+
     def _compiled(self) -> wasmtime.Module:
         folder = cache_folder()
         log.warning("compiling the SQL analyzer (once per version, about 15 s); it will be kept in %s", folder)
@@ -92,7 +102,6 @@ class CompiledAnalyzer:
         log.warning("analyzer compiled in %.1f s", time.monotonic() - started)
         content = module.serialize()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=folder)
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

@@ -25,7 +25,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, timeout: float = 60) -> None:
+def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, timeout: float = 120) -> None:
     """Wait until ``url`` answers 200; fail with the process's log if it dies or takes longer than ``timeout`` s."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

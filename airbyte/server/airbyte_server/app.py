@@ -32,6 +32,7 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.declarations = Declarations(services.settings.declared_dir)
         await run_in_threadpool(services.start)
         yield
         await run_in_threadpool(services.stop)
@@ -45,7 +46,6 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
     )
     app.state.services = services
-    app.state.declarations = Declarations(services.settings.declared_dir)
     public.include(app, PUBLIC_PREFIX)
     config.include(app, "/api/v1")
     # The SDK's own default address of the token endpoint.
