@@ -28,6 +28,11 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_unconfigure() -> None:
+    """Each process of the suite has a home for Airflow, the one that only hands out tests, too."""
+    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The whole job first, the long tail of short files last: two workers end together, and never run two Airflows."""
     order = ("test_main_job.py", "airbyte", "test_given_services.py", "bq_emulator", "dbt", "airflow")
@@ -56,11 +61,10 @@ def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Iterator[None]:
     outcome.get_result().sections.append((f"emulator (exit status {process.poll()})", log.read_text()[-20_000:]))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def airflow_home() -> Iterator[Path]:
-    """Airflow's home in this process, removed at the end."""
-    yield AIRFLOW_HOME
-    shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """Airflow's home in this process."""
+    return AIRFLOW_HOME
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ AIRBYTE_CONNECTION = "marketplace_postgres_to_bigquery"
 DOC = """
 ### Freshness and drift
 
-Two looks an hour that change nothing:
+What it does each hour, changing nothing in the warehouse or in Airbyte:
 
 - **source_freshness** holds the raw tables against the freshness rules of the dbt project's sources.
 - **connection_drift** holds the Airbyte connection against the files in `airbyte/`.

@@ -77,7 +77,7 @@ def test_a_run_is_late_and_a_source_stale_by_their_limits(
     assert late is not None and late.alert == "DagLate" and f"{began:%Y-%m-%d %H:%M} UTC; 1.5 hours" in late.details[0]
 
     for name, hours in {"young": 1, "old": 5}.items():
-        extracted = f"TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL {hours} HOUR)"
+        extracted = f"TIMESTAMP '{NOW - timedelta(hours=hours)}'"
         bigquery_client.query_and_wait(f"CREATE TABLE {dataset}.{name} AS SELECT {extracted} AS extracted_at")
     limit = {"warn_after": {"count": 240, "period": "minute"}, "error_after": {"count": None, "period": None}}
     common = {"schema": dataset, "loaded_at_field": "extracted_at", "freshness": limit}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import duckdb
@@ -40,7 +41,8 @@ def constant(context: Context, node: Node) -> Any:
     if "getvariable(" in text:
         raise unsupported("An expression of script variables where a constant is needed")
     try:
-        row = _evaluator().execute(f"SELECT {text}").fetchone()
+        with _one_at_a_time:
+            row = _evaluator().execute(f"SELECT {text}").fetchone()
     except duckdb.Error as error:
         raise errors.from_duckdb(error) from None
     if row is None:
@@ -48,16 +50,14 @@ def constant(context: Context, node: Node) -> Any:
     return row[0]
 
 
+_one_at_a_time = Lock()  # a connection serves one thread
+
+
 @cache
-def _connection() -> duckdb.DuckDBPyConnection:
+def _evaluator() -> duckdb.DuckDBPyConnection:
+    """A private empty database; making one takes as long as a small query."""
     connection = duckdb.connect()
     python_functions.register(connection)
-    return connection
-
-
-def _evaluator() -> duckdb.DuckDBPyConnection:
-    """A cursor of a private empty database."""
-    cursor = _connection().cursor()
     for statement in macros.SETUP_SQL:
-        cursor.execute(statement)
-    return cursor
+        connection.execute(statement)
+    return connection
