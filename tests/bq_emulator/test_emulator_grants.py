@@ -43,8 +43,9 @@ def test_grants_on_tables_are_shown_kept_by_replacement_and_revoked(run: Run, da
     assert [role for role, _ in privileges(run, dataset, "t")] == [VIEWER, VIEWER]
     with pytest.raises(BadRequest, match="is not a VIEW: it is a TABLE"):
         run(f"GRANT `{VIEWER}` ON VIEW t TO 'user:a@example.com'")
-    with pytest.raises(BadRequest, match="Invalid user/group: nobody"):
-        run(f"GRANT `{VIEWER}` ON TABLE t TO 'nobody'")
+    for nobody in ("nobody", "user:nobody", "group:no body@example.com", "domain:"):
+        with pytest.raises(BadRequest, match=f"Invalid user/group: {nobody}"):
+            run(f"GRANT `{VIEWER}` ON TABLE t TO '{nobody}'")
 
 
 def test_a_policy_set_by_rest_is_the_one_that_sql_changes(

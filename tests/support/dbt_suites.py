@@ -200,10 +200,11 @@ class IncrementalSqlHeader(SqlHeader):
 
 class Grantees:
     @pytest.fixture(scope="class", autouse=True)
-    def grantees(self) -> Iterator[None]:
+    def get_test_users(self) -> Iterator[list[str]]:
+        """In the place of the suite's own fixture, which reads them from the environment."""
         names = {f"DBT_TEST_USER_{number}": f"user:analyst{number}@example.com" for number in (1, 2, 3)}
         os.environ.update(names)
-        yield
+        yield list(names.values())
         for name in names:
             del os.environ[name]
 
@@ -211,17 +212,23 @@ class Grantees:
         return {
             "select": "roles/bigquery.dataViewer",
             "insert": "roles/bigquery.dataEditor",
-            "fake_privilege": "roles/invalid",
+            "fake_privilege": "not-a-role",
             "invalid_user": "user:no at sign",
         }
 
 
+class SeedGrantees(Grantees):
+    def seeds_support_partial_refresh(self) -> bool:
+        """dbt-bigquery makes a seed's table anew each time."""
+        return False
+
+
 class InvalidGrantees(Grantees):
     def grantee_does_not_exist_error(self) -> str:
-        return "does not exist"
+        return "Invalid user/group"
 
     def privilege_does_not_exist_error(self) -> str:
-        return "not supported"
+        return "Unsupported role in GRANT"
 
 
 # Incremental models, snapshots ----------------------------------------------------------------------------------------
@@ -421,7 +428,7 @@ OVERRIDES: dict[str, tuple[type, ...]] = {
     "grants.test_incremental_grants.TestIncrementalGrants": (Grantees,),
     "grants.test_invalid_grants.TestInvalidGrants": (InvalidGrantees,),
     "grants.test_model_grants.TestModelGrants": (Grantees,),
-    "grants.test_seed_grants.TestSeedGrants": (Grantees,),
+    "grants.test_seed_grants.TestSeedGrants": (SeedGrantees,),
     "grants.test_snapshot_grants.TestSnapshotGrants": (Grantees,),
     "incremental.test_incremental_predicates.TestIncrementalPredicatesDeleteInsert": (MergePredicates,),
     "incremental.test_incremental_predicates.TestPredicatesDeleteInsert": (Predicates,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bq_emulator.model import BigQueryError, Grant, TableRef
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate import options
@@ -9,8 +11,10 @@ from bq_emulator.sql.translate.context import Context, unsupported
 from bq_emulator.sql.translate.names import Names
 
 _OBJECT_TYPES = ("SCHEMA", "TABLE", "VIEW", "MATERIALIZED VIEW", "EXTERNAL TABLE")
-_MEMBERS = ("user:", "group:", "serviceAccount:", "domain:", "projectOwner:", "projectEditor:", "projectViewer:",
-            "principal:", "principalSet:")  # fmt: skip
+_MEMBER = re.compile(
+    r"(user|group|serviceAccount):[^@\s]+@[^@\s]+|(domain|projectOwner|projectEditor|projectViewer):[^@\s]+"
+    r"|(principal|principalSet)://\S+|specialGroup:allAuthenticatedUsers|allUsers|allAuthenticatedUsers"
+)
 
 
 def grant(context: Context, names: Names, node: Node) -> Grant:
@@ -24,9 +28,7 @@ def grant(context: Context, names: Names, node: Node) -> Grant:
             raise BigQueryError("invalidQuery", f"Unsupported role in GRANT or REVOKE: {role}", "query")
     members = tuple(str(options.constant(context, each)) for each in node.grantee_expr_list)
     for member in members:
-        if member not in ("specialGroup:allAuthenticatedUsers", "allUsers", "allAuthenticatedUsers") and (
-            not member.startswith(_MEMBERS)
-        ):
+        if not _MEMBER.fullmatch(member):
             raise BigQueryError("invalidQuery", f"Invalid value: Invalid user/group: {member}", "query")
     return Grant(
         "GRANT" if node.kind == "GrantStmt" else "REVOKE",
