@@ -40,7 +40,7 @@ def _leaves() -> dict[str, type]:
 
 
 def _reason(path: str) -> str | None:
-    return next((why for left_out, why in NOT_FOR_BIGQUERY.items() if path.startswith(left_out)), None)
+    return next((why for left_out, why in NOT_FOR_BIGQUERY.items() if f"{path}.".startswith(f"{left_out}.")), None)
 
 
 for _path, _class in _leaves().items():
@@ -60,7 +60,9 @@ def project(project: Any) -> Any:
         try:
             return run(sql, fetch=fetch)
         except DbtRuntimeError:
-            sql = sql.format(schema=project.test_schema, database=project.database)
+            # With its dash unquoted, Postgres's SQL could not be read.
+            sql = sql.format(schema=project.test_schema, database=f'"{project.database}"')
+            sql = sql.replace(f"{project.database}.", f'"{project.database}".').replace("`", '"').replace('""', '"')
             try:
                 rewritten = sqlglot.transpile(sql, read="postgres", write="bigquery")
             except sqlglot.errors.SqlglotError:
