@@ -11,13 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -29,7 +26,8 @@ import psycopg
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
-from real_services import BIN, PROJECT, free_port, wait_for_http  # noqa: E402
+from real_services import BIN, PROJECT  # noqa: E402
+from source_and_warehouse import source_and_warehouse  # noqa: E402
 
 from local_stack.postgres import EmbeddedPostgres  # noqa: E402
 
@@ -52,25 +50,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--lines", action="store_true", help="records as JSON lines")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="cdc-speed-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres" / "data", free_port(), secrets.token_hex(8))
-    server.start()
-    port = free_port()
-    with (folder / "emulator.log").open("wb") as log:
-        emulator = subprocess.Popen(
-            [BIN / "bq-emulator", "--port", str(port), "--data-dir", folder / "bigquery", "--project", PROJECT],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for_http(f"http://127.0.0.1:{port}/healthz", emulator, folder / "emulator.log")
-        measure(options, folder, server, f"http://127.0.0.1:{port}", psutil.Process(emulator.pid))
-    finally:
-        emulator.terminate()
-        emulator.wait(20)
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with source_and_warehouse("cdc-speed-") as services:
+        emulator = psutil.Process(services.emulator.pid)
+        measure(options, services.folder, services.postgres, services.endpoint, emulator)
 
 
 def measure(

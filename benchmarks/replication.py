@@ -13,11 +13,9 @@ import argparse
 import json
 import os
 import secrets
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +35,8 @@ from airbyte_server.replication.logs import AttemptLog  # noqa: E402
 from airbyte_server.replication.mapping import NameMapping  # noqa: E402
 from airbyte_server.replication.processes import ConnectorProcess, Launcher  # noqa: E402
 from airbyte_server.settings import Timeouts  # noqa: E402
-from real_services import BIN, PROJECT, free_port, wait_for_http  # noqa: E402
+from real_services import BIN, PROJECT  # noqa: E402
+from source_and_warehouse import source_and_warehouse  # noqa: E402
 
 from local_stack.postgres import EmbeddedPostgres  # noqa: E402
 
@@ -272,28 +271,12 @@ def main() -> None:
     parser.add_argument("--lines", action="store_true", help="records as JSON lines")
     parser.add_argument("--dlt", action="store_true", help="measure dlt, too; installs it from the package index")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="replication-"))
-    folder.chmod(0o755)
-    postgres = EmbeddedPostgres(folder / "postgres" / "data", free_port(), secrets.token_hex(8))
-    postgres.start()
-    endpoint = f"http://127.0.0.1:{(port := free_port())}"
-    with (folder / "emulator.log").open("wb") as log:
-        emulator = subprocess.Popen(
-            [BIN / "bq-emulator", "--port", str(port), "--data-dir", folder / "bigquery", "--project", PROJECT],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for_http(f"{endpoint}/healthz", emulator, folder / "emulator.log")
+    with source_and_warehouse("replication-") as services:
+        folder, postgres, endpoint = services.folder, services.postgres, services.endpoint
         postgres.ensure_database("bench", "postgres")
         with psycopg.connect(postgres.conninfo("bench"), autocommit=True) as connection:
             connection.execute(ORDERS.format(rows=options.rows).encode())
         measure(Bench(folder, postgres, endpoint, arrow=not options.lines), options, endpoint)
-    finally:
-        emulator.terminate()
-        emulator.wait(20)
-        postgres.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

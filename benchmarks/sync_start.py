@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +23,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "tests" /
 
 from airbyte_server.replication.data_channel import FIRST_RECORDS  # noqa: E402
 from airbyte_services import AirbyteServer  # noqa: E402
-from real_services import BIN, PROJECT, free_port, wait_for_http  # noqa: E402
+from real_services import BIN, PROJECT  # noqa: E402
+from source_and_warehouse import source_and_warehouse  # noqa: E402
 
 from local_stack.postgres import EmbeddedPostgres  # noqa: E402
 
@@ -83,19 +81,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--cold", action="store_true", help="start the connectors as programs")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="sync-start-"))
-    folder.chmod(0o755)
-    postgres = EmbeddedPostgres(folder / "postgres" / "data", free_port(), secrets.token_hex(8))
-    postgres.start()
-    endpoint = f"http://127.0.0.1:{(port := free_port())}"
-    with (folder / "emulator.log").open("wb") as log:
-        emulator = subprocess.Popen(
-            [BIN / "bq-emulator", "--port", str(port), "--data-dir", folder / "bigquery", "--project", PROJECT],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        wait_for_http(f"{endpoint}/healthz", emulator, folder / "emulator.log")
+    with source_and_warehouse("sync-start-") as services:
+        folder, postgres, endpoint = services.folder, services.postgres, services.endpoint
         postgres.ensure_database("bench", "postgres")
         postgres.ensure_role("metadata", "metadata")
         postgres.ensure_database("metadata", "metadata")
@@ -120,10 +107,6 @@ def main() -> None:
             measure(server, connect(server, postgres, endpoint, cold=options.cold), options.runs)
         finally:
             server.stop()
-    finally:
-        emulator.terminate()
-        emulator.wait()
-        postgres.stop()
 
 
 if __name__ == "__main__":

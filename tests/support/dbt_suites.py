@@ -1,4 +1,4 @@
-"""What BigQuery needs of the suites of ``dbt-tests-adapter``, and which of them say nothing of BigQuery.
+"""What BigQuery needs of the suites of ``dbt-tests-adapter``.
 
 The suites are written for Postgres; an adapter overrides fixtures where its warehouse's SQL differs.
 """
@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dbt.adapters.contracts.relation import RelationType
 from dbt.tests.adapter.basic.expected_catalog import base_expected_catalog, expected_references_catalog
 from dbt.tests.adapter.constraints import fixtures as constraints
-from dbt.tests.adapter.materialized_view import files as materialized_views
-from dbt.tests.adapter.materialized_view.changes import MaterializedViewChanges
-from dbt.tests.util import AnyInteger, get_model_file, run_dbt, set_model_file
+from dbt.tests.util import AnyInteger
+from dbt_suites_materialized_views import MaterializedViewChange, MaterializedViewsAreFresh
 
 
 class AlwaysFullRefresh:
@@ -330,104 +328,6 @@ class ShowsLimitError:
     DATABASE_ERROR_MESSAGE = "Syntax error: Expected end of input but got keyword LIMIT"
 
 
-# Materialized views ---------------------------------------------------------------------------------------------------
-
-
-class MaterializedViews:
-    """BigQuery's may only read tables, so the suite's seed is read through no view."""
-
-    @staticmethod
-    def insert_record(project: Any, table: Any, record: tuple[int, int]) -> None:
-        project.run_sql(f"insert into {table} (id, value) values {record}")
-
-    @staticmethod
-    def refresh_materialized_view(project: Any, materialized_view: Any) -> None:
-        name = f"{materialized_view.database}.{materialized_view.schema}.{materialized_view.identifier}"
-        project.run_sql(f"call bq.refresh_materialized_view('{name}')")
-
-    @staticmethod
-    def query_row_count(project: Any, relation: Any) -> int:
-        return project.run_sql(f"select count(*) from {relation}", fetch="one")[0]
-
-    @staticmethod
-    def query_relation_type(project: Any, relation: Any) -> str | None:
-        with project.adapter.connection_named("_test"):
-            table = project.adapter.connections.get_bq_table(relation.database, relation.schema, relation.identifier)
-        found = {
-            "TABLE": RelationType.Table, "VIEW": RelationType.View, "MATERIALIZED_VIEW": RelationType.MaterializedView
-        }  # fmt: skip
-        return found[table.table_type].value
-
-
-class MaterializedViewsAreFresh(MaterializedViews):
-    """BigQuery answers from a materialized view what its query answers now; dbt makes it a view only if told to."""
-
-    def test_materialized_view_only_updates_after_refresh(
-        self, project: Any, my_materialized_view: Any, my_seed: Any
-    ) -> None:
-        self.insert_record(project, my_seed, (4, 400))
-        rows = self.query_row_count(project, my_seed)
-        assert self.query_row_count(project, my_materialized_view) == rows
-        self.refresh_materialized_view(project, my_materialized_view)
-        assert self.query_row_count(project, my_materialized_view) == rows
-
-    def test_view_replaces_materialized_view(self, project: Any, my_materialized_view: Any) -> None:
-        self.swap_materialized_view_to_view(project, my_materialized_view)  # type: ignore[attr-defined]
-        select = ["--models", my_materialized_view.identifier]
-        run_dbt(["run", *select], expect_pass=False)
-        run_dbt(["run", "--full-refresh", *select])
-        assert self.query_relation_type(project, my_materialized_view) == "view"
-
-
-def _option(text: str, **options: Any) -> str:
-    more = "".join(f" {name}={value!r}," for name, value in options.items())
-    return text.replace("materialized='materialized_view',", f"materialized='materialized_view',{more}")
-
-
-class MaterializedViewChange(MaterializedViews, MaterializedViewChanges):
-    """Altered by its refresh interval, replaced for its clustering."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    def seeds(self) -> dict[str, str]:
-        return {"my_seed.csv": materialized_views.MY_SEED}
-
-    @pytest.fixture(scope="class", autouse=True)
-    def models(self) -> dict[str, str]:
-        return {"my_materialized_view.sql": materialized_views.MY_MATERIALIZED_VIEW}
-
-    @staticmethod
-    def _table(project: Any, relation: Any) -> Any:
-        with project.adapter.connection_named("_test"):
-            return project.adapter.connections.get_bq_table(relation.database, relation.schema, relation.identifier)
-
-    @classmethod
-    def check_start_state(cls, project: Any, materialized_view: Any) -> None:
-        table = cls._table(project, materialized_view)
-        assert table.mview_refresh_interval.total_seconds() == 30 * 60
-        assert table.clustering_fields is None
-
-    @staticmethod
-    def _change(project: Any, relation: Any, **options: Any) -> None:
-        text = get_model_file(project, relation)
-        set_model_file(project, relation, _option(text, **options))
-
-    @classmethod
-    def change_config_via_alter(cls, project: Any, materialized_view: Any) -> None:
-        cls._change(project, materialized_view, refresh_interval_minutes=45)
-
-    @classmethod
-    def check_state_alter_change_is_applied(cls, project: Any, materialized_view: Any) -> None:
-        assert cls._table(project, materialized_view).mview_refresh_interval.total_seconds() == 45 * 60
-
-    @classmethod
-    def change_config_via_replace(cls, project: Any, materialized_view: Any) -> None:
-        cls._change(project, materialized_view, cluster_by=["id"])
-
-    @classmethod
-    def check_state_replace_change_is_applied(cls, project: Any, materialized_view: Any) -> None:
-        assert cls._table(project, materialized_view).clustering_fields == ["id"]
-
-
 #: By module and class of ``dbt.tests.adapter``.
 OVERRIDES: dict[str, tuple[type, ...]] = {
     "aliases.test_aliases.TestAliases": (_rewritten(("::text", "")),),
@@ -483,51 +383,4 @@ OVERRIDES: dict[str, tuple[type, ...]] = {
     ),
     "utils.test_source_freshness_custom_info.TestCalculateFreshnessMethod": (FreshnessSql,),
     "utils.test_timestamps.TestCurrentTimestamps": (Timestamps,),
-}
-
-_POSTGRES = "it compares with SQL that only Postgres's adapter makes"
-_SQL = "it relies on SQL, or on wording, that only Postgres has"
-_PYTHON = "dbt runs Python models on Dataproc or BigQuery DataFrames"
-_PYTHON_FUNCTION = "functions in Python are refused"
-_CASCADE = "it expects a table's views to be dropped with it"
-_TYPES = "its columns have Postgres's types, which BigQuery does not compare with each other"
-_CORE = "dbt-core 1.11 does not keep --empty from loading seeds"
-#: Why a suite is left out, by module, or by module and class.
-NOT_FOR_BIGQUERY: dict[str, str] = {
-    "aliases.test_aliases.TestSameAliasDifferentDatabases": "an emulator serves one project",
-    "basic.test_get_catalog_for_single_relation": "dbt-bigquery has no catalog of a single relation",
-    "basic.test_incremental.BaseIncrementalBadStrategy": "dbt-bigquery refuses unknown strategies in words of its own",
-    "catalog.relation_types": "dbt-bigquery names the types of relations otherwise",
-    "column_types.test_column_types": _POSTGRES,
-    "dbt_clone.test_dbt_clone.TestPostgresCloneNotPossible": "tables can be cloned",
-    "empty.test_empty.BaseTestEmptySeedFlag": _CORE,
-    "ephemeral.test_ephemeral.TestEphemeralMulti": _POSTGRES,
-    "ephemeral.test_ephemeral.TestEphemeralNested": _POSTGRES,
-    "functions.test_js_udfs": "functions in JavaScript are refused",
-    "functions.test_udafs.PythonUDAF": _PYTHON_FUNCTION,
-    "functions.test_udafs.PythonUDAFDefaultArgSupport": _PYTHON_FUNCTION,
-    "functions.test_udfs.CanFindScalarFunctionRelation": "test_emulator_dbt_functions has it in BigQuery's SQL",
-    "functions.test_udfs.DeterministicUDF": _SQL,
-    "functions.test_udfs.NonDeterministicUDF": _SQL,
-    "functions.test_udfs.PythonUDFDefaultArgSupport": _PYTHON_FUNCTION,
-    "functions.test_udfs.PythonUDFVolatilitySupport": _PYTHON_FUNCTION,
-    "functions.test_udfs.PythonUDFWithPackagesSupported": _PYTHON_FUNCTION,
-    "functions.test_udfs.StableUDF": _SQL,
-    "hooks.test_model_hooks": _SQL,
-    "hooks.test_run_hooks.TestPrePostRunHooks": _SQL,
-    "persist_docs.test_persist_docs.TestPersistDocs": "dbt-bigquery has an empty comment where there is none",
-    "python_model": _PYTHON,
-    "relations.test_dropping_schema_named": "dbt-bigquery needs the database, too",
-    "simple_copy.test_copy_uppercase": "it asks for Postgres's adapter",
-    "simple_seed.test_seed.TestBasicSeedTests": _CASCADE,
-    "simple_seed.test_seed.TestSeedConfigFullRefreshOn": _CASCADE,
-    "simple_seed.test_seed.TestSeedSpecificFormats": "a dot is not allowed in a table's name",
-    "simple_seed.test_seed.TestSeedWithWrongDelimiter": _SQL,
-    "simple_seed.test_seed.TestSimpleSeedWithBOM": "its file is not in the package",
-    "simple_snapshot.new_record_dbt_valid_to_current": _TYPES,
-    "simple_snapshot.test_ephemeral_snapshot_hard_deletes.BaseSnapshotNewColumnTimestampStrategy": _TYPES,
-    "simple_snapshot.test_snapshot.TestSnapshot": _TYPES,
-    "store_test_failures_tests.test_store_test_failures": _TYPES,
-    "utils.test_current_timestamp.BaseCurrentTimestampNaive": "BigQuery's current timestamp has a zone",
-    "utils.test_escape_single_quotes.TestEscapeSingleQuotes": "BigQuery escapes quotes with a backslash",
 }

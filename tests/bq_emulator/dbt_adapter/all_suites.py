@@ -14,7 +14,8 @@ import dbt.tests.adapter
 import pytest
 import sqlglot
 from dbt_common.exceptions import DbtRuntimeError
-from dbt_suites import NOT_FOR_BIGQUERY, OVERRIDES
+from dbt_suites import OVERRIDES
+from dbt_suites_left_out import NOT_FOR_BIGQUERY
 
 PACKAGE = "dbt.tests.adapter"
 
