@@ -50,7 +50,8 @@ class ForkedProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit status; raises :class:`subprocess.TimeoutExpired` after ``timeout`` seconds."""
-        if timeout is not None and not self._has_report(timeout):
+        # Once known, there may be nothing more to read: the pipe's other end is closed only after the line is written.
+        if self.returncode is None and timeout is not None and not self._has_report(timeout):
             raise subprocess.TimeoutExpired("connector", timeout)
         with self._lock:
             if self.returncode is None:
