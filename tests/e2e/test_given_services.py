@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import subprocess
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import date
+from io import StringIO
 from pathlib import Path
 
 import psycopg
 import pytest
-from real_services import BIN, Database
+from real_services import Database
+from rich.console import Console
 from stack_driver import Stack, new_stack
 
+from local_stack import settings
+from local_stack import stack as local_stack
+from local_stack.board import Board
 from local_stack.processes import marked
+from source_db.seed import seed_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -30,19 +37,19 @@ _INVENTORY = """
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def given(new_database: Callable[[], Database]) -> Database:
     """A filled marketplace database that belongs to somebody else."""
     database = new_database()
-    seed = [BIN / "source-db", "seed", "--scale=0.02", f"--dsn={database.url}"]
-    subprocess.run(seed, check=True, capture_output=True)
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        seed_database(connection, scale=0.02, seed=1, until=date(2026, 6, 30))
     return database
 
 
 @pytest.fixture
 def stack(given: Database, service_dir: Path) -> Iterator[Stack]:
     stack = new_stack(
-        service_dir / f"stack-on-{given.name}",
+        service_dir / f"stack-{uuid.uuid4().hex[:8]}",
         SOURCE_POSTGRES_HOST=given.host,
         SOURCE_POSTGRES_PORT=str(given.port),
         SOURCE_POSTGRES_DATABASE=given.name,
@@ -51,16 +58,18 @@ def stack(given: Database, service_dir: Path) -> Iterator[Stack]:
     )
     stack.environment["METADATA_POSTGRES_PORT"] = stack.environment["SOURCE_DB_DSN"].split(":")[-1].split("/")[0]
     yield stack
-    stack("down")
+    if marked(stack.home):
+        local_stack.down(settings.load(stack.home, stack.environment))
 
 
 def test_a_given_source_is_replicated_and_left_as_it_was(stack: Stack, given: Database) -> None:
     with psycopg.connect(given.conninfo) as source:
         before = source.execute(_INVENTORY).fetchone()
         orders = source.execute("SELECT count(*) FROM orders").fetchone()
-    up = stack("up")
-    assert up.returncode == 0, up.stdout[-6000:]
-    assert given.password not in up.stdout
+    shown = StringIO()
+    with Board(Console(file=shown, width=200)) as board:  # without Airflow, which has nothing to do with the source
+        local_stack.up(settings.load(stack.home, stack.environment), board, airflow=False)
+    assert given.password not in shown.getvalue()
     stack.sync()
     with psycopg.connect(given.conninfo) as source:
         assert source.execute(_INVENTORY).fetchone() == before
