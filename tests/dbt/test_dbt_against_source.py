@@ -129,11 +129,8 @@ def market(
 
 @pytest.fixture(scope="module")
 def built(market: Market) -> Any:
-    """All models with their gates."""
-    run = market.warehouse.dbt(
-        *("build", "--exclude-resource-type", "unit_test", "snapshot"),
-        *("--select", "resource_type:model", "resource_type:seed", "tag:gate"),
-    )
+    """All models. (Their gates and tests see such data in the run of the whole path.)"""
+    run = market.warehouse.dbt("build", "--resource-type", "model", "--resource-type", "seed")
     assert run.exit_status == 0, run.output
     return run
 
@@ -221,7 +218,7 @@ def test_change_data_capture_brings_the_same_marts(
             " (select countif(_ab_cdc_deleted_at is not null) from `{prefix}raw`.products) as products"
         )
         assert all(deleted.values()), deleted
-        run = warehouse.dbt("build", "--select", "resource_type:model", "resource_type:seed")
+        run = warehouse.dbt("build", "--resource-type", "model", "--resource-type", "seed")
         assert run.exit_status == 0, run.output
         assert differences(captured, tuple(FIGURES)) == {}
     finally:

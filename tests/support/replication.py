@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from connector_command import run_connector
 from octavia import overlay, yamlfile
-from real_services import BIN, PROJECT, ROOT, Database
+from real_services import PROJECT, ROOT, Database
 
 from source_db.cdc import PUBLICATION, SLOT
 
@@ -95,15 +95,15 @@ class Replication:
         stdin: bytes = b"",
         state: list[Any] | None = None,
     ) -> bytes:
-        arguments = [str(BIN / program), command]
+        arguments = [command]
         for name, content in {"config": config, "catalog": streams and {"streams": streams}, "state": state}.items():
             if content is not None:
                 path = self._folder / f"{program}-{name}.json"
                 path.write_text(json.dumps(content))
                 arguments += [f"--{name}", str(path)]
-        done = subprocess.run(arguments, input=stdin, capture_output=True)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-        return done.stdout
+        output, status = run_connector(program, arguments, stdin)
+        assert status == 0, output[-4000:]
+        return output
 
 
 def _messages(lines: bytes) -> list[dict[str, Any]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from cdc_replica import Replica
+from connector_command import run_connector
 
 BIN = Path(sys.executable).parent
 
@@ -77,18 +76,8 @@ class Connector:
         return arguments
 
     def __call__(self, command: str, stdin: bytes = b"", **files: Any) -> Run:
-        """Run the command in this process: starting another takes longer than most tests."""
-        cli = importlib.import_module(f"{self.program.replace('-', '_')}.cli")
-        output = io.TextIOWrapper(io.BytesIO())
-        status = 0
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            patch.setattr(sys, "stdout", output)
-            try:
-                cli.main(self.arguments(command, **files)[1:])
-            except SystemExit as ending:
-                status = int(ending.code or 0)
-        return Run(output.buffer.getvalue().splitlines(keepends=True), status)
+        output, status = run_connector(self.program, self.arguments(command, **files)[1:], stdin)
+        return Run(output.splitlines(keepends=True), status)
 
     def check(self, **overrides: Any) -> dict[str, str]:
         run = self("check", config={**self.config, **overrides})
