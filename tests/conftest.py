@@ -35,7 +35,15 @@ def pytest_unconfigure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The whole job first, the long tail of short files last: two workers end together, and never run two Airflows."""
-    order = ("test_main_job.py", "airbyte", "test_given_services.py", "bq_emulator", "dbt", "airflow")
+    order = (
+        "test_main_job.py",
+        "test_containers_run.py",
+        "airbyte",
+        "test_given_services.py",
+        "bq_emulator",
+        "dbt",
+        "airflow",
+    )
 
     def rank(item: pytest.Item) -> int:
         parts = item.path.relative_to(Path(__file__).parent).parts
