@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from local_stack.preflight import airbyte, airflow, source, warehouse
+from local_stack.preflight import airbyte, airflow, alerts, source, warehouse
 from local_stack.preflight.finding import Finding
 from local_stack.settings import Settings
 
@@ -16,4 +16,5 @@ CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "bigquery": warehouse.check,
     "airbyte": airbyte.check,
     "airflow": airflow.check,
+    "alerts": alerts.check,
 }

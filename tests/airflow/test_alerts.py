@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from marketplace_pipeline.alerts import channels, ledger
+from aiosmtpd.smtp import AuthResult
+from marketplace_pipeline.alerts import channels, ledger, preflight
 from marketplace_pipeline.alerts.classify import alert_for
 from marketplace_pipeline.alerts.finding import Finding, Message, Sample
 from marketplace_pipeline.alerts.registry import ALERTS
@@ -30,10 +31,21 @@ def finding(*subjects: str, alert: str = "MissingExchangeRate") -> Finding:
 
 
 class Mailbox:
-    """Keeps what an SMTP server took."""
+    """Keeps what an SMTP server took. It lets in who says the password ``right``, and knows nobody called gone."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.asked: list[str] = []
+
+    def sign_in(self, server: Any, session: Any, envelope: Any, mechanism: str, login: Any) -> AuthResult:
+        return AuthResult(success=login.password == b"right", handled=False)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        self.asked.append(address)
+        if address.startswith("gone@"):
+            return "550 no such person"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore[arg-type]
@@ -43,7 +55,9 @@ class Mailbox:
 @pytest.fixture
 def mailbox() -> Iterator[tuple[Mailbox, int]]:
     box = Mailbox()
-    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller = Controller(
+        box, hostname="127.0.0.1", port=free_port(), authenticator=box.sign_in, auth_require_tls=False
+    )
     controller.start()
     yield box, controller.port
     controller.stop()
@@ -115,6 +129,36 @@ def test_one_message_each_by_slack_and_mail_then_silence_then_recovery(
     assert len(box.mails) == len(posted) == 4
     assert box.mails[-1]["Subject"] == "[recovered] MissingExchangeRate"
     assert "from 2026-07-01 03:00 UTC, 1740 minutes" in box.mails[-1].get_content()
+
+
+def test_before_a_deployment_each_channel_is_tried_without_a_message(
+    mailbox: tuple[Mailbox, int], webhook: tuple[list[dict[str, Any]], str]
+) -> None:
+    box, port = mailbox
+    posted, url = webhook
+    mail = {
+        "ALERT_SMTP_HOST": "127.0.0.1",
+        "ALERT_SMTP_PORT": str(port),
+        "ALERT_SMTP_SECURITY": "none",
+        "ALERT_SMTP_USER": "pipeline",
+        "ALERT_SMTP_PASSWORD": "right",
+        "ALERT_EMAIL_TO": "on-call@example.org",
+    }
+    dead = {"ALERT_SLACK_WEBHOOK_URL": f"http://127.0.0.1:{free_port()}/secret-token"}
+    for settings, state, told in (
+        (mail | {"ALERT_SLACK_WEBHOOK_URL": f"{url}/secret-token"}, "good", "takes mail from on-call@example.org"),
+        (mail | {"ALERT_SMTP_PASSWORD": "wrong"}, "missing", "refuses the sign-in: 535"),
+        (mail | {"ALERT_EMAIL_TO": "gone@example.org"}, "missing", "refuses the recipient gone@example.org: 550"),
+        (mail | {"ALERT_SMTP_SECURITY": "starttls"}, "missing", "(starttls): STARTTLS"),
+        (mail | {"ALERT_EMAIL_TO": ""}, "missing", "set ALERT_EMAIL_TO, or neither"),
+        (dead, "missing", "webhook at http://127.0.0.1"),
+        ({}, "unsure", "alerts go to the log alone"),
+    ):
+        found = list(preflight.check(settings))
+        assert {finding["state"] for finding in found} == {state} and told in found[-1]["what"], found
+        assert "secret-token" not in str(found) and "wrong" not in str(found)
+    assert box.asked == ["on-call@example.org", "gone@example.org"]
+    assert box.mails == [] and posted == []
 
 
 def test_a_broken_channel_hides_its_secret_keeps_no_other_from_it_and_is_tried_again(

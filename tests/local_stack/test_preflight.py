@@ -127,3 +127,13 @@ def test_rights_that_google_does_not_grant_are_named() -> None:
     assert asked[0].startswith("/v1/projects/shop:testIamPermissions")
     with resource_manager(403, []) as (url, _):
         assert [finding.state for finding in project_rights(requests.Session(), "shop", url)] == ["unsure"]
+
+
+def test_alerts_are_told_by_channel_without_the_secret_and_nothing_is_sent(stack: Stack) -> None:
+    with resource_manager(200, []) as (origin, posted):
+        good = stack("preflight", "alerts", ALERT_SLACK_WEBHOOK_URL=f"{origin}/services/secret-path")
+    assert good.returncode == 0 and f"✓ webhook's host {origin.removesuffix('/v1')} answers" in good.stdout, good.stdout
+    assert posted == []
+    bad = stack("preflight", "alerts", ALERT_SLACK_WEBHOOK_URL=f"{origin}/services/secret-path")
+    assert bad.returncode == 1 and "✗ webhook at" in bad.stdout and "1 thing is missing" in bad.stdout, bad.stdout
+    assert "secret-path" not in good.stdout + bad.stdout

@@ -17,7 +17,7 @@ from real_services import BIN, PROJECT, free_port
 
 from local_stack.processes import wait_until
 
-_OURS = ("AIRFLOW", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_")
+_OURS = ("AIRFLOW", "ALERT_", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_")
 
 
 @dataclass

@@ -10,7 +10,8 @@ import logging
 import os
 import smtplib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
 
@@ -42,12 +43,9 @@ class Email:
     sender: str
     recipients: tuple[str, ...]
 
-    def send(self, message: Message) -> None:
-        mail = EmailMessage()
-        mail["Subject"] = message.subject
-        mail["From"] = self.sender
-        mail["To"] = ", ".join(self.recipients)
-        mail.set_content(message.body)
+    @contextmanager
+    def session(self) -> Iterator[smtplib.SMTP]:
+        """A connection to the server, encrypted and signed in as the settings say."""
         context = ssl.create_default_context()
         if self.security == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=_TIMEOUT_SECONDS, context=context)
@@ -58,6 +56,16 @@ class Email:
                 server.starttls(context=context)
             if self.user:
                 server.login(self.user, self.password)
+            server.ehlo_or_helo_if_needed()
+            yield server
+
+    def send(self, message: Message) -> None:
+        mail = EmailMessage()
+        mail["Subject"] = message.subject
+        mail["From"] = self.sender
+        mail["To"] = ", ".join(self.recipients)
+        mail.set_content(message.body)
+        with self.session() as server:
             server.send_message(mail)
 
 
