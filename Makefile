@@ -67,10 +67,11 @@ compose-env: $(VENV)/.built ## Add the secrets that docker-compose.yml needs to 
 	@touch .env && chmod 600 .env
 	@$(STACK) compose-env >> .env
 
+# Versions that have wheels only: what has none needs a compiler on every machine that installs.
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra dev \
+	@$(BIN)/uv pip compile --quiet --no-build --universal --generate-hashes --no-header --extra dev \
 		--python-version 3.11 pyproject.toml --output-file requirements.lock
-	@cd airbyte/server/airbyte_server/declarative && $(abspath $(BIN))/uv pip compile --quiet --universal \
+	@cd airbyte/server/airbyte_server/declarative && $(abspath $(BIN))/uv pip compile --quiet --no-build --universal \
 		--generate-hashes --no-header --python-version 3.11 requirements.in --output-file requirements.lock
 
 clean: down ## Stop the services and delete all their data
