@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 import httpx
 
 from local_stack.services import StackError
+from local_stack.settings import ROOT
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,16 @@ class AirflowApi:
                 raise StackError(f"Airflow did not parse {dag['fileloc']} again within {seconds:.0f} s.")
             time.sleep(0.3)
 
-    def ensure_pools(self, pools: dict[str, dict[str, Any]]) -> None:
-        """Make the pools that are missing; one that is there keeps the size somebody gave it."""
-        existing = {pool["name"] for pool in self._call("GET", "/pools", params={"limit": 100})["pools"]}
-        for name, pool in pools.items():
-            if name not in existing:
-                self._call("POST", "/pools", json={"name": name, **pool})
+    def missing_pools(self) -> dict[str, dict[str, Any]]:
+        """The pools of airflow/config/pools.json that Airflow does not have; a task of one of them never starts."""
+        wanted: dict[str, dict[str, Any]] = json.loads((ROOT / "airflow" / "config" / "pools.json").read_text())
+        there = {pool["name"] for pool in self._call("GET", "/pools", params={"limit": 100})["pools"]}
+        return {name: pool for name, pool in wanted.items() if name not in there}
+
+    def add_missing_pools(self) -> None:
+        """A pool that is there keeps the size that somebody gave it."""
+        for name, pool in self.missing_pools().items():
+            self._call("POST", "/pools", json={"name": name, **pool})
 
     def unpause(self, dag_id: str) -> None:
         self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": False})

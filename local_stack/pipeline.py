@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from typing import Any
@@ -13,7 +12,7 @@ from local_stack.airbyte_api import AirbyteApi
 from local_stack.airflow_api import AirflowApi, Task
 from local_stack.board import Board
 from local_stack.services import StackError
-from local_stack.settings import ROOT, Settings
+from local_stack.settings import Settings
 
 DAG_ID = "marketplace_elt_pipeline"
 SYNC = "Sync"
@@ -56,7 +55,6 @@ def run(settings: Settings, board: Board) -> str:
     dag = _wait_for_dag(airflow, board)
     if settings.dbt_manifest.stat().st_mtime > _parsed_at(dag):
         airflow.reparse(dag, APPEAR_SECONDS)
-    airflow.ensure_pools(json.loads((ROOT / "airflow" / "config" / "pools.json").read_text()))
     airflow.unpause(DAG_ID)
     run_id = airflow.active_run(DAG_ID)
     board.set(TASKS, "Run", "busy", f"following {run_id}, which was under way" if run_id else "")

@@ -20,6 +20,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.bigquery.retry import DEFAULT_RETRY
 
 from local_stack import databases, headlines, services
+from local_stack.airflow_api import AirflowApi
 from local_stack.board import Board
 from local_stack.postgres import SUPERUSER, PostgresError
 from local_stack.processes import end, marked
@@ -140,6 +141,8 @@ def _bring_up(
     )
     _finish(board, octavia)
     _wait_for(airflow, board)
+    if airflow:
+        AirflowApi(settings.airflow_url, "admin", "admin").add_missing_pools()
 
 
 def _start_postgres(settings: Settings, board: Board) -> None:

@@ -32,7 +32,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     try:
         airflow = AirflowApi(url, username, password)
         errors, dag = airflow.import_errors(), airflow.find_dag(DAG_ID)
-        connections = airflow.connection_ids()
+        connections, pools = airflow.connection_ids(), airflow.missing_pools()
     except (StackError, httpx.HTTPError) as error:
         yield Finding("missing", str(error), "Correct AIRFLOW_API_USERNAME and AIRFLOW_API_PASSWORD.")
         return
@@ -44,6 +44,9 @@ def check(settings: Settings) -> Iterator[Finding]:
         yield Finding("missing", f"there is no DAG {DAG_ID}", "Point Airflow's dags folder at airflow/dags.")
     else:
         yield Finding("good", f"DAG {DAG_ID} is known{', paused' if dag['is_paused'] else ''}")
+    for pool in pools:
+        advice = "airflow pools import airflow/config/pools.json"
+        yield Finding("missing", f"there is no pool {pool}: its tasks would wait for ever", advice)
     if "airbyte_default" not in connections:
         # One of the environment or of a secrets backend is not listed.
         yield Finding("unsure", "no connection airbyte_default in Airflow's database", "See docs/production.md.")
