@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from google.cloud import bigquery
 
 BEFORE = "impact_base"
+_NUMBERS = ("INTEGER", "FLOAT", "NUMERIC", "BIGNUMERIC")
+_LONGEST = 60  # characters of an example
+
+
+@dataclass(frozen=True)
+class ColumnDifference:
+    """In how many rows a column's value differs, and how: a number's sum before and after, or else one example."""
+
+    name: str
+    rows: int
+    how: str
 
 
 @dataclass(frozen=True)
 class MartDifference:
-    """Rows before and after, rows whose key only one side has, and by column in how many rows its value differs."""
+    """Rows before and after, rows whose key only one side has, and rows of both in which some value differs."""
 
     mart: str
     rows_before: int | None
     rows_after: int
     added: int = 0
     removed: int = 0
-    values: tuple[tuple[str, int], ...] = ()
+    changed: int = 0
+    columns: tuple[ColumnDifference, ...] = ()
     columns_added: tuple[str, ...] = ()
     columns_removed: tuple[str, ...] = ()
 
     @property
     def differs(self) -> bool:
-        return bool(
-            self.rows_before is None
-            or self.added
-            or self.removed
-            or self.values
-            or self.columns_added
-            or self.columns_removed
-        )
+        counted = self.added or self.removed or self.changed
+        return bool(self.rows_before is None or counted or self.columns_added or self.columns_removed)
 
 
 def keep(warehouse: bigquery.Client, marts: list[str]) -> None:
@@ -54,20 +61,47 @@ def compare(warehouse: bigquery.Client, mart: str, key: str) -> MartDifference:
         return MartDifference(mart, None, int(after.num_rows or 0))
     before = warehouse.get_table(f"{BEFORE}.{mart}")
     old, new = [{field.name for field in table.schema} for table in (before, after)]
-    shared = [field.name for field in after.schema if field.name in old and field.name != key]
-    counted = [
-        f"COUNTIF(a.{key} IS NOT NULL AND b.{key} IS NOT NULL AND "
-        f"TO_JSON_STRING(a.{name}) IS DISTINCT FROM TO_JSON_STRING(b.{name}))"
-        for name in shared
+    shared = [field for field in after.schema if field.name in old and field.name != key]
+    differ = {
+        field.name: f"(a.{key} IS NOT NULL AND b.{key} IS NOT NULL AND "
+        f"TO_JSON_STRING(a.{field.name}) IS DISTINCT FROM TO_JSON_STRING(b.{field.name}))"
+        for field in shared
+    }
+    sums = [field.name for field in shared if field.field_type in _NUMBERS and not field.name.endswith("_id")]
+    wanted = [
+        f"COUNTIF(a.{key} IS NULL)",
+        f"COUNTIF(b.{key} IS NULL)",
+        f"COUNTIF({' OR '.join(differ.values()) or 'FALSE'})",
+        _array(f"COUNTIF({each})" for each in differ.values()),
+        _array(_example(name, each) for name, each in differ.items()),
+        _array(f"IFNULL(SUM(CAST({side}.{name} AS FLOAT64)), 0)" for name in sums for side in "ab"),
     ]
     [row] = warehouse.query_and_wait(
-        f"SELECT COUNTIF(a.{key} IS NULL), COUNTIF(b.{key} IS NULL), "
-        f"[{', '.join(counted) or '0'}] FROM {BEFORE}.{mart} AS a FULL JOIN marts.{mart} AS b ON a.{key} = b.{key}"
+        f"SELECT {', '.join(wanted)} FROM {BEFORE}.{mart} AS a FULL JOIN marts.{mart} AS b ON a.{key} = b.{key}"
     )
-    added, removed, differing = row.values()
-    values = [(name, count) for name, count in zip(shared, differing, strict=False) if count]
+    added, removed, changed, counts, examples, totals = row.values()
+    how = {name: f"such as {example}" for name, example in zip(differ, examples, strict=True)}
+    pairs = zip(sums, totals[::2], totals[1::2], strict=True)
+    sum_of = {name: (f"{was:,.2f}", f"{now:,.2f}") for name, was, now in pairs}
+    how |= {name: f"sum {was} → {now}" for name, (was, now) in sum_of.items()}
     return MartDifference(
-        *(mart, int(before.num_rows or 0), int(after.num_rows or 0), added, removed, tuple(values)),
+        *(mart, int(before.num_rows or 0), int(after.num_rows or 0), added, removed, changed),
+        columns=tuple(
+            ColumnDifference(name, count, how[name])
+            for name, count in zip(differ, counts, strict=True)
+            # Rows that only one side has move a sum, too.
+            if count or ((added or removed) and name in sum_of and len(set(sum_of[name])) == 2)
+        ),
         columns_added=tuple(sorted(new - old)),
         columns_removed=tuple(sorted(old - new)),
     )
+
+
+def _array(expressions: Iterable[str]) -> str:
+    return f"[{', '.join(expressions)}]"
+
+
+def _example(name: str, differ: str) -> str:
+    """One of the differing values, before and after, as JSON; empty where none differs (an array has no NULLs)."""
+    both = ", ' → ', ".join(f"SUBSTR(TO_JSON_STRING({side}.{name}), 1, {_LONGEST})" for side in "ab")
+    return f"IFNULL(MIN(IF({differ}, CONCAT({both}), NULL)), '')"

@@ -12,16 +12,22 @@ from typing import Any
 from local_stack.services import StackError
 
 _BUILT = ("model.", "seed.", "snapshot.")
+_TESTS = ("test.", "unit_test.")
 
 
 @dataclass(frozen=True)
 class ModelChanges:
-    """Names of dbt nodes. ``marts`` are those models whose tables may come out otherwise, by name their key column."""
+    """Names of dbt nodes; of exposures their labels and owners.
+
+    ``marts`` are those models whose tables may come out otherwise, by name their key column.
+    """
 
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     downstream: tuple[str, ...]
     exposures: tuple[str, ...]
+    tests_changed: tuple[str, ...]
+    tests_removed: tuple[str, ...]
     marts: Mapping[str, str]
 
 
@@ -38,7 +44,9 @@ def compare(
         StackError: if a project cannot be parsed, with what dbt says.
     """
     run(dbt, environment, base, "parse", f"--target-path={scratch / 'base'}")
-    changed = set(_modified(dbt, environment, change, scratch))
+    modified = set(_modified(dbt, environment, change, scratch))
+    tests = {each for each in modified if each.startswith(_TESTS)}
+    changed = modified - tests
     before, after = (_manifest(scratch / name) for name in ("base", "change"))
     downstream = _descendants(changed, after["child_map"]) - changed
     marts = {
@@ -46,12 +54,14 @@ def compare(
         for unique_id in changed | downstream
         if (node := after["nodes"].get(unique_id)) and node["schema"] == "marts" and (key := _key(node))
     }
-    removed = {each for each in set(before["nodes"]) - set(after["nodes"]) if each.startswith(_BUILT)}
+    removed = {*before["nodes"], *before["unit_tests"]} - {*after["nodes"], *after["unit_tests"]}
     return ModelChanges(
         tuple(sorted(_name(each) for each in changed if not each.startswith("exposure."))),
-        tuple(sorted(_name(each) for each in removed)),
+        tuple(sorted(_name(each) for each in removed if each.startswith(_BUILT))),
         tuple(sorted(_name(each) for each in downstream if each.startswith(_BUILT))),
-        tuple(sorted(_name(each) for each in changed | downstream if each.startswith("exposure."))),
+        tuple(sorted(_people(each, after) for each in changed | downstream if each.startswith("exposure."))),
+        tuple(sorted(_test_name(each) for each in tests)),
+        tuple(sorted(_test_name(each) for each in removed if each.startswith(_TESTS))),
         dict(sorted(marts.items())),
     )
 
@@ -70,7 +80,8 @@ def run(dbt: Sequence[str], environment: Mapping[str, str], project: Path, *argu
 
 
 def _modified(dbt: Sequence[str], environment: Mapping[str, str], project: Path, scratch: Path) -> list[str]:
-    types = [word for kind in ("model", "seed", "snapshot", "exposure") for word in ("--resource-type", kind)]
+    kinds = ("model", "seed", "snapshot", "exposure", "test", "unit_test")
+    types = [word for kind in kinds for word in ("--resource-type", kind)]
     state = ["--state", str(scratch / "base"), "--target-path", str(scratch / "change")]
     shape = ["--output", "json", "--output-keys", "unique_id"]
     output = run(dbt, environment, project, "ls", "--select", "state:modified", *types, *state, *shape)
@@ -103,3 +114,14 @@ def _key(node: Mapping[str, Any]) -> str | None:
 
 def _name(unique_id: str) -> str:
     return unique_id.split(".")[2]
+
+
+def _test_name(unique_id: str) -> str:
+    """A unit test's id has its model's name before its own; a data test's ends in a hash."""
+    parts = unique_id.split(".")
+    return parts[3] if parts[0] == "unit_test" else parts[2]
+
+
+def _people(unique_id: str, manifest: Mapping[str, Mapping[str, Any]]) -> str:
+    exposure = manifest["exposures"][unique_id]
+    return f"{exposure['label'] or exposure['name']} (tell {exposure['owner']['name']})"

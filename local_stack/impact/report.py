@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from local_stack.impact.marts import MartDifference
 from local_stack.impact.models import ModelChanges
@@ -19,25 +19,38 @@ def markdown(models: ModelChanges, marts: Sequence[MartDifference], connections:
         lines.append(f"- downstream: {', '.join(models.downstream)}")
     if models.exposures:
         lines.append(f"- people will see it in: {', '.join(models.exposures)}")
+    lines += [f"- test **{name}** changed or new" for name in models.tests_changed]
+    lines += [f"- test **{name}** removed" for name in models.tests_removed]
     if models.marts:
-        lines += ["", f"### Marts, both built from the same seeded data (scale {scale})", ""]
-        lines += [
-            "| mart | rows before | rows after | added | removed | values that differ |",
-            "|---|--:|--:|--:|--:|---|",
-        ]
-        lines += [_row(difference) for difference in marts]
+        lines += ["", f"### Marts, both built from the same seeded data (scale {scale})", "", *_marts(marts)]
     lines += ["", "### Connections", ""]
     lines += ["```", connections, "```"] if connections else ["As the base declares them."]
     return "\n".join(lines)
 
 
-def _row(difference: MartDifference) -> str:
-    if difference.rows_before is None:
-        return f"| {difference.mart} | new | {difference.rows_after:,} | | | |"
-    parts = [f"{name} in {count:,} rows" for name, count in difference.values]
-    parts += [f"column {name} added" for name in difference.columns_added]
-    parts += [f"column {name} removed" for name in difference.columns_removed]
-    return (
-        f"| {difference.mart} | {difference.rows_before:,} | {difference.rows_after:,} | {difference.added:,} | "
-        f"{difference.removed:,} | {', '.join(parts) or 'none'} |"
-    )
+def _marts(marts: Sequence[MartDifference]) -> Iterator[str]:
+    differing = [mart for mart in marts if mart.differs]
+    if differing:
+        yield "| mart | rows before | rows after | rows added | rows removed | rows changed |"
+        yield "|---|--:|--:|--:|--:|--:|"
+        yield from (_row(difference) for difference in differing)
+    if same := [mart.mart for mart in marts if not mart.differs]:
+        yield from ("", f"The same row by row: {', '.join(same)}.")
+    for mart in differing:
+        if mart.columns or mart.columns_added or mart.columns_removed:
+            yield from _columns(mart)
+
+
+def _row(mart: MartDifference) -> str:
+    if mart.rows_before is None:
+        return f"| {mart.mart} | new | {mart.rows_after:,} | | | |"
+    counts = (mart.rows_before, mart.rows_after, mart.added, mart.removed, mart.changed)
+    return f"| {mart.mart} | {' | '.join(f'{count:,}' for count in counts)} |"
+
+
+def _columns(mart: MartDifference) -> Iterator[str]:
+    yield from ("", f"**{mart.mart}**", "", "| column | rows that differ | how |", "|---|--:|---|")
+    for column in mart.columns:
+        yield f"| {column.name} | {column.rows:,} | {column.how.replace('|', '&#124;')} |"
+    yield from (f"| {name} | | column added |" for name in mart.columns_added)
+    yield from (f"| {name} | | column removed |" for name in mart.columns_removed)

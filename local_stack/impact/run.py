@@ -94,7 +94,7 @@ def _marts(
 def _plan(settings: Settings, change: Path) -> str:
     """What ``octavia plan`` says of the change's files where the base's are applied; empty for nothing."""
     done = _octavia(settings, change, "plan", allowed=(0, _CHANGES))
-    return done.stdout.strip() if done.returncode == _CHANGES else ""
+    return done.stdout.strip().replace(f"{change}/", "") if done.returncode == _CHANGES else ""
 
 
 def _octavia(
