@@ -40,6 +40,21 @@ ONLY_CONTAINERS = {
 }
 
 
+# Variables of .env.example that the containers do not take from .env, and why.
+NOT_IN_CONTAINERS = {
+    "SOURCE_DB_DSN": "follows SOURCE_DB_PASSWORD",
+    "METADATA_POSTGRES_PORT": "the ports are the containers' own",
+    "AIRFLOW__API__PORT": "the ports are the containers' own",
+    "GOOGLE_APPLICATION_CREDENTIALS": "a file of one machine: docs/production.md mounts it",
+    "DBT_PACKAGES_INSTALL_PATH": "a folder of the image",
+    "AIRBYTE_CONNECTORS_FILE": "a file of one machine",
+    "AIRBYTE_MANIFESTS_DIR": "a folder of the image",
+    "AIRBYTE_DECLARED_DIR": "a folder of the image",
+    "RUN_REPORT_DIR": "a folder of the volume",
+    "LOCAL_STACK_DIR": "the containers have volumes",
+}
+
+
 @pytest.fixture(scope="module")
 def compose() -> Compose:
     return Compose(VARIABLES)
@@ -115,6 +130,13 @@ def test_both_stacks_set_the_same_variables(compose: Compose, local: settings.Se
     for name in set(values) & set(compose.environment("airflow-scheduler")):
         if not re.search("HOST|URL|ENDPOINT|PASSWORD|SECRET|KEY|CONN|FILE", name):
             assert compose.environment("airflow-scheduler")[name] == values[name], name
+
+
+def test_every_variable_that_a_person_may_set_reaches_the_containers() -> None:
+    names = re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    told = Compose(VARIABLES | {name: f"<{name}>" for name in names})
+    texts = [str(told.command(name)) + str(told.environment(name)) for name in told.services]
+    assert {name for name in names if not any(f"<{name}>" in text for text in texts)} == set(NOT_IN_CONTAINERS)
 
 
 def test_postgres_runs_with_the_local_servers_settings(compose: Compose, local: settings.Settings) -> None:

@@ -40,7 +40,12 @@ class Compose:
                 for file in files
                 for key, value in dotenv_values(ROOT / file, interpolate=False).items()
             },
-            **service.get("environment", {}),
+            **{
+                # One without a value has the value that compose itself sees, if any.
+                key: self._variables.get(key) if value is None else value
+                for key, value in service.get("environment", {}).items()
+                if value is not None or key in self._variables
+            },
         }
 
     def command(self, name: str) -> list[str]:
