@@ -37,8 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The whole job first, the long tail of short files last: two workers end together, and never run two Airflows."""
     order = (
         "test_main_job.py",
-        "test_containers_run.py",
         "airbyte",
+        "test_containers_run.py",
         "test_given_services.py",
         "bq_emulator",
         "dbt",

@@ -18,9 +18,12 @@ while airflow.find_dag(DAG) is None and not airflow.import_errors():
 assert not airflow.import_errors(), airflow.import_errors()
 airflow.unpause(DAG)
 run = airflow.trigger(DAG)
-while (state := airflow.run_state(DAG, run)) not in ("success", "failed"):
+deadline = time.monotonic() + float(os.environ["PATIENCE"])
+while (state := airflow.run_state(DAG, run)) not in ("success", "failed") and time.monotonic() < deadline:
     time.sleep(1)
-logs = {task.task_id: airflow.log_tail(DAG, run, task) for task in airflow.tasks(DAG, run) if task.state == "failed"}
+tasks = airflow.tasks(DAG, run)
+logs = {task.task_id: airflow.log_tail(DAG, run, task) for task in tasks if task.state == "failed"}
+unfinished = {task.task_id: task.state for task in tasks if task.state not in ("success", "skipped", "failed")}
 with psycopg.connect(os.environ["SOURCE_DB_DSN"]) as source:
     (orders,) = source.execute("SELECT count(*) FROM orders").fetchone()
 client = bigquery.Client(
@@ -29,4 +32,4 @@ client = bigquery.Client(
     client_options={"api_endpoint": os.environ["BIGQUERY_API_ENDPOINT"]},
 )
 [(mart,)] = client.query_and_wait("SELECT COUNT(*) FROM marts.fct_orders") if state == "success" else [(None,)]
-print(json.dumps({"state": state, "orders": orders, "fct_orders": mart, "logs": logs}))
+print(json.dumps({"state": state, "orders": orders, "fct_orders": mart, "logs": logs, "unfinished": unfinished}))
