@@ -51,6 +51,12 @@ def test_every_deployment_waits_for_an_approval_and_nothing_else_sees_secrets() 
             assert path.stem == "deploy" or "secrets." not in json.dumps(step)
 
 
+def test_what_the_deployment_needs_is_what_the_document_sets() -> None:
+    used = re.findall(r"\b(?:vars|secrets)\.(\w+)", (ROOT / ".github/workflows/deploy.yml").read_text())
+    loops = re.findall(r"for name in ([A-Z_\s\\]+); do", (ROOT / "docs/production.md").read_text())
+    assert set(used) == {name for loop in loops for name in loop.replace("\\", " ").split()}
+
+
 def test_hooks_are_valid_and_run_the_locked_tools() -> None:
     config = ROOT / ".pre-commit-config.yaml"
     assert subprocess.run([BIN / "pre-commit", "validate-config", config], capture_output=True).returncode == 0

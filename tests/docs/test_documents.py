@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from real_services import BIN, ROOT
 
 import local_stack.cli
@@ -85,6 +86,8 @@ def command_problems(line: str) -> Iterator[str]:
     program, *arguments = words
     if program == "make":
         yield from make_problems(arguments)
+    elif words[:2] == ["docker", "compose"]:
+        yield from compose_problems(arguments[1:])
     elif program.startswith(".venv/bin/"):
         yield from program_problems(program.removeprefix(".venv/bin/"), arguments)
 
@@ -101,6 +104,14 @@ def make_problems(arguments: list[str]) -> Iterator[str]:
             yield f"{targets} takes no {name}"
         if name == "ARGS" and targets[0] in ("dbt", "octavia"):
             yield from program_problems(targets[0], shlex.split(value))
+
+
+def compose_problems(arguments: list[str]) -> Iterator[str]:
+    """The service is the first word after the subcommand that is no option."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    named = [word for word in arguments[1:] if not word.startswith("-")]
+    if named and named[0] not in services:
+        yield f"no service {named[0]}"
 
 
 def program_problems(name: str, arguments: list[str]) -> Iterator[str]:
@@ -151,7 +162,7 @@ def test_what_a_document_names_is_there(document: Path) -> None:
         "```sh\nmake gone\n```", "```sh\nmake run DAYS=3\n```", '```sh\nmake dbt ARGS="bild"\n```',
         '```sh\nmake octavia ARGS="apply --yess"\n```', "```sh\n.venv/bin/gone\n```",
         "```sh\n.venv/bin/source-db seed --scail 1\n```", "```sh\n.venv/bin/pytest tests/gone.py\n```",
-        "```sh\n.venv/bin/local-stack exec octavia aply\n```",
+        "```sh\n.venv/bin/local-stack exec octavia aply\n```", "```sh\ndocker compose run --rm dtb build\n```",
     ],
 )  # fmt: skip
 def test_what_is_not_there_is_found(wrong: str) -> None:
@@ -167,6 +178,14 @@ def test_the_pictures_are_those_of_the_present_files() -> None:
     assert draw.drawn(text) == text, "run .venv/bin/python docs/draw.py"
     assert text.count("```mermaid") == len(draw.DRAWINGS)
     assert "users ||--o{ orders : buyer_id" in text and "fct_orders ||--o{ fct_order_items : order_id" in text
+
+
+def test_what_scaling_calls_measured_is_what_the_benchmarks_say() -> None:
+    measured = set(re.findall(r"\d[\d,.]*\d|\d", (ROOT / "benchmarks/README.md").read_text()))
+    _, table = (ROOT / "docs/scaling.md").read_text().split("| step | measured | grows with |\n|---|---|---|\n")
+    rows = table.partition("\n\n")[0].splitlines()
+    figures = {figure for row in rows for figure in re.findall(r"\d[\d,.]*\d|\d", row.split("|")[2])}
+    assert len(figures) > 10 and figures - measured == set()
 
 
 def test_every_document_of_the_folder_is_named_in_the_readme() -> None:
