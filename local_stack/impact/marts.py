@@ -67,7 +67,7 @@ def compare(warehouse: bigquery.Client, mart: str, key: str) -> MartDifference:
         f"TO_JSON_STRING(a.{field.name}) IS DISTINCT FROM TO_JSON_STRING(b.{field.name}))"
         for field in shared
     }
-    sums = [field.name for field in shared if field.field_type in _NUMBERS and not field.name.endswith("_id")]
+    sums = [field.name for field in shared if _is_amount(field)]
     wanted = [
         f"COUNTIF(a.{key} IS NULL)",
         f"COUNTIF(b.{key} IS NULL)",
@@ -95,6 +95,10 @@ def compare(warehouse: bigquery.Client, mart: str, key: str) -> MartDifference:
         columns_added=tuple(sorted(new - old)),
         columns_removed=tuple(sorted(old - new)),
     )
+
+
+def _is_amount(field: bigquery.SchemaField) -> bool:
+    return field.field_type in _NUMBERS and field.mode != "REPEATED" and not field.name.endswith("_id")
 
 
 def _array(expressions: Iterable[str]) -> str:

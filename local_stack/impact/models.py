@@ -84,7 +84,9 @@ def _modified(dbt: Sequence[str], environment: Mapping[str, str], project: Path,
     types = [word for kind in kinds for word in ("--resource-type", kind)]
     state = ["--state", str(scratch / "base"), "--target-path", str(scratch / "change")]
     shape = ["--output", "json", "--output-keys", "unique_id"]
-    output = run(dbt, environment, project, "ls", "--select", "state:modified", *types, *state, *shape)
+    # Without its own flag, dbt would also list the unchanged tests of changed models.
+    select = ["--select", "state:modified", "--indirect-selection", "empty"]
+    output = run(dbt, environment, project, "ls", *select, *types, *state, *shape)
     return [json.loads(line)["unique_id"] for line in output.splitlines() if line.startswith("{")]
 
 
