@@ -45,8 +45,8 @@ def compare(
     """
     run(dbt, environment, base, "parse", f"--target-path={scratch / 'base'}")
     modified = set(_modified(dbt, environment, change, scratch))
-    tests = {each for each in modified if each.startswith(_TESTS)}
-    changed = modified - tests
+    changed = {each for each in modified if not each.startswith(_TESTS)}
+    tests_changed = {_test_name(each) for each in modified - changed}
     before, after = (_manifest(scratch / name) for name in ("base", "change"))
     downstream = _descendants(changed, after["child_map"]) - changed
     marts = {
@@ -54,14 +54,15 @@ def compare(
         for unique_id in changed | downstream
         if (node := after["nodes"].get(unique_id)) and node["schema"] == "marts" and (key := _key(node))
     }
+    # A data test with other arguments has another id, and the same name.
     removed = {*before["nodes"], *before["unit_tests"]} - {*after["nodes"], *after["unit_tests"]}
     return ModelChanges(
         tuple(sorted(_name(each) for each in changed if not each.startswith("exposure."))),
         tuple(sorted(_name(each) for each in removed if each.startswith(_BUILT))),
         tuple(sorted(_name(each) for each in downstream if each.startswith(_BUILT))),
         tuple(sorted(_people(each, after) for each in changed | downstream if each.startswith("exposure."))),
-        tuple(sorted(_test_name(each) for each in tests)),
-        tuple(sorted(_test_name(each) for each in removed if each.startswith(_TESTS))),
+        tuple(sorted(tests_changed)),
+        tuple(sorted({_test_name(each) for each in removed if each.startswith(_TESTS)} - tests_changed)),
         dict(sorted(marts.items())),
     )
 
