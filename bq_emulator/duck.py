@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,11 +186,29 @@ class Database:
         ):
             self._connection.execute(statement)
         self._idle: list[Session] = []
+        self._busy: dict[object, float] = {}
         self._mutex = threading.Lock()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
         """A session of this thread's own. DuckDB's errors leave it as :class:`BigQueryError`."""
+        token = object()
+        with self._mutex:
+            self._busy[token] = time.monotonic()
+        try:
+            with self._session() as session:
+                yield session
+        finally:
+            with self._mutex:
+                del self._busy[token]
+
+    def busy_since(self) -> float:
+        """When the first of the sessions now in use began, by :func:`time.monotonic`; now if there is none."""
+        with self._mutex:
+            return min(self._busy.values(), default=time.monotonic())
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
         session = self._take()
         try:
             yield session

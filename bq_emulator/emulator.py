@@ -15,6 +15,7 @@ from bq_emulator.jobs.extract import ExtractRunner
 from bq_emulator.jobs.load import LoadRunner
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.jobs.query import QueryRunner
+from bq_emulator.kept import KeptFiles
 from bq_emulator.locks import Locks
 from bq_emulator.metadata import Metadata
 from bq_emulator.objects import Objects
@@ -48,6 +49,7 @@ class Emulator:
         shutil.rmtree(self.uploads, ignore_errors=True)
         self.uploads.mkdir()
         self.metadata = Metadata(project, location)
+        kept = KeptFiles(data_dir, self.database, self.metadata)
         self.tables = Tables(self.metadata, frontend.default_value)
         self.locks = Locks()
         self.insert_ids = InsertIds()
@@ -59,7 +61,7 @@ class Emulator:
             location,
             {
                 "query": self.query_runner,
-                "load": LoadRunner(self.tables, self.locks, objects, self.uploads),
+                "load": LoadRunner(self.tables, self.locks, objects, self.uploads, kept),
                 "copy": CopyRunner(self.tables, self.locks),
                 "extract": ExtractRunner(self.tables, objects),
             },
@@ -68,6 +70,7 @@ class Emulator:
             log.warning("jobs of a stopped emulator ended with an error", jobs=lost)
         self.sweeper = Sweeper(self.database, self.metadata, self.tables, self.locks)
         self.sweeper.add(self.jobs.forget_old)
+        self.sweeper.add(kept.sweep)
         self.sweeper.start()
 
     def close(self) -> bool:

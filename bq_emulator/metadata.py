@@ -57,7 +57,8 @@ class DatasetRecord:
 
 @dataclass
 class TableRecord:
-    """``resource`` is REST's Table without what is computed on reading; ``physical`` is quoted, None for a view."""
+    """``resource`` is REST's Table without what is computed on reading. ``physical`` is what to read: a quoted name, or
+    a query in brackets (:mod:`bq_emulator.kept`), or None for a view."""
 
     ref: TableRef
     kind: str
@@ -186,6 +187,10 @@ class Metadata:
             "SELECT dataset_id, table_id, kind, physical, resource FROM __bq.tables WHERE expires_ms <= ?", [now_ms()]
         )
         return [self._record(*row) for row in rows]
+
+    def kept(self, db: Session) -> list[str]:
+        """What tables that have no store of their own, :mod:`bq_emulator.kept`, have in its place."""
+        return [text for (text,) in db.rows("SELECT physical FROM __bq.tables WHERE starts_with(physical, '(')")]
 
     def tables_with_expiring_partitions(self, db: Session) -> list[TableRecord]:
         return self._tables(db, "physical IS NOT NULL AND resource LIKE ?", ['%"expirationMs":%'])

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bq_emulator.duck import Session, identifier
+from bq_emulator.kept import is_kept
 from bq_emulator.metadata import REWRITTEN, TableRecord
 from bq_emulator.model import Field
 from bq_emulator.schema import Schema, find
@@ -123,6 +124,25 @@ class Sizes:
             measured[each] = {name: before.get(name, 0) + value for name, value in values.items()}
         return _Known(rows, added.last, known.names, measured)
 
+    def attached(self, db: Session, record: TableRecord, physical: str, part: str) -> dict[str, int]:
+        """The measures of ``part``, by reading all of it; they are remembered as those of ``physical``, together with
+        those of what the table has."""
+        names = [field.name for field in record.schema]
+        sums = "".join(f", {_sum(record.schema, name)}" for name in names)
+        values = ", ".join(map(identifier, names))
+        # Without the hash DuckDB may answer from the file's statistics, and not find what is broken.
+        rows, _, *values_ = db.rows(f"SELECT count(*), bit_xor(hash({values})){sums} FROM {part}")[0]
+        measured = dict(zip((ROWS, *names), (rows, *values_), strict=True))
+        rewritten = record.resource.get(REWRITTEN)
+        before = int(record.resource.get("numRows", 0))
+        with self._mutex:
+            known = self._known.get((record.physical, rewritten))
+            if not before or (known is not None and known.names >= set(names) and known.rows == before):
+                old = known.measured.get(None, {}) if known is not None and before else {}
+                total = {name: old.get(name, 0) + value for name, value in measured.items()}
+                self._known[physical, rewritten] = _Known(before + rows, 0, frozenset(measured), {None: total})
+        return measured
+
     def uncommitted(self, db: Session, record: TableRecord) -> int:
         """Logical bytes of the rows that the session's transaction has appended."""
         names = frozenset(field.name for field in record.schema)
@@ -140,12 +160,13 @@ class Sizes:
 def _read(db: Session, record: TableRecord, names: frozenset[str], after: int) -> _Known:
     """Measure the rows that DuckDB numbers higher than ``after``."""
     columns = sorted(names - {ROWS})
+    number = "0" if is_kept(record.physical) else "rowid"
     sums = "".join(f", {_sum(record.schema, name)}" for name in columns)
     where = f" WHERE rowid > {after}" if after >= 0 else ""
     source = f"FROM {record.physical}{where}"
     partitioning = record.partitioning
     if partitioning is None:
-        found = db.rows(f"SELECT NULL, count(*), max(rowid){sums} {source}")
+        found = db.rows(f"SELECT NULL, count(*), max({number}){sums} {source}")
     else:
         # Grouped by what is cheap to compare; the ids are made of the few groups.
         grouped = f"SELECT {partitioning.key_expression()} AS {partitioning.text}, count(*), max(rowid){sums} {source}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bq_emulator import copies, grants, routines
@@ -293,6 +293,10 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
         raise BigQueryError("invalidQuery", f"Cannot modify {record}: it is a {record.kind}, not a table.", "query")
     counts = dict.fromkeys(_COUNTERS, 0)
     partitions = None
+    # The statement was translated for the files of a table that is kept in them.
+    if moved := tables.own(db, record):
+        steps = tuple((role, sql.replace(*moved)) for role, sql in statement.steps)
+        statement = replace(statement, steps=steps, changed=statement.changed and statement.changed.replace(*moved))
     for role, sql in statement.steps:
         if partitions is None and role in _COUNTERS and statement.changed is not None:
             partitions = tables.partitions_of(db, record, statement.changed)

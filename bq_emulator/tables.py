@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bq_emulator.duck import Session, identifier
+from bq_emulator.kept import is_kept
 from bq_emulator.metadata import REWRITTEN, Metadata, TableRecord, display, new_etag, now_ms
 from bq_emulator.model import BigQueryError, Field, TableRef
 from bq_emulator.names import check_column_name
 from bq_emulator.partitions import PARTITION_TIME, Partitioning, by_ingestion_time
 from bq_emulator.schema import Schema, column_definitions, duckdb_type, find, schema_to_rest
-from bq_emulator.sizes import Sizes
+from bq_emulator.sizes import ROWS, Sizes
 from bq_emulator.stored import converted, stored_value
 
 #: Kinds of tables that hold rows of their own.
@@ -163,7 +164,7 @@ class Tables:
                 raise BigQueryError("invalid", f"The primary key names a column that is not in the schema: {column}")
 
     def drop(self, db: Session, record: TableRecord) -> None:
-        if record.physical:
+        if record.physical and not is_kept(record.physical):
             # Its successor may be filled from it.
             db.defer(f"DROP TABLE {record.physical}")
         self.metadata.delete_table(db, record)
@@ -181,6 +182,7 @@ class Tables:
         if record.kind not in STORED_KINDS or [_stored(f) for f in old] == [_stored(f) for f in schema]:
             self.touch(db, record, added=0)
             return
+        self.own(db, record)
         previous = record.physical
         kept = schema[: len(old)]
         if previous and not sources and [_stored(f) for f in kept] == [_stored(f) for f in old]:
@@ -240,6 +242,7 @@ class Tables:
         Raises:
             BigQueryError: invalid for rows of another partition.
         """
+        self.own(db, record)
         targets = []
         for given in columns:
             field = find(record.stored_schema, given.name)
@@ -264,6 +267,25 @@ class Tables:
             )
         self.touch(db, record, added=count)
         return count
+
+    def attach(self, db: Session, record: TableRecord, physical: str, part: str) -> int:
+        """Give the table ``physical``, which is what it has and ``part``, a query of a file. Returns that file's rows;
+        fails if anything in it cannot be read."""
+        measured = self.sizes.attached(db, record, physical, part)
+        if record.physical and not is_kept(record.physical):
+            db.execute(f"DROP TABLE {record.physical}")
+        record.physical = physical
+        self.touch(db, record, added=measured[ROWS])
+        return measured[ROWS]
+
+    def own(self, db: Session, record: TableRecord) -> tuple[str, str] | None:
+        """Give a table whose rows are kept in files a store of its own, to be changed; what it had, and has now."""
+        if record.physical is None or not is_kept(record.physical):
+            return None
+        before = record.physical
+        record.physical = self._create_physical(db, record.ref, record.schema, record.resource)
+        db.execute(f"INSERT INTO {record.physical} BY NAME SELECT * FROM {before}")
+        return before, record.physical
 
     # Partitions -------------------------------------------------------------------------------------------------------
 
@@ -298,6 +320,7 @@ class Tables:
     def empty_partition(self, db: Session, record: TableRecord, partition: str | None) -> None:
         """Delete the rows of ``partition``, or all."""
         condition = self.partition_condition(record, partition)
+        self.own(db, record)
         if record.physical:
             db.execute(f"DELETE FROM {record.physical} WHERE {condition}")
         self.touch(db, record)

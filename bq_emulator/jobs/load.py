@@ -15,6 +15,7 @@ from bq_emulator.destination import Destination, prepare
 from bq_emulator.duck import Session, translate_error
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
+from bq_emulator.kept import KeptFiles, is_kept, takes
 from bq_emulator.loads import avro, csv, ndjson, parquet
 from bq_emulator.loads.source import MAX_DETAILS, Source, reading_error, too_many_errors
 from bq_emulator.locks import Locks
@@ -43,11 +44,12 @@ _BINARY = ("PARQUET", "AVRO", "ORC")
 class LoadRunner:
     """``scratch`` is a folder for what a job unpacks and rewrites."""
 
-    def __init__(self, tables: Tables, locks: Locks, objects: Objects, scratch: Path) -> None:
+    def __init__(self, tables: Tables, locks: Locks, objects: Objects, scratch: Path, kept: KeptFiles) -> None:
         self._tables = tables
         self._locks = locks
         self._objects = objects
         self._scratch = scratch
+        self._kept = kept
 
     def __call__(self, manager: JobManager, db: Session, job: Job) -> None:
         """Read and check the files first, without locks; then write them in one transaction."""
@@ -69,17 +71,31 @@ class LoadRunner:
             with self._locks.tables([target], check=job.check_stop), manager.committing(db, job):
                 schema = _merged(declared, [source.schema for source in sources])
                 record = prepare(db, self._tables, destination, schema, bool(declared))
+                was_kept = is_kept(record.physical)
+                before = self._tables.sizes.total(db, record) if was_kept else 0
                 rows = 0
                 for file, source in zip(files, sources, strict=True):
                     with reader.naming(file):
-                        rows += self._tables.insert(db, record, source.schema, source.sql, destination.partition)
+                        rows += self._write(db, job, record, source, destination)
+                if was_kept or is_kept(record.physical):
+                    written = self._tables.sizes.total(db, record) - before
+                else:
+                    written = self._tables.sizes.uncommitted(db, record)
                 job.statistics["load"] = {
                     "inputFiles": str(len(files)),
                     "inputFileBytes": str(sum(file.path.stat().st_size for file in files)),
                     "outputRows": str(rows),
-                    "outputBytes": str(self._tables.sizes.uncommitted(db, record)),
+                    "outputBytes": str(written),
                     "badRecords": str(sum(source.bad_records for source in sources)),
                 }
+
+    def _write(self, db: Session, job: Job, record: TableRecord, source: Source, destination: Destination) -> int:
+        """Add the rows of ``source`` to the table; returns their number."""
+        if job.upload is not None and takes(record, source, job.upload):
+            found = self._kept.add(record, source, job.upload)
+            if found is not None:
+                return self._tables.attach(db, record, *found)
+        return self._tables.insert(db, record, source.schema, source.sql, destination.partition)
 
     def _files(self, job: Job) -> list[SourceFile]:
         if job.upload is not None:

@@ -133,8 +133,11 @@ def read(path: Path, configuration: dict[str, Any], schema: Schema, scratch: Pat
             field = replace(declared, name=field.name, description=None, default_expression=None)
         columns.append(field)
         values.append(value)
-    path = _readable(path, found, scratch)
-    return Source(tuple(columns), f"SELECT {', '.join(values)} FROM read_parquet({literal(str(path))})")
+    readable = _readable(path, found, scratch)
+    # The first line of a schema's text is an address.
+    kind = str(found.schema).partition("\n")[2] if readable == path else None
+    query = f"SELECT {', '.join(values)} FROM read_parquet({literal(str(readable))})"
+    return Source(tuple(columns), query, values=tuple(values), file=kind)
 
 
 def _readable(path: Path, file: pq.ParquetFile, scratch: Path) -> Path:

@@ -16,7 +16,10 @@ MAX_DETAILS = 100
 class Source:
     """``sql`` is a DuckDB query whose i-th column holds ``schema[i]``; ``stage`` is a temporary table it reads, which
     the caller drops in the end. ``bad`` says what was wrong with rows left out (the first ones), ``bad_records`` how
-    many they are, of ``rows``; these are counted only where the job allows bad records."""
+    many they are, of ``rows``; these are counted only where the job allows bad records.
+
+    Where ``sql`` is a query of one Parquet file as it came, ``values`` are its columns and ``file`` is the schema that
+    the file states."""
 
     schema: Schema
     sql: str
@@ -24,6 +27,8 @@ class Source:
     rows: int = 0
     stage: str | None = None
     bad: list[BigQueryError] = field(default_factory=list)
+    values: tuple[str, ...] = ()
+    file: str | None = None
 
 
 def is_gzip(path: Path) -> bool:
