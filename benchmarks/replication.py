@@ -1,15 +1,17 @@
 """How fast and how large a sync of ``orders`` is: ``.venv/bin/python benchmarks/replication.py [--rows N]``.
 
 One run on one database: ``COPY … (FORMAT binary)`` to nothing; a full refresh; 10,000 changed rows deduplicated into
-all of them. Both connectors run as the platform runs them, by its own ``Attempt``: processes joined by the Arrow data
-channel (``--lines``: by JSON lines). Timed from the start of the first process until all is committed and both have
-ended; memory is the sum of both processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not
-quiet. ``--dlt`` adds dlt with its connectorx backend into the same emulator, from a virtual environment made for it.
+all of them. Both connectors run as the platform runs them, by its own ``Attempt``: forked from a process that has
+imported them (``--programs``: started as programs), joined by the Arrow data channel (``--lines``: by JSON lines).
+Timed from the start of the first process until all is committed and both have ended; memory is the sum of both
+processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not quiet. ``--dlt`` adds dlt with its
+connectorx backend into the same emulator, from a virtual environment made for it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import secrets
@@ -18,17 +20,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "airbyte" / "server")]
 
+from airbyte_server.definitions import preloads  # noqa: E402
 from airbyte_server.replication.attempt import Attempt, Plan, Side  # noqa: E402
 from airbyte_server.replication.checkpoints import Checkpoint  # noqa: E402
 from airbyte_server.replication.logs import AttemptLog  # noqa: E402
@@ -92,22 +96,26 @@ class Sync:
 
 
 class _Watched(Launcher):
-    """Starts connectors as any program, and notes their ids."""
+    """Notes the ids of the connectors it starts."""
 
-    def __init__(self, folder: Path, pids: list[int]) -> None:
-        super().__init__(folder, {})
-        self._pids = pids
+    def __init__(self, folder: Path, preloads: Mapping[str, str]) -> None:
+        super().__init__(folder, preloads)
+        self.pids: list[int] = []
 
     def start(self, arguments: list[str], **options: Any) -> ConnectorProcess:
         process = super().start(arguments, **options)
-        self._pids.append(process.pid)
+        self.pids.append(process.pid)
         return process
 
 
 class Bench:
-    def __init__(self, folder: Path, postgres: EmbeddedPostgres, endpoint: str, *, arrow: bool) -> None:
+    def __init__(
+        self, folder: Path, postgres: EmbeddedPostgres, endpoint: str, *, arrow: bool, forked: bool = True
+    ) -> None:
         self.folder = folder
         self.arrow = arrow
+        self.launcher = _Watched(folder, preloads() if forked else {})
+        self.launcher.warm_up()
         self.conninfo = postgres.conninfo("bench")
         self._number = int(time.time())
         self.source = {
@@ -159,15 +167,14 @@ class Bench:
             arrow=self.arrow,
         )  # fmt: skip
         rows: list[Any] = []
-        pids: list[int] = []
+        self.launcher.pids.clear()
 
         def committed(checkpoints: list[Checkpoint]) -> None:
             rows[:] = checkpoints[-1].rows
 
-        before, start = _children(), time.perf_counter()
-        with _peaks(pids) as peaks, AttemptLog(self.folder / "log", str, 1_000_000) as log:
-            attempt = Attempt(plan, _Watched(self.folder, pids), log, Timeouts(), committed)
-            outcome = attempt.run()
+        start = time.perf_counter()
+        with _usage(self.launcher.pids) as usage, AttemptLog(self.folder / "log", str, 1_000_000) as log:
+            outcome = Attempt(plan, self.launcher, log, Timeouts(), committed).run()
         seconds = time.perf_counter() - start
         if outcome.failures:
             raise RuntimeError("; ".join(failure.external_message for failure in outcome.failures))
@@ -181,28 +188,24 @@ class Bench:
             }
             for row in rows
         ]
-        return Sync(seconds, _children() - before, sum(peaks.values()), json.dumps(states).encode())
-
-
-def _children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+        processor, peak = (sum(values) for values in zip(*usage.values(), strict=True))
+        return Sync(seconds, processor, int(peak), json.dumps(states).encode())
 
 
 @contextmanager
-def _peaks(pids: list[int]) -> Iterator[dict[int, int]]:
-    """Megabytes at the peak of each process of ``pids``, which may grow meanwhile."""
-    found: dict[int, int] = {}
+def _usage(pids: list[int]) -> Iterator[dict[int, tuple[float, int]]]:
+    """Processor seconds, and megabytes at the peak, of each process of ``pids``, which may grow meanwhile."""
+    found: dict[int, tuple[float, int]] = {}
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(0.02):
             for pid in pids:
-                try:
+                with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, StopIteration):
+                    times = psutil.Process(pid).cpu_times()
                     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-                except OSError:
-                    continue
-                found.update((pid, int(line.split()[1]) >> 10) for line in lines if line.startswith("VmHWM"))
+                    peak = next(line for line in lines if line.startswith("VmHWM"))
+                    found[pid] = (times.user + times.system, int(peak.split()[1]) >> 10)
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -269,6 +272,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--lines", action="store_true", help="records as JSON lines")
+    parser.add_argument("--programs", action="store_true", help="start the connectors as programs")
     parser.add_argument("--dlt", action="store_true", help="measure dlt, too; installs it from the package index")
     options = parser.parse_args()
     with source_and_warehouse("replication-") as services:
@@ -276,7 +280,11 @@ def main() -> None:
         postgres.ensure_database("bench", "postgres")
         with psycopg.connect(postgres.conninfo("bench"), autocommit=True) as connection:
             connection.execute(ORDERS.format(rows=options.rows).encode())
-        measure(Bench(folder, postgres, endpoint, arrow=not options.lines), options, endpoint)
+        bench = Bench(folder, postgres, endpoint, arrow=not options.lines, forked=not options.programs)
+        try:
+            measure(bench, options, endpoint)
+        finally:
+            bench.launcher.close()
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class StreamLoader:
         self._bounds: Bounds = {}
         self.uncommitted = 0
 
-    def load(self, chunk: Chunk, parquet: bytes, bounds: Bounds) -> None:
+    def load(self, chunk: Chunk, parquet: memoryview, bounds: Bounds) -> None:
         """Put the chunk's rows into the stage table."""
         if not chunk.count:
             self._keys += [chunk.key] if self._keys else []

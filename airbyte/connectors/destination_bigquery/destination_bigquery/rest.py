@@ -62,7 +62,7 @@ class Api:
         url = f"{self._root}/bigquery/v2/projects/{self._project}/{path}"
         return _repeated(lambda: _answer(self._session.request(method, url, parameters, json=body, timeout=_TIMEOUT)))
 
-    def upload(self, job: dict[str, Any], content: bytes) -> dict[str, Any]:
+    def upload(self, job: dict[str, Any], content: bytes | memoryview) -> dict[str, Any]:
         """Insert a load job with the file it loads, by a resumable upload in one piece."""
         url = f"{self._root}/upload/bigquery/v2/projects/{self._project}/jobs"
 

@@ -103,7 +103,7 @@ class Warehouse:
             answer = self._api.call("GET", f"queries/{identity}", location=self.config.location)
         return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", ())]
 
-    def load(self, parquet: bytes, dataset: str, table: str, job_id: str, *, append: bool = False) -> None:
+    def load(self, parquet: bytes | memoryview, dataset: str, table: str, job_id: str, *, append: bool = False) -> None:
         """Put the rows of a Parquet file into an existing table, in addition to its rows or in their place."""
         configuration = {
             "destinationTable": {"projectId": self.config.project, "datasetId": dataset, "tableId": table},
@@ -134,7 +134,7 @@ class Warehouse:
                 raise
             return self._api.call("GET", existing)
 
-    def _run(self, configuration: Resource, job_id: str, doing: str, content: bytes | None = None) -> str:
+    def _run(self, configuration: Resource, job_id: str, doing: str, content: bytes | memoryview | None = None) -> str:
         """Wait for the job; returns the id it ran under. An id belongs to one job for ever: where it is taken, that
         job's result is taken. The next id in line is tried if the taken one's job had failed, or this one fails for a
         passing reason."""
@@ -160,7 +160,7 @@ class Warehouse:
         priority = "BATCH" if self.config.batch_priority else "INTERACTIVE"
         return self._run({"query": {"query": sql, "useLegacySql": False, "priority": priority}}, job_id, doing)
 
-    def _start(self, configuration: Resource, identity: str, content: bytes | None) -> Resource:
+    def _start(self, configuration: Resource, identity: str, content: bytes | memoryview | None) -> Resource:
         reference = {"projectId": self.config.project, "jobId": identity, "location": self.config.location}
         job = {"jobReference": reference, "configuration": configuration}
         return self._api.call("POST", "jobs", job) if content is None else self._api.upload(job, content)

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 _COMMIT_BATCHES = 8
 _COMMIT_SECONDS = 60
 
-#: A batch with its chunks on their way to Parquet.
-_Prepared = tuple[Batch, "list[Future[tuple[bytes, Bounds]]]"]
+#: A Parquet file, and a batch with its chunks on their way to such.
+_Made = tuple[memoryview, "Bounds"]
+_Prepared = tuple[Batch, "list[Future[_Made]]"]
 
 
 class Writer:
@@ -96,7 +97,7 @@ class Writer:
             for _ in pending:
                 pass
 
-    def _load(self, batch: Batch, chunks: list[Future[tuple[bytes, Bounds]]], loaders: dict[int, StreamLoader]) -> None:
+    def _load(self, batch: Batch, chunks: list[Future[_Made]], loaders: dict[int, StreamLoader]) -> None:
         if any(chunk.key is None for chunk in batch.chunks):
             # Rows without a state must not delay what has one.
             self._commit(loaders)
@@ -121,12 +122,12 @@ class Writer:
         self._batches = 0
         self._committed_at = time.monotonic()
 
-    def _prepare(self, chunk: Chunk) -> tuple[bytes, Bounds]:
+    def _prepare(self, chunk: Chunk) -> _Made:
         from destination_bigquery.convert import to_arrow, to_parquet
         from destination_bigquery.loader import key_bounds
 
         if not chunk.count:
-            return b"", {}
+            return memoryview(b""), {}
         rows = to_arrow(chunk)
         # They are half of what a batch weighs, and it may wait long for its turn.
         chunk.rows.clear()

@@ -166,6 +166,8 @@ class DataChannel:
         return connection
 
     def _forward(self, frames: BinaryIO, destination: socket.socket) -> None:
+        # One for all: memory fresh from the system costs as much as what is copied into it.
+        room = bytearray()
         while line := frames.readline(_HEADER_LIMIT):
             self._watchdog.source_heard()
             if not line.endswith(b"\n") and len(line) < _HEADER_LIMIT:
@@ -174,7 +176,9 @@ class DataChannel:
                 )
                 return
             header = _parsed(line)
-            body = bytearray(header["bytes"])
+            if len(room) < header["bytes"]:
+                room = bytearray(header["bytes"])
+            body = memoryview(room)[: header["bytes"]]
             if (read := frames.readinto(body)) < len(body):  # type: ignore[attr-defined]  # a BufferedReader
                 self._log(
                     "WARN",
