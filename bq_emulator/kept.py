@@ -66,7 +66,8 @@ class KeptFiles:
 
     def add(self, record: TableRecord, source: Source, file: Path) -> tuple[str, str] | None:
         """The table's ``physical`` with ``file`` added to what it has, and that of ``file`` alone; None if not all can
-        be read as one. Until a record with it is committed the file belongs to nobody, and goes by itself."""
+        be read as one. The file is moved; until a record with it is committed it belongs to nobody, and goes by itself.
+        """
         assert source.file is not None  # noqa: S101 (takes() has said so)
         # DuckDB reads all files of a list as the first one's columns.
         kind = hashlib.sha256(source.file.encode()).hexdigest()[:16]
@@ -80,20 +81,20 @@ class KeptFiles:
         if before is not None and not before.startswith(begin):
             return None
         name = f"{kind}-{secrets.token_hex(12)}.parquet"
-        os.link(file, self._folder / name)
+        file.replace(self._folder / name)
         for path in (self._folder / name, self._folder):
             _sync(path)
         alone = f"(SELECT {', '.join(values)} FROM read_parquet(['{FOLDER}/{name}'{_END}"
         return (f"{before.removesuffix(_END)}, '{FOLDER}/{name}'{_END}" if before else alone), alone
 
     def sweep(self) -> None:
-        """Remove the files that no table has. One that a table had until now may still be read by those who began
-        before; so may one that is on its way into a table."""
+        """Remove the files that no table has, once all who were at work when that was first seen have ended: they may
+        still read a file that a table had until then, or be about to give one to a table."""
+        oldest = self._database.busy_since()
         with self._database.session() as db:
             unused = self._names() - self._used(db)
         now = time.monotonic()
         self._unused = {name: self._unused.get(name, now) for name in unused}
-        oldest = self._database.busy_since()
         for name, since in self._unused.items():
             if since < oldest:
                 (self._folder / name).unlink(missing_ok=True)

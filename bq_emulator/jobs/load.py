@@ -71,6 +71,7 @@ class LoadRunner:
             with self._locks.tables([target], check=job.check_stop), manager.committing(db, job):
                 schema = _merged(declared, [source.schema for source in sources])
                 record = prepare(db, self._tables, destination, schema, bool(declared))
+                size = sum(file.path.stat().st_size for file in files)
                 was_kept = is_kept(record.physical)
                 before = self._tables.sizes.total(db, record) if was_kept else 0
                 rows = 0
@@ -83,7 +84,7 @@ class LoadRunner:
                     written = self._tables.sizes.uncommitted(db, record)
                 job.statistics["load"] = {
                     "inputFiles": str(len(files)),
-                    "inputFileBytes": str(sum(file.path.stat().st_size for file in files)),
+                    "inputFileBytes": str(size),
                     "outputRows": str(rows),
                     "outputBytes": str(written),
                     "badRecords": str(sum(source.bad_records for source in sources)),
