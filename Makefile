@@ -6,13 +6,16 @@ BIN := $(VENV)/bin
 STACK := $(BIN)/local-stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test check lock watch octavia dbt docs simulate compose-env preflight impact lint-sql hooks clean
+.PHONY: help run rebuild up down status test check lock watch octavia dbt docs simulate compose-env preflight impact lint-sql hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## Do the whole job: start the services, sync, transform, show the headline numbers
 	@$(STACK) run
+
+rebuild: $(VENV)/.built ## Build models or days again, without a sync: make rebuild ARGS="--select fct_orders+"
+	@$(STACK) rebuild $(ARGS)
 
 up: $(VENV)/.built ## Start the services without running the pipeline
 	@$(STACK) up

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -97,6 +98,9 @@ class AirflowApi:
         found = self._call("GET", f"/dags/{dag_id}/dagRuns", params={"state": ["queued", "running"], "limit": 1})
         return found["dag_runs"][0]["dag_run_id"] if found["dag_runs"] else None
 
+    def has_run(self, dag_id: str, run_id: str) -> bool:
+        return self._client.get(f"/api/v2/dags/{dag_id}/dagRuns/{run_id}").status_code == 200
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         return str(self._call("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
@@ -124,6 +128,17 @@ class AirflowApi:
             for task in found
             if task["start_date"] and task["end_date"]
         ]
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """What the task left under this key; None if nothing."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        answer = self._client.get(path)
+        return answer.json()["value"] if answer.status_code == 200 else None
+
+    def task_page(self, dag_id: str, run_id: str, task: Task) -> str:
+        """Path of the UI's page with the log of the task's last try."""
+        mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
+        return f"/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task.task_id}{mapped}?try_number={task.try_number}"
 
     def log_tail(self, dag_id: str, run_id: str, task: Task, lines: int = 30) -> str:
         """The end of the log of the task's last try."""

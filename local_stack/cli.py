@@ -55,6 +55,23 @@ def run() -> None:
 
 
 @main.command()
+@click.option("--select", default="", help="Models, in dbt's syntax: fct_orders+. Without it: all.")
+@click.option("--full-refresh", is_flag=True, help="Build incremental models from nothing.")
+@click.option("--from", "rebuild_from", metavar="DATE", help="Rewrite the rows of these days, changed or not …")
+@click.option("--to", "rebuild_to", metavar="DATE", help="… to this one, inclusive.")
+def rebuild(select: str, full_refresh: bool, rebuild_from: str | None, rebuild_to: str | None) -> None:
+    """Build models, or the rows of days, again from the raw tables as they are (Airflow's DAG marketplace_rebuild)."""
+    console = _console()
+    current = settings.load()
+    services.require(current, ["airflow-scheduler"])
+    began = time.monotonic()
+    window = {"rebuild_from": rebuild_from, "rebuild_to": rebuild_to}
+    with Board(console) as board:
+        pipeline.rebuild(current, board, select=select, full_refresh=full_refresh, **window)
+    console.print(f"[green]The rebuild succeeded[/] in {time.monotonic() - began:.0f} s.")
+
+
+@main.command()
 def up() -> None:
     """Start what is not running, without running the pipeline."""
     console = _console()

@@ -15,6 +15,7 @@ from local_stack.services import StackError
 from local_stack.settings import Settings
 
 DAG_ID = "marketplace_elt_pipeline"
+REBUILD_DAG_ID = "marketplace_rebuild"
 SYNC = "Sync"
 TASKS = "Pipeline"
 APPEAR_SECONDS = 120.0
@@ -22,22 +23,6 @@ SILENT_SECONDS = 120.0
 POLL_SECONDS = 0.5
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-
-#: What to do, by the part of the pipeline that the failed task belongs to, told by its id.
-_ADVICE = (
-    (("check_params",), "Correct the parameter that the log names, and trigger the DAG again."),
-    (
-        ("check_connection",),
-        "The connection in Airbyte is not as declared in airbyte/: `make octavia ARGS=drift` shows how.",
-    ),
-    (
-        ("trigger_sync", "wait_for_sync"),
-        "Open the sync's log in Airbyte; check the SOURCE_POSTGRES_* settings and that the source runs.",
-    ),
-    (("check_raw",), "What arrived is not what Airbyte reported. Run the sync again; if it stays, look at raw's rows."),
-    (("dbt",), "Correct the model or the data it complains of; failing rows are kept in the dataset test_failures."),
-    (("publish",), "The marts are new and tested; only what is told about them failed. See the task's log."),
-)
 
 
 class PipelineFailed(StackError):
@@ -48,38 +33,67 @@ def run(settings: Settings, board: Board) -> str:
     """Trigger the DAG, or follow the run that is going on already, until it has succeeded; its id.
 
     Raises:
-        PipelineFailed: with the failing task, the end of its log and advice.
+        PipelineFailed: with the failing task, the end and the address of its log, and the runbook.
         StackError: if Airflow does not know the DAG.
     """
-    airflow = AirflowApi(settings.airflow_url, "admin", "admin")
-    dag = _wait_for_dag(airflow, board)
-    if settings.dbt_manifest.stat().st_mtime > _parsed_at(dag):
-        airflow.reparse(dag, APPEAR_SECONDS)
-    airflow.unpause(DAG_ID)
+    airflow = _ready(settings, board, DAG_ID)
     run_id = airflow.active_run(DAG_ID)
     board.set(TASKS, "Run", "busy", f"following {run_id}, which was under way" if run_id else "")
-    run_id = run_id or airflow.trigger(DAG_ID)
+    return _follow(settings, airflow, run_id or airflow.trigger(DAG_ID), board)
+
+
+def rebuild(settings: Settings, board: Board, **params: Any) -> str:
+    """Trigger the rebuilding DAG with these parameters, and follow the pipeline's run that it starts; its id.
+
+    Raises:
+        PipelineFailed: as :func:`run`; or the parameters make no sense, as the task's log says.
+        StackError: if Airflow does not know the DAGs.
+    """
+    airflow = _ready(settings, board, DAG_ID, REBUILD_DAG_ID)
+    run_id = airflow.trigger(REBUILD_DAG_ID, **params)
+    board.set(TASKS, "Run", "busy", "waiting for its start")
+    while not airflow.has_run(DAG_ID, run_id):
+        state = airflow.run_state(REBUILD_DAG_ID, run_id)
+        if state in _ENDED:
+            board.set(TASKS, "Run", "failed", run_id)
+            raise PipelineFailed("\n".join(_failures(settings, airflow, REBUILD_DAG_ID, run_id)))
+        time.sleep(POLL_SECONDS)
+    return _follow(settings, airflow, run_id, board)
+
+
+def _ready(settings: Settings, board: Board, *dag_ids: str) -> AirflowApi:
+    """Airflow, with these DAGs as their files and dbt's project are now, unpaused."""
+    airflow = AirflowApi(settings.airflow_url, "admin", "admin")
+    for dag_id in dag_ids:
+        dag = _wait_for_dag(airflow, dag_id, board)
+        if settings.dbt_manifest.stat().st_mtime > _parsed_at(dag):
+            airflow.reparse(dag, APPEAR_SECONDS)
+        airflow.unpause(dag_id)
+    return airflow
+
+
+def _follow(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -> str:
     state = _watch(settings, airflow, run_id, board)
     board.set(TASKS, "Run", "done" if state == "success" else "failed", run_id)
     if state != "success":
-        raise PipelineFailed(_explain(airflow, run_id, state))
+        raise PipelineFailed(_explain(settings, airflow, run_id, state))
     return run_id
 
 
-def _wait_for_dag(airflow: AirflowApi, board: Board) -> dict[str, Any]:
+def _wait_for_dag(airflow: AirflowApi, dag_id: str, board: Board) -> dict[str, Any]:
     deadline = time.monotonic() + APPEAR_SECONDS
-    board.set(TASKS, DAG_ID, "busy", "waiting for Airflow to read it")
-    while (dag := airflow.find_dag(DAG_ID)) is None or dag["has_import_errors"]:
+    board.set(TASKS, dag_id, "busy", "waiting for Airflow to read it")
+    while (dag := airflow.find_dag(dag_id)) is None or dag["has_import_errors"]:
         if errors := airflow.import_errors():
-            board.set(TASKS, DAG_ID, "failed")
+            board.set(TASKS, dag_id, "failed")
             raise StackError("Airflow cannot import a DAG file:\n" + "\n".join(errors))
         if time.monotonic() > deadline:
-            board.set(TASKS, DAG_ID, "failed")
+            board.set(TASKS, dag_id, "failed")
             raise StackError(
-                f"Airflow found no DAG {DAG_ID} within {APPEAR_SECONDS:.0f} s: see the log of airflow-dag-processor."
+                f"Airflow found no DAG {dag_id} within {APPEAR_SECONDS:.0f} s: see the log of airflow-dag-processor."
             )
         time.sleep(POLL_SECONDS)
-    board.set(TASKS, DAG_ID, "done")
+    board.set(TASKS, dag_id, "done")
     return dag
 
 
@@ -146,15 +160,24 @@ class _SyncDisplay:
             self._airbyte = None
 
 
-def _explain(airflow: AirflowApi, run_id: str, state: str) -> str:
-    failed = [task for task in airflow.tasks(DAG_ID, run_id) if task.state == "failed"]
-    lines = [f"The run {run_id} ended as {state}."]
-    for task in failed:
-        lines += [f"Failed task: {task.task_id}. The end of its log:", airflow.log_tail(DAG_ID, run_id, task)]
-        advice = next((text for prefixes, text in _ADVICE if task.task_id.startswith(prefixes)), None)
-        lines += [f"What to do: {advice}"] if advice else []
+def _explain(settings: Settings, airflow: AirflowApi, run_id: str, state: str) -> str:
+    lines = [f"The run {run_id} ended as {state}.", *_failures(settings, airflow, DAG_ID, run_id)]
+    alerts: dict[str, list[str]] = airflow.xcom(DAG_ID, run_id, "report_run", "alerts") or {}
+    for alert, subjects in alerts.items():
+        lines.append(f"What to do: runbooks/{alert}.md ({', '.join(subjects)})")
+    if not alerts:
+        lines.append("What to do: runbooks/README.md; the run ended without a report.")
     lines.append("Then clear the failed tasks in Airflow, or run this again. Nothing was lost.")
     return "\n".join(lines)
+
+
+def _failures(settings: Settings, airflow: AirflowApi, dag_id: str, run_id: str) -> list[str]:
+    lines = []
+    for task in airflow.tasks(dag_id, run_id):
+        if task.state == "failed":
+            lines += [f"Failed task: {task.task_id}. The end of its log:", airflow.log_tail(dag_id, run_id, task)]
+            lines.append(f"The whole log: {settings.airflow_url}{airflow.task_page(dag_id, run_id, task)}")
+    return lines
 
 
 def _parsed_at(dag: dict[str, Any]) -> float:

@@ -13,6 +13,9 @@ from local_stack.postgres import EmbeddedPostgres
 from local_stack.processes import Background, port_holder, port_is_free
 from local_stack.settings import ROOT, Address, Settings
 
+_AIRFLOW_SETTINGS = ("AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH", "RUN_REPORT_DIR")
+#: Tasks are forked from the scheduler: they look at the source's slots, and compare connections by octavia.
+_TASK_SETTINGS = ("OCTAVIA_", "SOURCE_POSTGRES_")
 AIRFLOW_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 
 
@@ -209,7 +212,7 @@ def _airflow(settings: Settings) -> list[Service]:
             url=settings.airflow_url,
             command=(str(settings.bin / "airflow"), component, *arguments.get(component, ())),
             environment=settings.child_environment(),
-            settings=("AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH", "RUN_REPORT_DIR"),
+            settings=(*_AIRFLOW_SETTINGS, *(_TASK_SETTINGS if component == "scheduler" else ())),
             # The DAG files themselves are read again by the DAG processor.
             code=("airflow/config", "airflow/include"),
             background=Background(f"airflow-{component}", settings.home),

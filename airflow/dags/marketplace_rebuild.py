@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, task
 from marketplace_pipeline.selection import PARAMS
 
 DOC = """
@@ -18,11 +18,11 @@ plan_rebuild ─▶ rebuild (a run of marketplace_elt_pipeline without a sync)
 
 Trigger it with what is to be rebuilt: `select` takes dbt's syntax (`fct_orders+`, `path:models/marts`), `rebuild_from`
 and `rebuild_to` rewrite the rows of those days whether they changed or not, `full_refresh` builds incremental models
-from nothing. At least one of `select` and the window must be given.
+from nothing. At least one of them must be given; `full_refresh` alone builds everything anew.
 
 The work is a run of the daily pipeline, which is never run twice at a time: a rebuild waits for the day's run to end,
-and the day's run for a rebuild. All gates apply, and green marts are published. Follow the link of the task `rebuild`;
-if that run fails, clear its failed tasks there.
+and the day's run for a rebuild. All gates apply, and green marts are published. The pipeline's run has the id of the
+rebuild's; the task `rebuild` links to it. If it fails, clear its failed tasks there, or `rebuild` here to do all again.
 """
 
 
@@ -34,8 +34,8 @@ def plan_rebuild() -> dict[str, Any]:
 
     params = dict(get_current_context()["params"])
     check_window(params)
-    if not params["select"].strip() and not params["rebuild_from"]:
-        raise InvalidParameters("Give models (select), days (rebuild_from and rebuild_to), or both.")
+    if not (params["select"].strip() or params["rebuild_from"] or params["full_refresh"]):
+        raise InvalidParameters("Give models (select), days (rebuild_from and rebuild_to), or full_refresh.")
     unselected(params["select"], ())
     return {"sync": False, **params}
 
@@ -48,17 +48,14 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=12),
     default_args={"owner": "data-platform", "retries": 0, "execution_timeout": timedelta(minutes=10)},
-    params={
-        **PARAMS,
-        "full_refresh": Param(
-            True, type="boolean", title="Full refresh", description="Off: only merge what changed, or the days below."
-        ),
-    },
+    params=PARAMS,
     tags=["marketplace", "elt"],
 ):
     TriggerDagRunOperator(
         task_id="rebuild",
         trigger_dag_id="marketplace_elt_pipeline",
+        trigger_run_id="{{ run_id }}",
+        reset_dag_run=True,  # clearing this task does that run again
         conf=plan_rebuild(),  # type: ignore[arg-type]
         wait_for_completion=True,
         deferrable=True,  # the run it waits for needs the slots

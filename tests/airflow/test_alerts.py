@@ -228,6 +228,8 @@ def test_without_settings_an_alert_goes_to_the_log(caplog: pytest.LogCaptureFixt
         ("check_connection", "AirbyteError: Connection m is not as declared in x", "ConnectionDrift"),
         ("check_connection", "AirbyteUnavailable: Airbyte did not answer", "SyncFailed"),
         ("source_freshness", "raw.orders is old", "StaleData"),
+        ("replication_slots", "Replication slot airbyte_slot keeps 2,000 MB", "ReplicationSlotLost"),
+        ("replication_slots", "OperationalError: connection failed: Connection refused", "SourceUnreachable"),
         ("gate_payments__event_id_unique", "Got 2 results, configured to fail if != 0", "DuplicatePayments"),
         ("int_payments__deduplicated.replays_keep_the_latest_row", "actual differs from expected", "DuplicatePayments"),
         ("gate_seller_tiers__intervals_are_whole", "Got 2 results", "TierOverlap"),

@@ -1,21 +1,24 @@
-"""The look from outside: a dead Airflow, a sync that hangs, a late run, an old source."""
+"""The look from outside: a dead Airflow, a sync that hangs, a late run, an old source, a slot that grows."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import psycopg
 import pytest
 from google.cloud import bigquery
 from marketplace_pipeline import watch
 from marketplace_pipeline.records import table
+from marketplace_pipeline.records.figures import source_tables
 from marketplace_pipeline.records.run import PipelineRun
-from real_services import free_port
+from marketplace_pipeline.slots import Slot, troubled_slots
+from real_services import Database, free_port
 
 NOW = datetime.now(UTC)
 
@@ -87,3 +90,37 @@ def test_a_run_is_late_and_a_source_stale_by_their_limits(
     assert stale is not None and stale.alert == "StaleData"
     assert stale.subjects == {f"{dataset}.old", f"{dataset}.missing"}
     assert any("5.0 hours old (warn)" in detail for detail in stale.details)
+
+
+def test_a_limit_that_only_dbt_would_understand_is_refused() -> None:
+    limit = {"warn_after": {"count": 1, "period": "day"}, "filter": "id > 7"}
+    node = {"schema": "raw", "identifier": "t", "unique_id": "source.t", "loaded_at_field": "at", "freshness": limit}
+    with pytest.raises(ValueError, match=r"source\.t has a freshness limit"):
+        source_tables({"sources": {"t": node}})
+
+
+def test_a_slot_is_in_trouble_when_it_keeps_more_than_its_limit_or_was_invalidated(
+    new_database: Callable[[], Database],
+) -> None:
+    database = new_database()
+    source = {"HOST": database.host, "PORT": str(database.port), "DATABASE": database.name, "USER": database.user}
+    environment = {f"SOURCE_POSTGRES_{name}": value for name, value in source.items()}
+    environment["SOURCE_POSTGRES_PASSWORD"] = database.password
+    slot = f"watched_{database.name}"
+    conninfo = psycopg.conninfo.make_conninfo(database.superuser_conninfo, dbname=database.name)
+    with psycopg.connect(conninfo, autocommit=True) as owner:
+        owner.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot])
+        try:
+            assert troubled_slots(environment) is None
+            owner.execute("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 2200000))")
+            found = troubled_slots({**environment, "ALERT_SLOT_MEGABYTES": "1"})
+        finally:
+            owner.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    assert found is not None and found.alert == "ReplicationSlotLost"
+    (detail,) = found.details
+    assert f"Replication slot {slot} keeps 2 MB" in detail and "1 MB are allowed" in detail
+    assert troubled_slots({**environment, "ALERT_SLOT_MEGABYTES": "1"}) is None, "it was dropped"
+    assert "has removed log" in (Slot(slot, "lost", 0).trouble(1) or "")
+    assert troubled_slots({}) is None, "no source is named"
+    with pytest.raises(psycopg.OperationalError):
+        troubled_slots({**environment, "SOURCE_POSTGRES_PORT": str(free_port())})

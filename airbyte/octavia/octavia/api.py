@@ -141,6 +141,16 @@ class Airbyte:
             )
             return self._sdk.streams.get_stream_properties(request=request).raw_response.json()
 
+    def clear(self, connection_id: str) -> int:
+        """Start to empty what the connection wrote and drop its state; the job's id."""
+        request = models.JobCreateRequest(connection_id=connection_id, job_type=models.JobTypeEnum.RESET)
+        with self._explained(f"job of connection {connection_id}"):
+            return int(self._sdk.jobs.create_job(request=request).raw_response.json()["jobId"])
+
+    def job_status(self, job_id: int) -> str:
+        with self._explained(f"job {job_id}"):
+            return str(self._sdk.jobs.get_job(request=api.GetJobRequest(job_id=job_id)).raw_response.json()["status"])
+
     def definitions(self, kind: Kind) -> builtins.list[Json]:
         """The connectors that the workspace can use."""
         with self._explained(f"{kind} definitions"):

@@ -10,11 +10,12 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from octavia import generating, importing, removal, render, scaffold, settings
+from octavia import generating, importing, removal, render, scaffold, settings, upkeep
 from octavia import plan as planning
 from octavia import project as projects
 from octavia import state as states
 from octavia.api import Airbyte
+from octavia.confirmation import confirm
 from octavia.errors import OctaviaError
 from octavia.project import KINDS, Kind, Project
 from octavia.settings import Settings
@@ -109,7 +110,7 @@ def apply(config: Settings, files: tuple[Path, ...], yes: bool) -> None:
     made = planning.make(project, airbyte)
     _show(render.plan_lines(made))
     if made.has_changes:
-        _confirm("Apply?", yes)
+        confirm("Apply?", yes)
     for step in planning.take(made, airbyte):
         if step.action != "keep":
             click.echo(f"{_DONE[step.action]} {step.kind} {step.name}")
@@ -128,7 +129,7 @@ def destroy(config: Settings, files: tuple[Path, ...], yes: bool) -> None:
         click.echo("Nothing to delete: the workspace has none of what is declared.")
         return
     _show(removal.lines(resources))
-    _confirm("Delete?", yes)
+    confirm("Delete?", yes)
     for kind, name, resource_id in resources:
         airbyte.delete(kind, resource_id)
         click.echo(f"deleted {kind} {name}")
@@ -271,9 +272,13 @@ def import_state(config: Settings, connection: str, file: Path, yes: bool) -> No
     connection_id = str(found["connectionId"])
     click.echo(f"now:   {states.summary(airbyte.state(connection_id))}\nafter: {states.summary(text)}")
     click.echo("The next sync goes on from there: rows in between are read again, or never, if the tables lack them.")
-    _confirm("Replace?", yes)
+    confirm("Replace?", yes)
     airbyte.replace_state(connection_id, text)
     click.echo(f"replaced the state of connection {found['name']}")
+
+
+cli.add_command(upkeep.discover)
+cli.add_command(upkeep.clear)
 
 
 def _load(config: Settings, files: Sequence[Path]) -> Project:
@@ -284,15 +289,6 @@ def _write_new(config: Settings, kind: Kind, name: str, text: str) -> None:
     file = scaffold.file_for(config.directory, kind, name)
     scaffold.write(config.directory, file, text)
     click.echo(f"wrote {file}")
-
-
-def _confirm(question: str, yes: bool) -> None:
-    try:
-        confirmed = yes or click.confirm(question)
-    except click.Abort:
-        confirmed = False
-    if not confirmed:
-        raise OctaviaError("not confirmed, nothing was sent; --yes goes on without asking")
 
 
 def _show(lines: Iterable[str]) -> None:

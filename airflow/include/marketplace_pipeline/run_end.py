@@ -34,6 +34,7 @@ from marketplace_pipeline.report.page import write_report
 
 log = logging.getLogger(__name__)
 
+ALERTS_KEY = "alerts"
 _UNWRITTEN = "unwritten_pipeline_runs"
 
 
@@ -63,6 +64,8 @@ def close_run(context: Context) -> dict[str, Any]:
     run = _observe(context, now, warehouse)
     recent = _record(run.record, warehouse)
     findings = findings_of(run, recent, warehouse)
+    # Whoever follows the run reads here which runbook is whose.
+    context["ti"].xcom_push(ALERTS_KEY, {finding.alert: sorted(finding.subjects) for finding in findings})
     try:
         log.info("Report: %s", write_report(run.record, recent, findings, _report_dir()))
     except OSError as error:

@@ -1,7 +1,8 @@
 """A look at the pipeline from outside: does Airflow live, does a sync hang, did a run come, is the data young?
 
 ``watch.py`` run by hand or by cron raises the alerts that Airflow cannot, because they are about Airflow: it imports
-nothing of it and keeps its own list of open alerts in a file. The hourly DAG uses the same two checks from within.
+nothing of it and keeps its own list of open alerts in a file. The hourly DAG has its checks of runs, data and slots
+from here.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 from google.api_core.exceptions import NotFound
 from google.cloud import bigquery
 
-from marketplace_pipeline import warehouse
+from marketplace_pipeline import slots, warehouse
 from marketplace_pipeline.alerts import channels, ledger
 from marketplace_pipeline.alerts.finding import Finding
 from marketplace_pipeline.findings import WAREHOUSE_TROUBLE
@@ -29,7 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Airflow's components as its health report calls them.
 _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
-_AIRFLOW, _RUNS, _SYNC, _WAREHOUSE = "airflow", "marketplace_elt_pipeline", "running sync", "warehouse"
+_AIRFLOW, _RUNS, _SYNC = "airflow", "marketplace_elt_pipeline", "running sync"
+_WAREHOUSE, _SOURCE = "warehouse", "source"
 _LATE_HOURS, _SYNC_MINUTES = 26, 60
 
 
@@ -101,22 +104,29 @@ def stale_sources(client: bigquery.Client, manifest: Mapping[str, Any], now: dat
     return Finding("StaleData", frozenset(source.name for source in stale), tuple(details))
 
 
-def look(environment: Mapping[str, str], manifest: Mapping[str, Any], now: datetime) -> tuple[list[Finding], bool]:
-    """All findings from outside, and whether the warehouse could be asked."""
+def look(
+    environment: Mapping[str, str], manifest: Mapping[str, Any], now: datetime
+) -> tuple[list[Finding], frozenset[str]]:
+    """All findings from outside, and the subjects among them that could be looked at."""
     credentials = environment["AIRBYTE_CLIENT_ID"], environment["AIRBYTE_CLIENT_SECRET"]
     findings = [
         airflow_down(environment["AIRFLOW__API__BASE_URL"]),
         stuck_sync(environment["AIRBYTE_API_URL"], *credentials, now),
     ]
-    answered = True
+    looked_at = {_AIRFLOW, _SYNC, _SOURCE, _WAREHOUSE}
+    try:
+        findings.append(slots.troubled_slots(environment))
+        looked_at.add(slots.SUBJECT)
+    except psycopg.OperationalError as error:
+        findings.append(Finding("SourceUnreachable", frozenset({_SOURCE}), (f"{type(error).__name__}: {error}",)))
     try:
         client = warehouse.client()
         list(client.list_datasets(max_results=1, retry=None, timeout=20))  # the client itself is patient for minutes
         findings += [late_run(client, now), stale_sources(client, manifest, now)]
+        looked_at |= {_RUNS, *figures.source_tables(manifest)}
     except WAREHOUSE_TROUBLE as error:
-        answered = False
         findings.append(Finding("WarehouseUnavailable", frozenset({_WAREHOUSE}), (f"{type(error).__name__}: {error}",)))
-    return [finding for finding in findings if finding is not None], answered
+    return [finding for finding in findings if finding is not None], frozenset(looked_at)
 
 
 def main() -> int:
@@ -125,13 +135,12 @@ def main() -> int:
     now = datetime.now(UTC)
     home = Path(os.environ["AIRFLOW_HOME"])
     manifest = json.loads(Path(os.environ["DBT_MANIFEST_PATH"]).read_text())
-    findings, answered = look(os.environ, manifest, now)
+    findings, looked_at = look(os.environ, manifest, now)
     bad = {subject for finding in findings for subject in finding.subjects}
-    outside = {_AIRFLOW, _SYNC, _WAREHOUSE}
     opened = ledger.settle(
         ledger.FileStore(home / "watch.json"),
         findings,
-        lambda subject: subject not in bad and (answered or subject in outside),
+        lambda subject: subject in looked_at and subject not in bad,
         lambda message: channels.deliver(message, channels.from_environment()),
         now,
     )

@@ -186,3 +186,18 @@ def test_the_declared_marketplace_applies_to_the_marketplace_schema(shop: Any, d
         stream = streams.pop(name)
         assert (stream["syncMode"], stream["cursorField"]) == (mode, cursor)
     assert {stream["syncMode"] for stream in streams.values()} == {"full_refresh_overwrite"}
+
+
+def test_a_schema_is_discovered_anew_and_a_connection_cleared(shop: Any, database: Any, bigquery_endpoint: str) -> None:
+    shop.env["WAREHOUSE_ENDPOINT"] = bigquery_endpoint
+    succeeded(shop.octavia("apply", "--yes"))
+    with psycopg.connect(database.conninfo) as source:
+        source.execute("ALTER TABLE products ADD COLUMN price numeric")
+    assert "\nproducts: id, price, title\n" in succeeded(shop.octavia("discover", "shop_to_warehouse"))
+
+    refused = shop.octavia("clear", "shop_to_warehouse")
+    assert refused.returncode == 1 and "not confirmed" in refused.stderr
+    assert "cleared connection shop_to_warehouse (job " in succeeded(
+        shop.octavia("clear", "shop_to_warehouse", "--yes")
+    )
+    assert "no connection is named" in shop.octavia("clear", "nothing", "--yes").stderr

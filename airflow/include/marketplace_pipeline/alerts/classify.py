@@ -7,6 +7,8 @@ import re
 #: (what failed, its message, the alert), the first that fits. "What failed" is a task's id or a dbt node's name; a unit
 #: test's has its model's before it.
 _RULES = (
+    (r"replication_slots", r"Replication slot", "ReplicationSlotLost"),
+    (r"replication_slots", r"", "SourceUnreachable"),
     (r"", r"quotaExceeded|rateLimitExceeded|Quota exceeded|custom quota|bytes billed", "WarehouseUnavailable"),
     (r"", r"destination: .*(did not answer|[Cc]onnection refused|unreachable|[Tt]imed? ?out)", "WarehouseUnavailable"),
     (r"(?!.*sync)", r"ServiceUnavailable|RetryError|50[234] .*(GET|POST) |backendError", "WarehouseUnavailable"),

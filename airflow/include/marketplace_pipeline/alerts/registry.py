@@ -32,7 +32,12 @@ _ALL = (
     Alert("SyncFailed", "critical", "The sync failed", _STALE),
     Alert("SyncStuck", "critical", "The sync does not end", _STALE),
     Alert("SourceUnreachable", "critical", "The source database cannot be read", _STALE),
-    Alert("ReplicationSlotLost", "critical", "The replication slot is lost or cannot be used", _STALE),
+    Alert(
+        "ReplicationSlotLost",
+        "critical",
+        "The replication slot is lost, growing, or cannot be used",
+        "Changes may be lost, and what a slot keeps fills the source's disk; the marts stay as they were.",
+    ),
     Alert("SchemaChanged", "critical", "The source's schema changed", _STALE),
     Alert("ConnectionDrift", "critical", "Airbyte's connection differs from the declared one", _STALE),
     Alert("RawCountsDisagree", "critical", "Raw tables do not hold what the sync reported", _STALE),

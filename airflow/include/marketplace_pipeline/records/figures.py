@@ -80,16 +80,31 @@ class Source:
     level: str
 
 
+def source_tables(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Source tables that the dbt project sets a freshness limit for, as ``dataset.table``, with their nodes.
+
+    Raises:
+        ValueError: a limit is declared in a way that is not judged here.
+    """
+    watched = {}
+    for node in manifest["sources"].values():
+        if not (_limit(node, "error_after") or _limit(node, "warn_after")):
+            continue
+        if not node["loaded_at_field"] or node["freshness"].get("filter"):
+            raise ValueError(
+                f"Source {node['unique_id']} has a freshness limit that only dbt itself would understand: "
+                "declare loaded_at_field, and no filter."
+            )
+        watched[f"{node['schema']}.{node['identifier']}"] = node
+    return watched
+
+
 def sources(client: bigquery.Client, manifest: Mapping[str, Any], now: datetime) -> list[Source]:
-    """All source tables that the dbt project sets a limit for."""
-    watched = [
-        node for node in manifest["sources"].values() if _limit(node, "error_after") or _limit(node, "warn_after")
-    ]
-    return [_source(client, node, now) for node in watched]
+    """The age of each of :func:`source_tables`, judged by its limits."""
+    return [_source(client, table, node, now) for table, node in source_tables(manifest).items()]
 
 
-def _source(client: bigquery.Client, node: Mapping[str, Any], now: datetime) -> Source:
-    table = f"{node['schema']}.{node['identifier']}"
+def _source(client: bigquery.Client, table: str, node: Mapping[str, Any], now: datetime) -> Source:
     try:
         (row,) = client.query_and_wait(f"SELECT MAX({node['loaded_at_field']}) AS youngest FROM `{table}`")
     except NotFound:
