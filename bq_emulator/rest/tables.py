@@ -60,8 +60,8 @@ _STORAGE_STATISTICS = ("numRows", "numBytes", "numTotalLogicalBytes", "numLongTe
 _METADATA_VIEWS = ("", "TABLE_METADATA_VIEW_UNSPECIFIED", "BASIC", "STORAGE_STATS", "FULL")
 
 
-def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, Any]:
-    """REST's Table."""
+def present(emulator: Emulator, db: Session, record: TableRecord, *, measured: bool = True) -> dict[str, Any]:
+    """REST's Table; its bytes only if they are to be ``measured``."""
     ref = record.ref
     resource = {
         "kind": "bigquery#table",
@@ -79,7 +79,7 @@ def present(emulator: Emulator, db: Session, record: TableRecord) -> dict[str, A
             "lastRefreshTime": record.resource["lastModifiedTime"],
             **record.resource["materializedView"],
         }
-    if record.kind in STORED_KINDS:
+    if measured and record.kind in STORED_KINDS:
         size = str(emulator.tables.sizes.total(db, record))
         resource |= {"numBytes": size, "numTotalLogicalBytes": size, "numLongTermBytes": "0"}
     return resource
@@ -150,6 +150,9 @@ def list_tables(call: Call) -> dict[str, Any]:
 
 def get(call: Call) -> dict[str, Any] | Response:
     emulator = call.emulator
+    if (view := call.query.get("view", "")) not in _METADATA_VIEWS:
+        raise BigQueryError("invalid", f"Invalid value for view: {view}; one of {', '.join(_METADATA_VIEWS[2:])}.")
+    is_basic = view == "BASIC"
     with emulator.database.transaction() as db:
         name, partition = split_decorator(call.path["table"])
         record = emulator.metadata.table(db, call.path["dataset"], name)
@@ -158,14 +161,14 @@ def get(call: Call) -> dict[str, Any] | Response:
             record, partition = replace(summary(db, record), physical=None), None
         if call.headers.get("if-none-match") == record.etag:
             return Response(status_code=304)
-        resource = present(emulator, db, record)
+        resource = present(emulator, db, record, measured=not is_basic)
         if partition:
+            emulator.tables.partition_condition(record, partition)  # it must be one
+        if partition and not is_basic:
             resource["numRows"] = str(emulator.tables.count(db, record, partition))
             size = str(emulator.tables.sizes.total(db, record, partition))
             resource |= {"numBytes": size, "numTotalLogicalBytes": size}
-    if (view := call.query.get("view", "")) not in _METADATA_VIEWS:
-        raise BigQueryError("invalid", f"Invalid value for view: {view}; one of {', '.join(_METADATA_VIEWS[2:])}.")
-    if view == "BASIC":
+    if is_basic:
         resource = {key: value for key, value in resource.items() if key not in _STORAGE_STATISTICS}
     if names := call.query.get("selectedFields"):
         resource["schema"] = schema_to_rest(select(record.schema, names, str(record)))

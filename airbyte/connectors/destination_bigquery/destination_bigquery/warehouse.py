@@ -67,10 +67,10 @@ class Warehouse:
         self._datasets.add(name)
 
     def get_table(self, dataset: str, table: str) -> Resource | None:
-        """The table's resource, or None where there is no such table."""
+        """The table's resource without its statistics, or None where there is no such table."""
         with self._explaining(f"Looking at table {dataset}.{table}"):
             try:
-                return self._api.call("GET", f"datasets/{dataset}/tables/{table}")
+                return self._api.call("GET", f"datasets/{dataset}/tables/{table}", view="BASIC")
             except ApiError as error:
                 if error.status == 404:
                     return None
