@@ -12,12 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, NoReturn, Self
 
 import psutil
 import pytest
-
-from local_stack.processes import wait_until
 
 #: The image's folders by the name of the pod's; /tmp last: the pod's folder may be below it.
 _MOUNTED = {"opt": "/opt", "var/lib": "/var/lib", "tmp": "/tmp"}
@@ -33,6 +31,8 @@ class Pod:
     """
 
     def __init__(self, folder: Path, names: Iterable[str] = ()) -> None:
+        if not sys.platform.startswith("linux"):
+            _refused("it is no Linux")
         self.folder = folder
         for mounted in _MOUNTED:
             (folder / mounted).mkdir(parents=True, exist_ok=True)
@@ -59,15 +59,17 @@ class Pod:
         if first != "ready\n":
             _refused(first)
         [self._init] = psutil.Process(self._holder.pid).children()
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End every process of the pod."""
-        self._holder.kill()
-        self._holder.wait(10)
-        assert wait_until(lambda: not self._init.is_running(), 10)
+        """End every process of the pod: without its first one the kernel ends the others."""
+        assert self._holder.stdin is not None
+        self._holder.stdin.close()
+        for process in (self._holder, *self._started):
+            process.wait(60)
 
     def run(
         self, command: Sequence[str], environment: Mapping[str, str], **options: Any
@@ -83,7 +85,10 @@ class Pod:
         )
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._argv(command), env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        command = self._argv(command)
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._started.append(process)
+        return process
 
     def _argv(self, command: Sequence[str]) -> list[str]:
         enter = ["nsenter", f"--target={self._init.pid}", "--user", "--mount", "--pid", "--preserve-credentials"]
@@ -91,7 +96,7 @@ class Pod:
         return [*enter, *self._networks, *_AS_USER, *in_folder, *command]
 
 
-def _refused(reason: str) -> None:
+def _refused(reason: str) -> NoReturn:
     """A machine's own restriction is no fault of the project's; the workflow's machine has been told to allow it."""
     message = (
         f"NOT TRIED: the image cannot be run without Docker, as this machine gives no namespaces ({reason.strip()}). "
