@@ -6,7 +6,9 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +123,31 @@ def program_problems(name: str, arguments: list[str]) -> Iterator[str]:
         yield from program_problems(arguments[1], arguments[2:])
     elif name in COMMANDS:
         yield from click_problems(command(name), arguments)
+        if name == "dbt":
+            yield from selection_problems(arguments)
     elif name in ("python", "pytest"):
         files = [word.partition("::")[0] for word in arguments if word.endswith(".py") or word.startswith("tests")]
         yield from (f"no file {file}" for file in files if not (ROOT / file).exists())
+
+
+def selection_problems(arguments: list[str]) -> Iterator[str]:
+    """What follows ``--select`` must be a node of the dbt project, or a tag that one has; other methods are dbt's."""
+    for word in (after for before, after in pairwise(arguments) if before in ("--select", "-s")):
+        for selector in word.split(","):
+            method, _, value = selector.strip("+@0123456789").rpartition(":")
+            # dbt's own name of a test that nobody named: the test's, the model's and the column's.
+            names = {value, *(name for name in nodes_and_tags() if re.match(f"(unique|not_null)_{name}_", value))}
+            if method in ("", "tag") and not names & nodes_and_tags():
+                yield f"dbt selects no {selector}"
+
+
+@cache
+def nodes_and_tags() -> set[str]:
+    files = [path for path in (ROOT / "dbt").rglob("*") if not {"target", "dbt_packages"} & set(path.parts)]
+    declared = "".join(path.read_text() for path in files if path.suffix == ".yml")
+    tags = {tag.strip() for tags in re.findall(r"tags: \[(.*?)\]", declared) for tag in tags.split(",")}
+    names = set(re.findall(r"\bname: ([\w.]+)", declared))
+    return tags | names | {path.stem for path in files if path.suffix in (".sql", ".csv")}
 
 
 def command(name: str) -> click.Command:
@@ -160,6 +184,7 @@ def test_what_a_document_names_is_there(document: Path) -> None:
     [
         "[gone](gone.md)", "[gone](architecture.md#no-such-part)", "`docs/gone.md`", "`make gone`",
         "```sh\nmake gone\n```", "```sh\nmake run DAYS=3\n```", '```sh\nmake dbt ARGS="bild"\n```',
+        '```sh\nmake dbt ARGS="test --select tag:gone"\n```', '```sh\nmake dbt ARGS="build --select fct_gone+"\n```',
         '```sh\nmake octavia ARGS="apply --yess"\n```', "```sh\n.venv/bin/gone\n```",
         "```sh\n.venv/bin/source-db seed --scail 1\n```", "```sh\n.venv/bin/pytest tests/gone.py\n```",
         "```sh\n.venv/bin/local-stack exec octavia aply\n```", "```sh\ndocker compose run --rm dtb build\n```",
