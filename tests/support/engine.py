@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compose_file import Compose, dockerfile, image_environment
-from pod import Pod
+from pod import Pod, not_tried
 from real_services import BIN, ROOT
 
 from bq_emulator.sql.wasm import cache_folder
 
 APP = "/opt/marketplace"
 _CACHE = "/opt/uv-cache"
+#: What pip and uv say where there is no network.
+_NO_INDEX = r"connection broken by|failed to fetch|dns error|error sending request"
 #: Seconds until every service is healthy, on a machine that is busy with other things.
 _PATIENCE = 600.0
 
@@ -53,6 +56,8 @@ def install(folder: Path) -> None:
                     shutil.copy2(ROOT / name, app / name)
             elif instruction.name == "RUN":
                 done = pod.run(["bash", "-o", "pipefail", "-c", instruction.text], environment, timeout=400)
+                if done.returncode and re.search(_NO_INDEX, done.stdout, re.IGNORECASE):
+                    not_tried(f"no package index is in reach: {done.stdout[-1000:]}")
                 assert done.returncode == 0, f"RUN {instruction.text}\n{done.stdout[-4000:]}"
         shutil.rmtree(cache)
 

@@ -32,7 +32,7 @@ class Pod:
 
     def __init__(self, folder: Path, names: Iterable[str] = ()) -> None:
         if not sys.platform.startswith("linux"):
-            _refused("it is no Linux")
+            not_tried("this is no Linux.")
         self.folder = folder
         for mounted in _MOUNTED:
             (folder / mounted).mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,10 @@ class Pod:
         assert self._holder.stdout is not None
         first = self._holder.stdout.readline()
         if first != "ready\n":
-            _refused(first)
+            not_tried(
+                f"the machine gives no namespaces ({first.strip()}). Allow them: sysctl "
+                "kernel.unprivileged_userns_clone=1, and on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0."
+            )
         [self._init] = psutil.Process(self._holder.pid).children()
         self._started: list[subprocess.Popen[bytes]] = []
 
@@ -96,13 +99,9 @@ class Pod:
         return [*enter, *self._networks, *_AS_USER, *in_folder, *command]
 
 
-def _refused(reason: str) -> NoReturn:
-    """A machine's own restriction is no fault of the project's; the workflow's machine has been told to allow it."""
-    message = (
-        f"NOT TRIED: the image cannot be run without Docker, as this machine gives no namespaces ({reason.strip()}). "
-        "Allow them: sysctl kernel.unprivileged_userns_clone=1, and on Ubuntu "
-        "kernel.apparmor_restrict_unprivileged_userns=0."
-    )
+def not_tried(reason: str) -> NoReturn:
+    """What a machine does not give is no fault of the project's; the workflow's machine has been told to give it."""
+    message = f"NOT TRIED: the image cannot be run without Docker here, for {reason}"
     if os.environ.get("GITHUB_ACTIONS"):
         pytest.fail(message)
     pytest.skip(message)
