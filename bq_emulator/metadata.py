@@ -35,6 +35,8 @@ SETUP = (
     "CREATE TABLE IF NOT EXISTS __bq.routines (dataset_id VARCHAR NOT NULL, routine_id VARCHAR NOT NULL, "
     "resource VARCHAR NOT NULL)",
     "ALTER TABLE __bq.jobs ADD COLUMN IF NOT EXISTS parent_job_id VARCHAR",
+    # Of a hundred thousand jobs, each job is looked for when it begins, ends and is asked for.
+    "CREATE INDEX IF NOT EXISTS jobs_by_id ON __bq.jobs (job_id)",
 )
 
 
@@ -165,6 +167,16 @@ class Metadata:
             memo |= {TableRef(self.project, *row[:2]): row for row in rows}
         found = {ref: memo[ref] for ref in refs if memo[ref] is not None}
         return {ref: self._record(*row[:5]) for ref, row in found.items() if row[5] is None or row[5] > now_ms()}
+
+    def expired_table(self, db: Session, ref: TableRef) -> TableRecord | None:
+        """The table under a name that :meth:`find_table` has not found in this transaction, if it is an expired one."""
+        row = db.memo[ref] if db.memo else None
+        return self._record(*row[:5]) if row else None
+
+    def expect_new(self, db: Session, ref: TableRef) -> None:
+        """Spare the search for a name that can be no table's yet."""
+        if db.memo is not None:
+            db.memo[ref] = None
 
     def table(self, db: Session, dataset_id: str, table_id: str) -> TableRecord:
         """Raises BigQueryError notFound for the table or its dataset."""

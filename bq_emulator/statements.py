@@ -102,11 +102,10 @@ def _check_project(tables: Tables, statement: Statement) -> None:
 def _query(db: Session, tables: Tables, query: Query, destination: Destination | None) -> Outcome:
     if destination is None:
         ref = TableRef(tables.metadata.project, ANONYMOUS_DATASET, f"anon{secrets.token_hex(16)}")
-        expires = str(now_ms() + ANONYMOUS_LIFETIME_MS)
-        record = tables.create(db, ref, query.schema, {"expirationTime": expires})
+        record, rows = tables.keep_result(db, ref, query.schema, query.sql, now_ms() + ANONYMOUS_LIFETIME_MS)
     else:
         record = destinations.prepare(db, tables, destination, query.schema, declared=False)
-    rows = tables.insert(db, record, query.schema, query.sql, destination.partition if destination else None)
+        rows = tables.insert(db, record, query.schema, query.sql, destination.partition)
     return Outcome(result=record, rows=rows, target=record.ref)
 
 

@@ -45,11 +45,26 @@ class Tables:
         """
         if self.metadata.find_table(db, ref.dataset, ref.table):
             raise BigQueryError("duplicate", f"Already Exists: Table {display(ref)}")
-        for expired in self.metadata.expired_tables(db):
-            if expired.ref == ref:
-                self.drop(db, expired)
+        if expired := self.metadata.expired_table(db, ref):
+            self.drop(db, expired)
         self._check_columns(ref, schema, resource)
         return self._write_new(db, ref, schema, self._with_defaults(db, ref, resource, kind), kind)
+
+    def keep_result(
+        self, db: Session, ref: TableRef, schema: Schema, source: str, expires_ms: int
+    ) -> tuple[TableRecord, int]:
+        """A new table, under a name that nobody else can know, of the rows of the DuckDB query ``source``; and their
+        number. Its record is written once, with the rows."""
+        _check_names(schema)
+        resource = {
+            "creationTime": str(now_ms()),
+            "expirationTime": str(expires_ms),
+            "numRows": "0",
+            "schema": schema_to_rest(schema),
+        }
+        record = TableRecord(ref, "TABLE", self._create_physical(db, ref, schema, resource), resource)
+        self.metadata.expect_new(db, ref)
+        return record, self.insert(db, record, schema, source)
 
     def replace(
         self, db: Session, ref: TableRef, schema: Schema, resource: dict[str, Any], kind: str = "TABLE"

@@ -85,7 +85,9 @@ class JobManager:
         """
         job = self._new_job(configuration, reference or {}, upload)
         with self._mutex:
-            if job.job_id in self._running or self.find(job.job_id) is not None:
+            # An id that was made here is no other job's.
+            given = (reference or {}).get("jobId")
+            if given and (given in self._running or self.find(given) is not None):
                 raise BigQueryError("duplicate", f"Already Exists: Job {self.project}:{self.location}.{job.job_id}")
             self._running[job.job_id] = job
         try:

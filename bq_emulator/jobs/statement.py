@@ -14,7 +14,7 @@ from bq_emulator.duck import Session
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.manager import JobManager
 from bq_emulator.locks import Locks
-from bq_emulator.model import BigQueryError, DropSchema, Statement, TableRef
+from bq_emulator.model import BigQueryError, DropSchema, Query, Statement, TableRef
 from bq_emulator.routines import reference as routine_reference
 from bq_emulator.scanned import Scanned, check_filters, scanned
 from bq_emulator.schema import schema_to_rest
@@ -27,6 +27,10 @@ from bq_emulator.tables import Tables
 
 #: A whole text, or a part of a script.
 Source = str | tuple[Script, Part]
+
+
+class _NeedsLocks(Exception):
+    """The statement changes what others may change, too."""
 
 
 class StatementRunner:
@@ -71,17 +75,24 @@ class StatementRunner:
         committing: Callable[[Session, Job], AbstractContextManager[None]],
         destination: Destination | None = None,
     ) -> tuple[Statement, Outcome]:
-        """Translate in one transaction, then carry out in another, ``committing``, under the locks of what is
+        """Translate and carry out in one transaction, ``committing``, what changes nothing that another may change.
+        Anything else is translated in one transaction, then carried out in another, under the locks of what is
         changed."""
-        with db.transaction():
-            statement, catalog = self.compile(db, source, default_dataset, parameters, scope)
-            self.describe(db, job, statement)
-        check_limits(job)
-        with self._lock(job, statement, destination), committing(db, job):
-            if not catalog.is_current():
-                statement, _ = self.compile(db, source, default_dataset, parameters, scope)
-            outcome = execute(db, self.tables, statement, destination)
-            finish(job, outcome)
+        try:
+            with committing(db, job):
+                statement, catalog = self.compile(db, source, default_dataset, parameters, scope)
+                self.describe(db, job, statement)
+                check_limits(job)
+                if not isinstance(statement, Query) or destination is not None:
+                    raise _NeedsLocks
+                outcome = execute(db, self.tables, statement)
+                finish(job, outcome)
+        except _NeedsLocks:
+            with self._lock(job, statement, destination), committing(db, job):
+                if not catalog.is_current():
+                    statement, _ = self.compile(db, source, default_dataset, parameters, scope)
+                outcome = execute(db, self.tables, statement, destination)
+                finish(job, outcome)
         return statement, outcome
 
     def describe(self, db: Session, job: Job, statement: Statement) -> None:
