@@ -17,6 +17,7 @@ import orjson
 import structlog
 
 from bq_emulator.duck import Database, Session, translate_error
+from bq_emulator.jobs import history
 from bq_emulator.jobs.job import KINDS, Job
 from bq_emulator.jobs.report import report
 from bq_emulator.metadata import new_etag, now_ms
@@ -28,9 +29,6 @@ log = structlog.get_logger("bq_emulator.jobs")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 #: Jobs that wait for a table's lock hold a thread, too; DuckDB spreads one query over the cores by itself.
 THREADS = 16
-#: Google's history (https://cloud.google.com/bigquery/docs/managing-jobs), and how much of it is kept at most.
-HISTORY_MS = 180 * 24 * 3600 * 1000
-MAX_JOBS = 100_000
 ENDED_IN_MEMORY = 200
 #: What a job may take to notice that it is to stop, before the emulator ends without it.
 STOP_SECONDS = 10.0
@@ -57,21 +55,7 @@ class JobManager:
     def recover(self) -> int:
         """Give the jobs a dead process left behind their end; how many there were."""
         with self.database.transaction() as db:
-            lost = db.rows("SELECT resource FROM __bq.jobs WHERE state <> 'DONE'")
-            for (text,) in lost:
-                resource = orjson.loads(text)
-                error = {
-                    "reason": "backendError",
-                    "message": "The emulator stopped before the job was done; it had no effect, except that of the "
-                    "statements of a script that are done: its child jobs.",
-                }
-                resource["status"] = {"state": "DONE", "errorResult": error, "errors": [error]}
-                resource["statistics"]["endTime"] = str(now_ms())
-                db.execute(
-                    "UPDATE __bq.jobs SET state = 'DONE', resource = ? WHERE job_id = ?",
-                    [orjson.dumps(resource).decode(), resource["jobReference"]["jobId"]],
-                )
-        return len(lost)
+            return history.end_lost(db)
 
     # Accepting ------------------------------------------------------------------------------------------------------
 
@@ -92,7 +76,7 @@ class JobManager:
             self._running[job.job_id] = job
         try:
             with self.database.transaction() as db:
-                self._insert(db, job)
+                history.insert(db, job)
         except BaseException:
             self._running.pop(job.job_id, None)
             raise
@@ -123,21 +107,6 @@ class JobManager:
         job.etag = new_etag()
         return job
 
-    def _insert(self, db: Session, job: Job) -> None:
-        db.execute(
-            "INSERT INTO __bq.jobs (job_id, created_ms, state, resource, parent_job_id) VALUES (?, ?, ?, ?, ?)",
-            [
-                job.job_id,
-                int(job.statistics["creationTime"]),
-                job.state,
-                self._text(job),
-                job.statistics.get("parentJobId"),
-            ],
-        )
-
-    def _text(self, job: Job, state: str | None = None) -> str:
-        return orjson.dumps(job.resource(state)).decode()
-
     # Running --------------------------------------------------------------------------------------------------------
 
     def _run(self, job: Job) -> None:
@@ -152,7 +121,7 @@ class JobManager:
                 self._fail(job, self._reason(job, error))
         with self._mutex:
             if job.job_id not in self._unsaved:
-                self._ended[job.job_id] = self._text(job)
+                self._ended[job.job_id] = history.text(job)
             while len(self._ended) > ENDED_IN_MEMORY:
                 self._ended.popitem(last=False)
             self._running.pop(job.job_id, None)
@@ -196,7 +165,7 @@ class JobManager:
                 job.check_stop()
                 job.session = None
             job.statistics["endTime"] = str(now_ms())
-            self._save_done(db, job)
+            history.save_done(db, job)
         job.state = "DONE"
 
     @contextmanager
@@ -204,31 +173,19 @@ class JobManager:
         """The transaction in which one statement of a script and its job become visible."""
         with db.transaction():
             yield
-            self.save_child(db, child)
-
-    def save_child(self, db: Session, child: Job) -> None:
-        """Record a script's statement that is done."""
-        child.state = "DONE"
-        child.etag = new_etag()
-        child.statistics["endTime"] = str(now_ms())
-        self._insert(db, child)
+            history.save_child(db, child)
 
     def _fail(self, job: Job, error: BigQueryError) -> None:
         job.error = error
         job.statistics["endTime"] = str(now_ms())
         try:
             with self.database.transaction() as db:
-                self._save_done(db, job)
+                history.save_done(db, job)
         except Exception as unsaved:
             # A full disk, as a rule. After the next start recover() says that the job had no effect, which is true.
             log.error("a failed job could not be recorded", job_id=job.job_id, error=str(unsaved))
             self._unsaved[job.job_id] = job
         job.state = "DONE"
-
-    def _save_done(self, db: Session, job: Job) -> None:
-        job.etag = new_etag()
-        text = self._text(job, "DONE")
-        db.execute("UPDATE __bq.jobs SET state = 'DONE', resource = ? WHERE job_id = ?", [text, job.job_id])
 
     # Finding and stopping -------------------------------------------------------------------------------------------
 
@@ -246,7 +203,7 @@ class JobManager:
         text = self._ended.get(job_id)
         if text is None:
             with self.database.session() as db:
-                text = db.scalar("SELECT resource FROM __bq.jobs WHERE job_id = ?", [job_id])
+                text = history.find(db, job_id)
         return orjson.loads(text) if text else None
 
     def get(self, job_id: str) -> dict[str, Any]:
@@ -260,21 +217,11 @@ class JobManager:
         self, states: set[str], since_ms: int, until_ms: int, offset: int, limit: int, parent: str | None = None
     ) -> tuple[list[dict[str, Any]], bool]:
         """Jobs, newest first: the children of ``parent``, or those without a parent; and whether more may follow."""
-        wanted = ["state = 'DONE'"] if "DONE" in states or not states else []
-        wanted += ["state <> 'DONE'"] if states != {"DONE"} else []
         with self.database.session() as db:
-            rows = db.rows(
-                "SELECT job_id, resource FROM __bq.jobs WHERE created_ms BETWEEN ? AND ? "
-                f"AND ({' OR '.join(wanted)}) AND parent_job_id IS NOT DISTINCT FROM ? "
-                "ORDER BY created_ms DESC, rowid DESC LIMIT ? OFFSET ?",
-                [since_ms, until_ms, parent, limit, offset],
-            )
-        resources = []
-        for job_id, text in rows:
-            job = self._in_memory(job_id)
-            resources.append(job.resource() if job else orjson.loads(text))
+            found = history.page(db, states, since_ms, until_ms, offset, limit, parent)
+        resources = [job.resource() if (job := self._in_memory(job_id)) else resource for job_id, resource in found]
         shown = [resource for resource in resources if not states or resource["status"]["state"] in states]
-        return shown, len(rows) == limit
+        return shown, len(found) == limit
 
     def cancel(self, job_id: str) -> None:
         if (job := self._running.get(job_id)) is not None:
@@ -289,15 +236,12 @@ class JobManager:
             raise BigQueryError("invalid", f"Cannot delete job {job_id}: it is still running.")
         self.get(job_id)
         with self.database.transaction() as db:
-            db.execute("DELETE FROM __bq.jobs WHERE job_id = ? OR parent_job_id = ?", [job_id, job_id])
+            history.delete(db, job_id)
         self._ended.pop(job_id, None)
 
     def forget_old(self) -> None:
-        """Forget what Google forgets, and the oldest of more than is of use."""
         with self.database.transaction() as db:
-            limit = now_ms() - HISTORY_MS
-            beyond = db.scalar(f"SELECT created_ms FROM __bq.jobs ORDER BY 1 DESC LIMIT 1 OFFSET {MAX_JOBS}")
-            db.execute("DELETE FROM __bq.jobs WHERE state = 'DONE' AND created_ms <= ?", [max(limit, beyond or 0)])
+            history.forget_old(db)
 
     def shut_down(self) -> tuple[str, ...]:
         """Stop all jobs; each ends with an error that says so. The ids of those that do not stop in time."""

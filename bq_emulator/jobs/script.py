@@ -203,6 +203,10 @@ class ScriptRun:
                 positional.append((declared, value))
             else:
                 named[name.lower()] = (declared, value)
+        if named and positional:
+            raise BigQueryError(
+                "invalidQuery", "USING of EXECUTE IMMEDIATE cannot mix named and positional parameters", "query"
+            )
         parameters = Parameters(named, tuple(positional))
         if not step.into:
             return self._children.execute(sql, step, parameters)

@@ -8,6 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from bq_emulator.duck import translate_error
+from bq_emulator.jobs import history
 from bq_emulator.jobs.job import Job
 from bq_emulator.jobs.report import report
 from bq_emulator.jobs.script_state import ScriptState
@@ -59,7 +60,7 @@ class ChildJobs:
 
     def save(self, child: Job) -> None:
         with self._runner.manager.database.transaction() as db:
-            self._runner.manager.save_child(db, child)
+            history.save_child(db, child)
 
     def _child(self, text: str, place: Part, kind: str = "STATEMENT") -> Job:
         state, script = self._state, self._state.script
@@ -127,5 +128,5 @@ class ChildJobs:
             db.register("script_rows", rows)
             outcome = execute(db, self._runner.tables, replace(query, sql="SELECT * FROM script_rows"))
             finish(child, outcome)
-            self._runner.manager.save_child(db, child)
+            history.save_child(db, child)
         return outcome

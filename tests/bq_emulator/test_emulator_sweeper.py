@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bq_emulator.emulator import Emulator
-from bq_emulator.jobs import manager
+from bq_emulator.jobs import history
 from bq_emulator.jobs.job import Job
 from bq_emulator.metadata import now_ms
 from bq_emulator.rest.uploads import Uploads
@@ -83,12 +83,12 @@ def test_old_jobs_are_forgotten_and_so_are_the_oldest_of_too_many(
             return [job_id for (job_id,) in db.rows("SELECT job_id FROM __bq.jobs ORDER BY created_ms")]
 
     with emulator.database.transaction() as db:
-        old = [now_ms() - manager.HISTORY_MS - 1, now_ms() - 3000, now_ms() - 2000, now_ms()]
+        old = [now_ms() - history.HISTORY_MS - 1, now_ms() - 3000, now_ms() - 2000, now_ms()]
         for job_id, created in zip(jobs, old, strict=True):
             db.execute("UPDATE __bq.jobs SET created_ms = ? WHERE job_id = ?", [created, job_id])
     emulator.sweeper.sweep()
     assert known() == jobs[1:]
-    monkeypatch.setattr(manager, "MAX_JOBS", 2)
+    monkeypatch.setattr(history, "MAX_JOBS", 2)
     emulator.sweeper.sweep()
     assert known() == jobs[2:]
 

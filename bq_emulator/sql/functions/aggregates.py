@@ -162,7 +162,6 @@ _ROOT = f"{_SQUARE_SCALE!r}::DOUBLE"
 #: Of infinities there is no statistic.
 _FINITE = "CASE WHEN isfinite({{1}}) THEN {{1}}{} ELSE 'nan'::DOUBLE END"
 _DOUBLE_STATISTICS = {
-    "corr": _FINITE.format(""),
     **{f"stddev_{kind}": _FINITE.format(f" * {_ROOT}") for kind in ("pop", "samp")},
     **{
         f"{name}_{kind}": _FINITE.format(f" * {_ROOT} * {_ROOT}")
@@ -170,6 +169,13 @@ _DOUBLE_STATISTICS = {
         for kind in ("pop", "samp")
     },
 }
+
+
+def _correlation(call: AggregateCall) -> str:
+    """CORR of FLOAT64; NULL for fewer than two pairs, where DuckDB gives NaN."""
+    found = _double("corr", _SQUARE_SCALE, _FINITE.format(""))(call)
+    pairs = call.build("regr_count", [call.beneath.computed(each) for each in call.args])
+    return call.context.apply("CASE WHEN {0} > 1 THEN {1} END", [pairs, found])
 
 
 def _exact(kind: str, name: str) -> Template:
@@ -266,10 +272,11 @@ AGGREGATE: dict[str, Template] = {
     "FN_BIT_AND_INT64": _named("bit_and"),
     "FN_BIT_OR_INT64": _named("bit_or"),
     "FN_BIT_XOR_INT64": _named("bit_xor"),
+    "FN_CORR": _correlation,
     **{f"FN_{name.upper()}": _double(name, _SQUARE_SCALE, back) for name, back in _DOUBLE_STATISTICS.items()},
     **{
         f"FN_{name.upper()}_{kind}": _exact(prefix, name)
-        for name in _DOUBLE_STATISTICS
+        for name in ("corr", *_DOUBLE_STATISTICS)
         for kind, prefix in (("NUMERIC", "numeric"), ("BIGNUMERIC", "big"))
     },
 }

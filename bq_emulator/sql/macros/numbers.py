@@ -1,0 +1,97 @@
+"""NUMERIC as whole numbers of 10^-9 units, and FLOAT64 that fails where it would become infinite."""
+
+from __future__ import annotations
+
+#: One NUMERIC as a whole number of 10^-9 units, and back.
+_UNITS = "CAST(replace(CAST((x) AS VARCHAR), '.', '') AS HUGEINT)"
+_FROM_UNITS = """CAST((u) // 1000000000 AS DECIMAL(38,9)) + CAST((u) % 1000000000 AS DECIMAL(10,0)) * 0.000000001"""
+
+MACROS: dict[str, tuple[str, str]] = {
+    "bq_units": ("x", _UNITS),
+    "bq_from_units": ("u", _FROM_UNITS),
+    "bq_units_to_string": ("u", "rtrim(rtrim(CAST(bq_from_units(u) AS VARCHAR), '0'), '.')"),
+    # |a|·|b| = a·(whole part of b) + (whole part of a)·(fraction of b) + fractions' product, rounded half up; only the
+    # last term needs rounding, and no term overflows unless the result does.
+    "bq_mul_units": (
+        "a, b",
+        """CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
+        abs(a) * (abs(b) // 1000000000) + (abs(a) // 1000000000) * (abs(b) % 1000000000)
+        + ((abs(a) % 1000000000) * (abs(b) % 1000000000) + 500000000) // 1000000000)""",
+    ),
+    # The remainder times 10^9 must fit; the rare divisor it does not fit for is Python's.
+    "bq_div_units": (
+        "a, b",
+        """CASE WHEN abs(b) > 170141183460469231731687303715 THEN bq_numeric_quotient(a, b)
+        ELSE CASE WHEN ((a) < 0) = ((b) < 0) THEN 1 ELSE -1 END * (
+        (abs(a) // abs(b)) * 1000000000 + ((abs(a) % abs(b)) * 1000000000) // abs(b)
+        + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END) END""",
+    ),
+    "bq_numeric_mul_wide": (
+        "a, b",
+        """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
+        lambda p: bq_mul_units(p.x, p.y)), lambda u: bq_from_units(u))[1]""",
+    ),
+    "bq_numeric_div": (
+        "a, b",
+        """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
+        lambda p: bq_check(p.y <> 0, 'division by zero: ' || bq_units_to_string(p.x) || ' / 0',
+        bq_div_units(p.x, p.y))), lambda u: bq_from_units(u))[1]""",
+    ),
+    "bq_numeric_whole_quotient": (
+        "a, b",
+        """bq_check((b) <> 0, 'division by zero: DIV(' || bq_units_to_string(bq_units(a)) || ', 0)',
+        CAST(bq_units(a) // bq_units(b) AS DECIMAL(38,9)))""",
+    ),
+    # total and n of one group; exact, rounded half away from zero
+    "bq_numeric_avg": (
+        "total, n",
+        """list_transform(list_transform([struct_pack(x := bq_units(total), y := CAST(n AS HUGEINT))],
+        lambda p: CASE WHEN p.y > 0 THEN CASE WHEN p.x < 0 THEN -1 ELSE 1 END
+        * (abs(p.x) // p.y + CASE WHEN abs(p.x) % p.y * 2 >= p.y THEN 1 ELSE 0 END) END
+        ), lambda u: bq_from_units(u))[1]""",
+    ),
+    "bq_numeric_round": (
+        "x, digits",
+        """bq_from_units(CASE WHEN (digits) >= 9 THEN bq_units(x) WHEN (digits) < -29 THEN 0::HUGEINT ELSE
+        CASE WHEN (x) < 0 THEN -1 ELSE 1 END
+        * ((abs(bq_units(x)) + CAST('5' || repeat('0', CAST(8 - (digits) AS INTEGER)) AS HUGEINT))
+        // CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT))
+        * CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT) END)""",
+    ),
+    "bq_numeric_trunc": (
+        "x, digits",
+        """bq_from_units(CASE WHEN (digits) >= 9 THEN bq_units(x) WHEN (digits) < -29 THEN 0::HUGEINT ELSE
+        (bq_units(x) // CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT))
+        * CAST('1' || repeat('0', CAST(9 - (digits) AS INTEGER)) AS HUGEINT) END)""",
+    ),
+    "bq_float_to_string": (
+        "x",
+        """CASE WHEN isnan(x) THEN 'nan' WHEN isinf(x) THEN CASE WHEN (x) > 0 THEN 'inf' ELSE '-inf' END
+        WHEN (x) = 0 THEN '0' WHEN CAST(format('{:.15g}', x) AS DOUBLE) = (x) THEN format('{:.15g}', x)
+        ELSE format('{:.17g}', x) END""",
+    ),
+    **{
+        f"bq_float_{name}": (
+            "a, b",
+            f"""bq_check(isfinite((a) {sign} (b)) OR NOT (isfinite(a) AND isfinite(b)), 'double overflow: '
+            || bq_float_to_string(a) || ' {sign} ' || bq_float_to_string(b), (a) {sign} (b))""",
+        )
+        for name, sign in (("add", "+"), ("subtract", "-"), ("multiply", "*"))
+    },
+    # scaled: a sum that is not finite, of values 2^200 times smaller
+    "bq_float_total": (
+        "scaled",
+        f"""bq_check(isfinite((scaled) * {2.0**200!r}::DOUBLE) OR NOT isfinite(scaled), 'double overflow',
+        (scaled) * {2.0**200!r}::DOUBLE)""",
+    ),
+    "bq_float_div": (
+        "a, b",
+        """bq_check((b) <> 0 AND (isfinite((a) / (b)) OR NOT (isfinite(a) AND isfinite(b))),
+        CASE WHEN (b) = 0 THEN 'division by zero: ' ELSE 'double overflow: ' END
+        || bq_float_to_string(a) || ' / ' || bq_float_to_string(b), (a) / (b))""",
+    ),
+    "bq_float_safe_div": (
+        "a, b",
+        "CASE WHEN (b) <> 0 AND (isfinite((a) / (b)) OR NOT (isfinite(a) AND isfinite(b))) THEN (a) / (b) END",
+    ),
+}
