@@ -31,6 +31,20 @@ def test_results_keep_their_order_over_pages_and_stay_readable(bigquery_client: 
     assert job.destination.dataset_id not in [entry.dataset_id for entry in bigquery_client.list_datasets()]
 
 
+def test_long_texts_between_short_ones_neither_stop_nor_swell_a_page(bigquery_client: bigquery.Client) -> None:
+    """Short rows are tried a thousand at a time; a long one (x = 3, 703, …) ends that."""
+    text = "CASE MOD(x, 700) WHEN 3 THEN REPEAT('é', 40000) WHEN 5 THEN NULL ELSE 'short' END"
+    result = bigquery_client.query(
+        f"SELECT x, {text} AS s FROM UNNEST(GENERATE_ARRAY(1, 2500)) AS x ORDER BY x"
+    ).result()
+    lengths = {3: 40_000, 5: None}
+    pages = [[(row.x, row.s and len(row.s)) for row in page] for page in result.pages]
+    assert [row for page in pages for row in page] == [(x, lengths.get(x % 700, 5)) for x in range(1, 2501)]
+    assert len(pages) == 1
+    job = run(bigquery_client, f"SELECT x, {text} AS s FROM UNNEST(GENERATE_ARRAY(1, 900)) AS x ORDER BY x")
+    assert [row.x for row in bigquery_client.list_rows(job.destination, start_index=702, max_results=1)] == [703]
+
+
 def test_sync_queries_and_repeated_requests(bigquery_client: bigquery.Client, dataset: str) -> None:
     assert [tuple(row) for row in bigquery_client.query_and_wait("SELECT 1 AS one, 'x' AS s")] == [(1, "x")]
     assert list(bigquery_client.query_and_wait(f"CREATE TABLE {dataset}.t (id INT64)")) == []

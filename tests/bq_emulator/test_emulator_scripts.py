@@ -120,6 +120,8 @@ def test_execute_immediate_takes_and_gives_variables(bigquery_client: bigquery.C
     SELECT total, day
     """
     assert run(bigquery_client, script) == [(Decimal(11), dt.date(2024, 2, 29))]
+    with pytest.raises(BadRequest, match="cannot mix named and positional parameters"):
+        run(bigquery_client, "EXECUTE IMMEDIATE 'SELECT ? + @b' USING 1, 2 AS b")
 
 
 def test_system_variables(bigquery_client: bigquery.Client, dataset: str) -> None:
