@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 MINIATURE = Path(__file__).parent / "miniature_dbt"
 
 sys.path += [str(ROOT / "airflow" / "include"), str(Path(__file__).parent)]
 
+from dbt_cli import dbt  # noqa: E402
 from scripted_airbyte import ScriptedAirbyte  # noqa: E402
 
 
@@ -33,13 +32,11 @@ def airbyte(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedAirbyte]:
 @pytest.fixture(scope="session")
 def dbt_projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Copies of the marketplace's dbt project and of the tests' miniature, with fresh manifests."""
-    copies, parsers = {}, []
+    copies = {}
     for name, original in {"marketplace": ROOT / "dbt", "miniature": MINIATURE}.items():
         copies[name] = tmp_path_factory.mktemp(name) / "dbt"
         shutil.copytree(original, copies[name], ignore=shutil.ignore_patterns("target", "logs"))
-        command = [BIN / "dbt", "--quiet", "parse", "--project-dir", copies[name], "--profiles-dir", copies[name]]
-        parsers.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    for parser in parsers:
-        output, _ = parser.communicate()
-        assert parser.returncode == 0, output
+        folders = ("--project-dir", copies[name], "--profiles-dir", copies[name])
+        exit_status, output = dbt("parse", *folders, environment={}, folder=copies[name])
+        assert exit_status == 0, output
     return copies

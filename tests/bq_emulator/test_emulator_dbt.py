@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from dbt_cli import dbt
 from google.cloud import bigquery
-from real_services import BIN, PROJECT
+from real_services import PROJECT
 
 FILES = {
     "dbt_project.yml": """
@@ -102,21 +101,20 @@ def test_a_dbt_project_builds_twice_and_documents_itself(
         file.parent.mkdir(exist_ok=True)
         file.write_text(dedent(text).lstrip())
     environment = {
-        **os.environ,
         "PROBE_PROJECT": PROJECT,
         "PROBE_DATASET": dataset,
         "PROBE_ENDPOINT": bigquery_endpoint,
         "DBT_PROFILES_DIR": str(tmp_path),
     }
 
-    def dbt(*arguments: str) -> None:
-        done = subprocess.run([BIN / "dbt", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    def run(*arguments: str) -> None:
+        status, output = dbt(*arguments, environment=environment, folder=tmp_path)
+        assert status == 0, output
 
     def rows(sql: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in bigquery_client.query(sql).result()]
 
-    dbt("build")
+    run("build")
     assert rows(f"SELECT CAST(rate AS STRING), note FROM {dataset}.stg_rates ORDER BY day") == [
         ("1.123456789", 'a, "b" '),
         ("1.5", None),
@@ -124,7 +122,7 @@ def test_a_dbt_project_builds_twice_and_documents_itself(
     seed = tmp_path / "seeds/rates.csv"
     seed.write_text(seed.read_text().replace("1.5", "2.5") + "2024-01-03,EUR,9,\n")
     # The EUR row of the snapshot's key would be twice in its source now, so it is left out of the second build.
-    dbt("build", "--exclude", "rates_history")
+    run("build", "--exclude", "rates_history")
 
     latest = f"SELECT currency, CAST(rate AS STRING), run FROM {dataset}.latest ORDER BY currency"
     assert rows(latest) == [("EUR", "9", "again"), ("GBP", "2.5", "again")]
@@ -138,7 +136,7 @@ def test_a_dbt_project_builds_twice_and_documents_itself(
     ]
     assert daily.table_constraints.primary_key.columns == ["day", "currency"]
 
-    dbt("docs", "generate")
+    run("docs", "generate")
     nodes = json.loads((tmp_path / "target/catalog.json").read_text())["nodes"]
     assert {name.rpartition(".")[2]: node["metadata"]["type"] for name, node in nodes.items()} == {
         "rates": "table",
