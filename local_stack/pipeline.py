@@ -21,6 +21,9 @@ TASKS = "Pipeline"
 APPEAR_SECONDS = 120.0
 SILENT_SECONDS = 120.0
 POLL_SECONDS = 0.5
+#: Listing the tasks keeps Airflow's API busy, the longer the busier the machine is: no more than a tenth of the time.
+_PAUSE_PER_ANSWER = 9
+_LONGEST_PAUSE_SECONDS = 5.0
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
@@ -102,6 +105,7 @@ def _watch(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -
     sync = _SyncDisplay(settings, board)
     answered = time.monotonic()
     while True:
+        asked = time.monotonic()
         try:
             state = airflow.run_state(DAG_ID, run_id)
             tasks = airflow.tasks(DAG_ID, run_id)
@@ -119,7 +123,10 @@ def _watch(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -
         sync.show(ended=state in _ENDED)
         if state in _ENDED:
             return state
-        time.sleep(POLL_SECONDS)
+        pause = max(POLL_SECONDS, min(_PAUSE_PER_ANSWER * (answered - asked), _LONGEST_PAUSE_SECONDS))
+        while time.monotonic() < answered + pause:
+            time.sleep(POLL_SECONDS)
+            sync.show(ended=False)
 
 
 def _show_tasks(tasks: list[Task], board: Board) -> None:
