@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from airbyte_server.connector import write_private
-from airbyte_server.failures import Failure, failure_from_trace
+from airbyte_server.failures import Failure
 from airbyte_server.replication.checkpoints import Checkpoint, Checkpoints
 from airbyte_server.replication.data_channel import FIRST_RECORDS, DataChannel
 from airbyte_server.replication.logs import AttemptLog
@@ -27,13 +27,13 @@ from airbyte_server.replication.mapping import NameMapping
 from airbyte_server.replication.pipes import enlarge, line_batches
 from airbyte_server.replication.processes import ConnectorProcess, Launcher, end_group
 from airbyte_server.replication.progress import StreamKey, StreamProgress, totals
+from airbyte_server.replication.reports import DESTINATION, PLATFORM, SOURCE, Reports
 from airbyte_server.replication.translator import Translator
 from airbyte_server.replication.watchdog import Watchdog
 from airbyte_server.settings import Timeouts
 
 # What a destination that lost its source may still do; a cancelled job must be over within two seconds.
 _TERM_GRACE = 1.0
-_SOURCE, _DESTINATION, _PLATFORM = "source", "destination", "platform"
 
 
 @dataclass(frozen=True)
@@ -85,23 +85,21 @@ class Attempt:
         self.streams = {key: StreamProgress(key, key in plan.resumed) for key in plan.streams}
         self._plan = plan
         self._launcher = launcher
-        self._log = log
+        self._reports = Reports(log)
         self._on_commit = on_commit
         self._checkpoints = Checkpoints(self.streams)
         self._watchdog = Watchdog(timeouts, self._overdue)
         self._channel = DataChannel(
-            self.streams, plan.mapping, self._channel_broken, self._end_source, self._platform_log, self._watchdog
+            self.streams, plan.mapping, self._channel_broken, self._end_source, self._reports.platform, self._watchdog
         )
         self._translator = Translator(
             self.streams,
             plan.mapping,
             self._checkpoints,
-            self._source_message,
-            lambda text: self._text(_SOURCE, text),
+            lambda message: self._reports.message(SOURCE, message),
+            lambda text: self._reports.text(SOURCE, text),
             self._settle if plan.arrow else None,
         )
-        self._failures: dict[str, list[Failure]] = {_SOURCE: [], _DESTINATION: [], _PLATFORM: []}
-        self._last_text: dict[str, str] = {}
         self._processes: list[ConnectorProcess] = []
         self._stopping = threading.Event()
         self._destination_gone = threading.Event()
@@ -140,7 +138,7 @@ class Attempt:
         try:
             self._replicate()
         except OSError as error:
-            self._fail(_PLATFORM, "system_error", f"a connector could not be started: {error}")
+            self._reports.fail(PLATFORM, "system_error", f"a connector could not be started: {error}")
         finally:
             for process in self._processes:
                 end_group(process, 0)
@@ -150,24 +148,22 @@ class Attempt:
             self._watchdog.stop()
             self._channel.close()
             shutil.rmtree(self._plan.folder, ignore_errors=True)
-        failures = [failure for found in self._failures.values() for failure in found]
-        for failure in failures:
-            self._log.write("ERROR", failure.origin, failure.external_message)
+        self._reports.write_failures()
         numbers = totals(self.stats())
         committed = "an unknown number" if self._uncertain else numbers["recordsCommitted"]
-        self._log.write("INFO", _PLATFORM, f"records: {numbers['recordsEmitted']} emitted, {committed} committed")
-        return Outcome(failures, cancelled=self._stopping.is_set())
+        self._reports.platform("INFO", f"records: {numbers['recordsEmitted']} emitted, {committed} committed")
+        return Outcome(self._reports.failures, cancelled=self._stopping.is_set())
 
     def _replicate(self) -> None:
         if self._plan.arrow:
             self._channel.open()
-        destination = self._start(_DESTINATION, self._plan.destination, "write")
-        source = self._start(_SOURCE, self._plan.source, "read") if self._plan.source else None
+        destination = self._start(DESTINATION, self._plan.destination, "write")
+        source = self._start(SOURCE, self._plan.source, "read") if self._plan.source else None
         threads = [
             threading.Thread(target=self._read_destination, args=(destination, source)),
-            threading.Thread(target=self._read_stderr, args=(_DESTINATION, destination)),
+            threading.Thread(target=self._read_stderr, args=(DESTINATION, destination)),
         ]
-        source_words = threading.Thread(target=self._read_stderr, args=(_SOURCE, source))
+        source_words = threading.Thread(target=self._read_stderr, args=(SOURCE, source))
         if source is not None:
             threads.append(source_words)
         self._watchdog.start()
@@ -197,7 +193,7 @@ class Attempt:
         write_private(folder / "config.json", orjson.dumps(side.configuration))
         write_private(folder / "catalog.json", orjson.dumps(side.catalog))
         arguments = [*side.argv, command, "--config", "config.json", "--catalog", "catalog.json"]
-        if role == _SOURCE and self._plan.state is not None:
+        if role == SOURCE and self._plan.state is not None:
             write_private(folder / "state.json", self._plan.state)
             arguments += ["--state", "state.json"]
         with self._lock:
@@ -213,7 +209,7 @@ class Attempt:
         for pipe in (process.stdin, process.stdout):
             enlarge(pipe)
         by = "the Arrow data channel" if self._plan.arrow else "JSON lines"
-        self._log.write("INFO", _PLATFORM, f"{role} started: {side.argv[0]} {command}, records by {by}")
+        self._reports.platform("INFO", f"{role} started: {side.argv[0]} {command}, records by {by}")
         return process
 
     def _pipe(self, source: ConnectorProcess, destination: ConnectorProcess, source_words: threading.Thread) -> None:
@@ -223,7 +219,7 @@ class Attempt:
             forward = self._translator.translate(lines)
             if awaited and any(progress.emitted for progress in self.streams.values()):
                 awaited = False
-                self._log.write("INFO", _PLATFORM, FIRST_RECORDS)
+                self._reports.platform("INFO", FIRST_RECORDS)
             if forward and not self._write(destination, forward):
                 end_group(source, _TERM_GRACE)
                 break
@@ -232,11 +228,11 @@ class Attempt:
             self._channel.finish()
         if self._stopping.is_set() or self._destination_gone.is_set():
             return
-        if status != 0 and not self._failures[_SOURCE]:
+        if status != 0 and not self._reports.failed(SOURCE):
             source_words.join(_TERM_GRACE)
-            self._fail(_SOURCE, "system_error", self._silent_end(_SOURCE, status))
-        self._write(destination, self._missing_statuses(failed=bool(self._failures[_SOURCE])))
-        self._check_source(failed=bool(self._failures[_SOURCE]))
+            self._reports.ended_badly(SOURCE, status)
+        self._write(destination, self._missing_statuses(failed=self._reports.failed(SOURCE)))
+        self._check_source(failed=self._reports.failed(SOURCE))
 
     def _missing_statuses(self, *, failed: bool) -> list[bytes]:
         """Sources written before stream statuses existed say by their exit alone that all streams are complete."""
@@ -252,29 +248,29 @@ class Attempt:
             for key, progress in self.streams.items():
                 if progress.status != "COMPLETE":
                     message = f"the source ended without completing stream {key[1]!r}"
-                    self._fail(_SOURCE, "system_error", message, stream=key)
+                    self._reports.fail(SOURCE, "system_error", message, stream=key)
         for name, records in [*self._translator.unexpected.items(), *self._channel.unexpected.items()]:
-            self._log.write("WARN", _PLATFORM, f"{records} records of stream {name!r}, which is not selected, left out")
+            self._reports.platform("WARN", f"{records} records of stream {name!r}, which is not selected, left out")
         for mismatch in self._translator.count_mismatches:
-            self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
+            self._reports.platform("WARN", f"record count of a state differs for {mismatch}")
 
     def _conclude(self, destination: ConnectorProcess) -> None:
         status = destination.wait()
         for mismatch in self._checkpoints.count_mismatches:
-            self._log.write("WARN", _PLATFORM, f"record count of a state differs for {mismatch}")
+            self._reports.platform("WARN", f"record count of a state differs for {mismatch}")
         if self._stopping.is_set():
             return
         # Where the platform has failed, it has ended the destination, too.
-        if status != 0 and not self._failures[_DESTINATION] and not self._failures[_PLATFORM]:
-            self._fail(_DESTINATION, "system_error", self._silent_end(_DESTINATION, status))
-        if self._destination_gone.is_set() and status == 0 and not self._failures[_DESTINATION]:
-            self._fail(_DESTINATION, "system_error", "the destination ended before the source did")
-        if any(self._failures.values()):
+        if status != 0 and not self._reports.failed(DESTINATION) and not self._reports.failed(PLATFORM):
+            self._reports.ended_badly(DESTINATION, status)
+        if self._destination_gone.is_set() and status == 0 and not self._reports.failed(DESTINATION):
+            self._reports.fail(DESTINATION, "system_error", "the destination ended before the source did")
+        if self._reports.failures:
             return
         if self._checkpoints.unconfirmed:
             # The states stay unsaved, so the next job reads those rows again: safe, but people should know.
             message = f"the destination left {self._checkpoints.unconfirmed} states unconfirmed"
-            self._log.write("WARN", _PLATFORM, message)
+            self._reports.platform("WARN", message)
         with self._in_step:
             self._over = True
         self._checkpoints.finish()
@@ -302,9 +298,11 @@ class Attempt:
                 with self._in_step:
                     self._destination_lines(lines)
         except Exception as error:  # the thread's own failure must fail the attempt
-            self._fail(_PLATFORM, "system_error", f"a state could not be stored: {type(error).__name__}: {error}")
+            self._reports.fail(
+                PLATFORM, "system_error", f"a state could not be stored: {type(error).__name__}: {error}"
+            )
             end_group(process, _TERM_GRACE)
-        self._channel.hang_up(_DESTINATION)
+        self._channel.hang_up(DESTINATION)
         # A destination that ends early must not leave a source running that nobody reads.
         if source is not None and source.poll() is None:
             self._end_source()
@@ -324,14 +322,14 @@ class Attempt:
             message = orjson.loads(line)
             kind = message["type"]
         except (ValueError, KeyError, TypeError):
-            self._text(_DESTINATION, line.decode(errors="replace"))
+            self._reports.text(DESTINATION, line.decode(errors="replace"))
             return
         if kind != "STATE":
-            self._message(_DESTINATION, message)
+            self._reports.message(DESTINATION, message)
             return
         found = self._checkpoints.confirm(message["state"])
         if not found:
-            self._log.write("WARN", _PLATFORM, "the destination confirmed a state it was not sent; it is not stored")
+            self._reports.platform("WARN", "the destination confirmed a state it was not sent; it is not stored")
         confirmed.extend(found)
 
     def _end_source(self) -> None:
@@ -344,68 +342,30 @@ class Attempt:
 
     def _overdue(self, role: str, failure_type: str, message: str) -> None:
         """A hanging source is ended alone: the destination may still commit what it has."""
-        self._fail(role, failure_type, message)
+        self._reports.fail(role, failure_type, message)
         with self._lock:
             destination, *sources = self._processes
         for process in sources:
             end_group(process, _TERM_GRACE)
-        if role != _SOURCE:
+        if role != SOURCE:
             self._destination_gone.set()
             end_group(destination, _TERM_GRACE)
 
     def _settle(self, seq: int) -> int | None:
         last = self._channel.settle(seq)
         if last is None and not (self._stopping.is_set() or self._destination_gone.is_set()):
-            self._fail(
-                _SOURCE, "system_error", f"a state stands behind frame {seq} of the data channel, which is missing"
+            self._reports.fail(
+                SOURCE, "system_error", f"a state stands behind frame {seq} of the data channel, which is missing"
             )
         return last
 
     def _channel_broken(self, role: str, message: str) -> None:
-        self._fail(role, "system_error", message)
+        self._reports.fail(role, "system_error", message)
 
     def _read_stderr(self, role: str, process: ConnectorProcess) -> None:
         for lines in line_batches(process.stderr):
             for line in lines:
-                self._text(role, line.decode(errors="replace"))
-
-    def _source_message(self, message: dict[str, Any]) -> None:
-        self._message(_SOURCE, message)
-
-    def _message(self, role: str, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if kind == "LOG":
-            log = message["log"]
-            self._log.write(str(log.get("level", "INFO")), role, str(log.get("message", "")))
-            if log.get("stack_trace"):
-                self._log.write(str(log.get("level", "INFO")), role, str(log["stack_trace"]))
-        elif kind == "TRACE" and message["trace"].get("type") == "ERROR":
-            failure = failure_from_trace(role, message["trace"].get("error") or {}, self._log.redact)
-            self._failures[role].append(failure)
-            for detail in (failure.internal_message, failure.stacktrace):
-                if detail:
-                    self._log.write("ERROR", role, detail)
-        elif kind == "CONTROL":
-            self._log.write("WARN", _PLATFORM, f"the {role} asked to change its configuration; this is not supported")
-
-    def _text(self, role: str, text: str) -> None:
-        if text.strip():
-            self._last_text[role] = text.strip()[:1000]
-            self._log.write("INFO", role, text.rstrip())
-
-    def _silent_end(self, role: str, status: int) -> str:
-        last = self._last_text.get(role)
-        return f"the {role} ended with exit status {status}; " + (
-            f"its last words: {last}" if last else "it said nothing"
-        )
+                self._reports.text(role, line.decode(errors="replace"))
 
     def _fragment(self, text: bytes) -> None:
-        self._platform_log("WARN", f"the source's output ends within a message of {len(text)} bytes; left out")
-
-    def _platform_log(self, level: str, text: str) -> None:
-        self._log.write(level, _PLATFORM, text)
-
-    def _fail(self, origin: str, failure_type: str, message: str, stream: StreamKey | None = None) -> None:
-        descriptor = {"name": stream[1], "namespace": stream[0] or None} if stream else None
-        reported = "airbyte_platform" if origin == _PLATFORM else origin
-        self._failures[origin].append(Failure(reported, failure_type, self._log.redact(message), stream=descriptor))
+        self._reports.platform("WARN", f"the source's output ends within a message of {len(text)} bytes; left out")
