@@ -40,9 +40,7 @@ from airbyte_server.replication.mapping import NameMapping  # noqa: E402
 from airbyte_server.replication.processes import ConnectorProcess, Launcher  # noqa: E402
 from airbyte_server.settings import Timeouts  # noqa: E402
 from real_services import BIN, PROJECT  # noqa: E402
-from source_and_warehouse import source_and_warehouse  # noqa: E402
-
-from local_stack.postgres import EmbeddedPostgres  # noqa: E402
+from source_and_warehouse import SourceAndWarehouse, source_and_warehouse  # noqa: E402
 
 ORDERS = """
 CREATE TABLE orders (
@@ -87,10 +85,10 @@ pipeline.run(orders, write_disposition="replace", loader_file_format="parquet")
 
 @dataclass(frozen=True)
 class Sync:
-    """What one sync took: wall and processor seconds of the connectors, megabytes."""
+    """What one sync took: seconds, processor seconds by process, megabytes of the connectors."""
 
     seconds: float
-    processor: float
+    processor: dict[str, float]
     peak: int
     states: bytes | None
 
@@ -109,9 +107,9 @@ class _Watched(Launcher):
 
 
 class Bench:
-    def __init__(
-        self, folder: Path, postgres: EmbeddedPostgres, endpoint: str, *, arrow: bool, forked: bool = True
-    ) -> None:
+    def __init__(self, services: SourceAndWarehouse, *, arrow: bool, forked: bool = True) -> None:
+        folder, postgres, endpoint = services.folder, services.postgres, services.endpoint
+        self._pids = {"emulator": services.emulator.pid, "Postgres": postgres.pid(), "platform": os.getpid()}
         self.folder = folder
         self.arrow = arrow
         self.launcher = _Watched(folder, preloads() if forked else {})
@@ -172,7 +170,7 @@ class Bench:
         def committed(checkpoints: list[Checkpoint]) -> None:
             rows[:] = checkpoints[-1].rows
 
-        start = time.perf_counter()
+        before, start = self._others(), time.perf_counter()
         with _usage(self.launcher.pids) as usage, AttemptLog(self.folder / "log", str, 1_000_000) as log:
             outcome = Attempt(plan, self.launcher, log, Timeouts(), committed).run()
         seconds = time.perf_counter() - start
@@ -188,8 +186,17 @@ class Bench:
             }
             for row in rows
         ]
-        processor, peak = (sum(values) for values in zip(*usage.values(), strict=True))
-        return Sync(seconds, processor, int(peak), json.dumps(states).encode())
+        connectors, peak = (sum(values) for values in zip(*usage.values(), strict=True))
+        others = {name: value - before[name] for name, value in self._others().items()}
+        return Sync(seconds, {"connectors": connectors, **others}, int(peak), json.dumps(states).encode())
+
+    def _others(self) -> dict[str, float]:
+        """Processor seconds of all but the connectors; of Postgres with those of its sessions that have ended."""
+        times = {name: psutil.Process(pid).cpu_times() for name, pid in self._pids.items()}
+        return {
+            name: t.user + t.system + (t.children_user + t.children_system if name == "Postgres" else 0)
+            for name, t in times.items()
+        }
 
 
 @contextmanager
@@ -246,8 +253,8 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
     full = [bench.sync("overwrite") for _ in range(runs)]
     whole = statistics.median(sync.seconds for sync in full)
     print(
-        f"full refresh: {whole:.2f} s, {rows / whole:,.0f} rows/s, {copied / whole:.2f} x COPY; connectors "
-        f"{statistics.median(sync.processor for sync in full):.2f} s of processor, peak {max(s.peak for s in full)} MB",
+        f"full refresh: {whole:.2f} s, {rows / whole:,.0f} rows/s, {copied / whole:.2f} x COPY; peak "
+        f"{max(s.peak for s in full)} MB; processor seconds: {_processor(full)}",
         flush=True,
     )
     if options.dlt:
@@ -262,9 +269,14 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
         state = changes[-1].states
     print(
         f"{CHANGED:,} changed rows into {rows:,}: {statistics.median(sync.seconds for sync in changes):.2f} s; "
-        f"connectors {statistics.median(sync.processor for sync in changes):.2f} s of processor",
+        f"processor seconds: {_processor(changes)}",
         flush=True,
     )
+
+
+def _processor(syncs: list[Sync]) -> str:
+    names = syncs[0].processor
+    return ", ".join(f"{name} {statistics.median(s.processor[name] for s in syncs):.2f}" for name in names)
 
 
 def main() -> None:
@@ -276,13 +288,13 @@ def main() -> None:
     parser.add_argument("--dlt", action="store_true", help="measure dlt, too; installs it from the package index")
     options = parser.parse_args()
     with source_and_warehouse("replication-") as services:
-        folder, postgres, endpoint = services.folder, services.postgres, services.endpoint
+        postgres = services.postgres
         postgres.ensure_database("bench", "postgres")
         with psycopg.connect(postgres.conninfo("bench"), autocommit=True) as connection:
             connection.execute(ORDERS.format(rows=options.rows).encode())
-        bench = Bench(folder, postgres, endpoint, arrow=not options.lines, forked=not options.programs)
+        bench = Bench(services, arrow=not options.lines, forked=not options.programs)
         try:
-            measure(bench, options, endpoint)
+            measure(bench, options, services.endpoint)
         finally:
             bench.launcher.close()
 
