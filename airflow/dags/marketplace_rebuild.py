@@ -34,7 +34,7 @@ def plan_rebuild() -> dict[str, Any]:
 
     params = dict(get_current_context()["params"])
     check_window(params)
-    if not (params["select"].strip() or params["rebuild_from"] or params["full_refresh"]):
+    if not ((params["select"] or "").strip() or params["rebuild_from"] or params["full_refresh"]):
         raise InvalidParameters("Give models (select), days (rebuild_from and rebuild_to), or full_refresh.")
     unselected(params["select"], ())
     return {"sync": False, **params}

@@ -108,6 +108,16 @@ def test_every_task_has_an_owner_a_timeout_and_a_pool_that_exists(dagbag: DagBag
             assert task.pool in pools, f"{task}: a task of a pool that is missing is never started"
 
 
+def test_no_field_of_the_trigger_forms_is_required_and_empty(dagbag: DagBag) -> None:
+    """The form's button stays disabled until all such fields are filled in."""
+    for dag_id in ("marketplace_elt_pipeline", "marketplace_rebuild"):
+        params = dagbag.dags[dag_id].params
+        assert {"select", "full_refresh", "rebuild_from", "rebuild_to"} <= set(params)
+        for name in params:
+            param = params.get_param(name)
+            assert param.value not in ("", None) or "null" in param.schema["type"], name
+
+
 def test_only_what_may_pass_is_retried(dag: DAG) -> None:
     retried = [task.task_id for task in dag.tasks if task.retries]
     assert sorted(retried) == sorted(SYNC_TASKS)

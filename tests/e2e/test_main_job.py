@@ -21,7 +21,7 @@ from real_services import BIN, ROOT
 from stack_driver import Stack, new_stack
 
 from local_stack.airflow_api import AirflowApi
-from local_stack.processes import marked
+from local_stack.processes import marked, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -117,6 +117,31 @@ def test_days_go_by_with_money_that_cannot_be_converted_and_its_repair(stack: St
     assert stack.rows("SELECT COUNT(*) FROM marts.fct_orders")[0][0] > before[0][0]
     compare_with_source(stack)
     assert all(psutil.pid_exists(pid) for pid in services), "a service was restarted"
+
+
+def test_models_and_days_are_built_again_by_a_command_and_the_hourly_look_is_green(
+    stack: Stack, first_run: str
+) -> None:
+    refused = stack("rebuild")
+    assert refused.returncode == 1 and "Failed task: plan_rebuild" in refused.stdout
+    assert "Give models (select), days" in refused.stdout
+
+    # A run by itself leaves rows alone whose input has not changed.
+    stack.rows("UPDATE marts.fct_orders SET order_number = 'wrong' WHERE TRUE")
+    [(last,)] = stack.rows("SELECT MAX(order_date) FROM marts.fct_orders")
+    rebuilt = stack("rebuild", "--select=fct_orders", f"--from={last}", f"--to={last}")
+    assert rebuilt.returncode == 0, rebuilt.stdout[-3000:]
+    by_day = f"SELECT order_date = '{last}', LOGICAL_AND(order_number = 'wrong') FROM marts.fct_orders GROUP BY 1"
+    assert sorted(stack.rows(by_day)) == [(False, True), (True, False)]
+    rebuilt = stack("rebuild", "--select=fct_orders", "--full-refresh")
+    assert rebuilt.returncode == 0, rebuilt.stdout[-3000:]
+    assert stack.rows("SELECT COUNTIF(order_number = 'wrong') FROM marts.fct_orders") == [(0,)]
+
+    airflow = AirflowApi(f"http://127.0.0.1:{stack.environment['AIRFLOW__API__PORT']}", "admin", "admin")
+    airflow.unpause("marketplace_watch")
+    run_id = airflow.trigger("marketplace_watch")
+    assert wait_until(lambda: airflow.run_state("marketplace_watch", run_id) in ("success", "failed"), 200)
+    assert {task.state for task in airflow.tasks("marketplace_watch", run_id)} == {"success"}
 
 
 def test_down_leaves_nothing_running(stack: Stack, first_run: str) -> None:

@@ -17,8 +17,8 @@ from marketplace_pipeline.project import invoke_dbt
 #: The parameters that say what is built; both of the DAGs that build have them.
 PARAMS: dict[str, Param] = {
     "select": Param(
-        "",
-        type="string",
+        None,
+        type=["null", "string"],  # the form takes an empty field for a missing one, and refuses it otherwise
         maxLength=500,
         title="Models",
         description="What to build, in dbt's selection syntax: `fct_orders+`, `path:models/marts`. Empty: everything.",
@@ -64,13 +64,13 @@ def check_window(params: Mapping[str, Any] | ParamsDict) -> None:
         raise InvalidParameters(f"rebuild_from {first} is after rebuild_to {last}.")
 
 
-def unselected(select: str, tasks: Iterable[Any]) -> list[str]:
+def unselected(select: str | None, tasks: Iterable[Any]) -> list[str]:
     """Ids of the dbt tasks among ``tasks`` that build nothing of ``select``; none if it is empty.
 
     Raises:
         InvalidParameters: the selection is not dbt's syntax, or matches nothing.
     """
-    if not select.strip():
+    if not select or not select.strip():
         return []
     kinds = [word for kind in ("model", "seed", "snapshot", "test") for word in ("--resource-type", kind)]
     # Cautious: a test that is a task of its own looks at several nodes, and all of them must be there.
