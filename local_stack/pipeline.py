@@ -153,16 +153,21 @@ class _SyncDisplay:
         self._board = board
         self._airbyte: AirbyteApi | None = None
         self._job: int | None = None
+        #: The job whose end has been shown: its numbers stay.
+        self._over: int | None = None
 
     def show(self, *, ended: bool) -> None:
         try:
             self._airbyte = self._airbyte or AirbyteApi(self._settings.airbyte.url, *self._settings.airbyte_credentials)
             running = self._airbyte.running_job()
+            if running is None and self._over == self._job:
+                return
             self._job = running or self._job
             for stream in self._airbyte.streams(self._job) if self._job else []:
                 over = running is None or ended
                 detail = f"{stream.committed:,} rows loaded" if over else f"{stream.read:,} rows read"
                 self._board.set(SYNC, stream.name, "done" if over else "busy", detail)
+            self._over = self._job if running is None else None
         except httpx.HTTPError:
             self._airbyte = None
 
