@@ -26,15 +26,26 @@ status: $(VENV)/.built ## Show the services
 down: $(VENV)/.built ## Stop the services; their data stays in .local/
 	@$(STACK) down
 
-test: check ## Run the whole suite, on ports and folders of its own
-	@$(BIN)/python tests/support/chromium.py
+test: $(VENV)/.built ## Run the whole suite, on ports and folders of its own
+	@$(MAKE) --no-print-directory --jobs=2 check browser analyzer
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-check: $(VENV)/.built ## Lint and type-check
+check: lint types ## Lint and type-check
+
+lint: $(VENV)/.built
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy
 	@$(BIN)/yamllint --strict .
+
+types: $(VENV)/.built
+	@$(BIN)/mypy
+
+# What tests would wait for, while the types are checked.
+browser: $(VENV)/.built
+	@$(BIN)/python tests/support/chromium.py
+
+analyzer: $(VENV)/.built
+	@$(BIN)/python -P -c 'from bq_emulator.sql.wasm import compiled_analyzer; compiled_analyzer()'
 
 lint-sql: $(VENV)/.built ## Lint the models; the stack must be up, for macros ask the warehouse
 	@cd dbt && ../$(STACK) exec sqlfluff lint models snapshots --disable-progress-bar
