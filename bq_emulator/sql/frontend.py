@@ -287,6 +287,7 @@ class _Compilation:
         refresh = procedures.refresh(sql, Names(self._project, self._default_dataset, ()))
         if refresh is not None:
             return refresh
+        statements.refuse(sql)
         mount = Mount(self._analyzer.catalog(), self._project, self._default_dataset, self._scope)
         # What stays must not depend on what ends with the script.
         if not statements.makes_lasting_function(sql):

@@ -179,16 +179,16 @@ class _Reader:
         return steps
 
     def step(self, node: Node) -> Step:
-        if node.kind in _REFUSED:
-            raise BigQueryError("notImplemented", f"{_REFUSED[node.kind]} is not supported by this emulator", "query")
-        read = _STEPS.get(node.kind)
+        if node.kind in REFUSED:
+            raise BigQueryError("notImplemented", f"{REFUSED[node.kind]} is not supported by this emulator", "query")
+        read = STEPS.get(node.kind)
         if read is not None:
             return read(self, node)
         is_function = node.kind == "ASTCreateFunctionStatement" and node.scope == "TEMPORARY"
         return Leaf(self.part(node), node.kind, is_function)
 
 
-_REFUSED = {
+REFUSED = {
     "ASTWhileStatement": "LOOP or WHILE",
     "ASTRepeatStatement": "REPEAT",
     "ASTForInStatement": "FOR … IN",
@@ -258,7 +258,7 @@ def _system_path(node: Node) -> tuple[str, ...]:
     return tuple(each.id_string.lower() for each in node.path.names)
 
 
-_STEPS: dict[str, Callable[[_Reader, Any], Step]] = {
+STEPS: dict[str, Callable[[_Reader, Any], Step]] = {
     "ASTVariableDeclaration": _declare,
     "ASTSingleAssignment": lambda reader, node: Assign(
         reader.part(node), (node.variable.id_string,), reader.part(node.expression)

@@ -17,6 +17,7 @@ from bq_emulator.sql.translate.query import query
 
 _SPACE = r"(?:\s|/\*.*?\*/|--[^\n]*\n|#[^\n]*\n)"
 _ALTER = re.compile(rf"{_SPACE}*alter\b", re.IGNORECASE | re.DOTALL)
+_NEEDS_TABLE = re.compile(rf"{_SPACE}*(load{_SPACE}+data|analyze)\b", re.IGNORECASE | re.DOTALL)
 _LASTING_FUNCTION = re.compile(
     rf"{_SPACE}*create{_SPACE}+(?:or{_SPACE}+replace{_SPACE}+)?(?:(?:aggregate|table){_SPACE}+)?function\b",
     re.IGNORECASE | re.DOTALL,
@@ -32,6 +33,13 @@ def altered_table(analyzer: Analyzer, sql: str) -> tuple[tuple[str, ...], bool] 
     if statement.kind not in ("ASTAlterTableStatement", "ASTAlterViewStatement", "ASTAlterMaterializedViewStatement"):
         return None
     return tuple(each.id_string for each in statement.path.names), bool(statement.is_if_exists)
+
+
+def refuse(sql: str) -> None:
+    """Raises BigQueryError notImplemented for the kinds of which the analyzer would say that their table is not there,
+    as it does not list it among the names."""
+    if found := _NEEDS_TABLE.match(sql):
+        raise unsupported(" ".join(found[1].upper().split()))
 
 
 def makes_lasting_function(sql: str) -> bool:

@@ -50,6 +50,7 @@ for _path, _class in _leaves().items():
     if _why := _reason(_path):
         _made = pytest.mark.skip(reason=_why)(_made)
     globals()[_name] = _made
+del _made, _class  # which would be collected once more
 
 
 @pytest.fixture(autouse=True)
