@@ -27,7 +27,8 @@ DOCUMENTS = sorted(
         ROOT / "benchmarks/README.md",
     ]
 )
-TOP_LEVEL = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build", "dist"}
+#: What is in .local depends on what the stack has done so far.
+TOP_LEVEL = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build", "dist", ".local"}
 
 #: Commands of ours and dbt's, as click objects: their subcommands and options are looked up in them.
 COMMANDS = {
