@@ -92,7 +92,10 @@ def command_problems(line: str) -> Iterator[str]:
     elif words[:2] == ["docker", "compose"]:
         yield from compose_problems(arguments[1:])
     elif program.startswith(".venv/bin/"):
-        yield from program_problems(program.removeprefix(".venv/bin/"), arguments)
+        name = program.removeprefix(".venv/bin/")
+        if name in ("airflow", "dbt", "octavia", "source-db"):
+            yield f"{name} knows a stack's addresses only by local-stack exec"
+        yield from program_problems(name, arguments)
 
 
 def make_problems(arguments: list[str]) -> Iterator[str]:
@@ -187,7 +190,8 @@ def test_what_a_document_names_is_there(document: Path) -> None:
         "```sh\nmake gone\n```", "```sh\nmake run DAYS=3\n```", '```sh\nmake dbt ARGS="bild"\n```',
         '```sh\nmake dbt ARGS="test --select tag:gone"\n```', '```sh\nmake dbt ARGS="build --select fct_gone+"\n```',
         '```sh\nmake octavia ARGS="apply --yess"\n```', "```sh\n.venv/bin/gone\n```",
-        "```sh\n.venv/bin/source-db seed --scail 1\n```", "```sh\n.venv/bin/pytest tests/gone.py\n```",
+        "```sh\n.venv/bin/source-db report\n```",
+        "```sh\n.venv/bin/local-stack exec source-db seed --scail 1\n```", "```sh\n.venv/bin/pytest tests/gone.py\n```",
         "```sh\n.venv/bin/local-stack exec octavia aply\n```", "```sh\ndocker compose run --rm dtb build\n```",
     ],
 )  # fmt: skip
