@@ -25,6 +25,7 @@ SEEDS = DBT_PROJECT / "seeds"
 GMV = {"confirmed", "processing", "shipped", "delivered", "refunded"}
 EXPOSURES = {"daily_gmv", "seller_performance", "payment_reconciliation", "customer_cohorts"}
 CENT = Decimal("0.01")
+STAGING = {path.stem for path in (DBT_PROJECT / "models" / "staging").rglob("*.sql")}
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -287,14 +288,43 @@ def test_marts_agree_with_plain_python(warehouse: Any, build: Any, raw: Raw) -> 
     assert_marts_are_as_expected(warehouse, raw)
 
 
+def rows_written(run: Any) -> dict[str, int]:
+    """Rows written by model, of those that read or wrote any."""
+    assert run.exit_status == 0, run.output
+    answers = {name: result["adapter_response"] for name, result in run.results.items()}
+    return {name: answer.get("rows_affected") for name, answer in answers.items() if answer["code"] != "UNCHANGED"}
+
+
 def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> None:
     # a change that the hash does not know of would be undone if the row were written again
     warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'untouched' where order_id = 'order000'")
-    run = warehouse.dbt("run", "--select", "fct_orders")
-    assert run.exit_status == 0, run.output
-    assert run.results["fct_orders"]["adapter_response"]["rows_affected"] == 0
+    # their code is another once they are there; all other tables are as they were built
+    incremental = dict.fromkeys(("fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales"), 0)
+    built_of_them = {"fct_seller_performance", "fct_customer_cohorts"}
+    tables = ("--select", "config.materialized:table", "config.materialized:incremental")
+    first = rows_written(warehouse.dbt("run", *tables))
+    assert first.keys() == incremental.keys() | built_of_them
+    assert {name: first[name] for name in incremental} == incremental
+    assert rows_written(warehouse.dbt("run", *tables)) == {}
     assert built_orders(warehouse)["order000"]["order_number"] == "untouched"
     warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'ORD-order000' where order_id = 'order000'")
+
+
+def test_what_changed_is_built_again_and_what_is_behind_it(warehouse: Any, build: Any, project_copy: Path) -> None:
+    models = ("int_categories__rooted", "dim_categories", "int_currency__daily_rates", "dim_seller_tiers", "dim_dates")
+    select = ("run", "--select", "staging", *models)
+    # a raw table that was written to, and rows of a seed
+    warehouse.query("update `{prefix}raw`.categories set slug = 'homes' where id = 1")
+    warehouse.query("update `{prefix}seeds`.exchange_rates set usd_rate = 2 * usd_rate where currency = 'CHF'")
+    data = {"int_categories__rooted", "dim_categories", "int_currency__daily_rates"}
+    assert rows_written(warehouse.dbt(*select)).keys() - STAGING == data
+    warehouse.query("update `{prefix}seeds`.exchange_rates set usd_rate = usd_rate / 2 where currency = 'CHF'")
+    # a macro behind a view, and a model's own code
+    replace(project_copy, "clean_text.sql", "nullif(trim({{ column }}), '')", "nullif(rtrim({{ column }}), '')")
+    replace(project_copy, "dim_dates.sql", "format_date('%A', date_day)", "format_date('%a', date_day)")
+    changed = rows_written(warehouse.dbt(*select, project=project_copy)).keys() - STAGING
+    assert changed == data | {"dim_dates"}
+    assert rows_written(warehouse.dbt("run", "--full-refresh", "--select", "dim_seller_tiers"))
 
 
 def test_each_unit_test_goes_red_on_the_naive_query(warehouse: Any, build: Any, project_copy: Path) -> None:

@@ -17,19 +17,19 @@ def replace(project: Path, file: str, old: str, new: str) -> None:
 ROUNDS: list[list[tuple[str, str, str, str]]] = [
     [
         (
-            "payments_without_event_are_not_duplicates",
+            "payment_events_keep_their_latest_row",
             "payment_event_key.sql",
             "event_id, if(event_id is null, payment_id, null)",
             "event_id",
         ),
         (
-            "tier_changes_at_the_same_instant_keep_the_last_recorded",
+            "tier_history_is_repaired",
             "int_seller_tiers__scd2.sql",
             "seller_tier_history_id desc",
             "seller_tier_history_id",
         ),
         (
-            "region_falls_back_to_the_buyer",
+            "orders_have_a_region_and_dollars_of_their_utc_day",
             "int_orders__usd.sql",
             "coalesce(orders.shipping_country, buyers.country_code)",
             "orders.shipping_country",
@@ -127,24 +127,29 @@ ROUNDS: list[list[tuple[str, str, str, str]]] = [
         ),
     ],
     [
-        ("payment_replays_keep_the_latest_row", "int_payments__deduplicated.sql", "nulls last", "nulls first"),
+        ("payment_events_keep_their_latest_row", "int_payments__deduplicated.sql", "nulls last", "nulls first"),
         (
-            "tier_overlaps_are_trimmed_and_gaps_filled",
+            "tier_history_is_repaired",
             "int_seller_tiers__scd2.sql",
             "coalesce(neighbours.next_effective_from, neighbours.effective_to, users.deleted_at)",
             "coalesce(neighbours.effective_to, neighbours.next_effective_from, users.deleted_at)",
         ),
-        ("order_money_goes_by_the_utc_day", "int_orders__usd.sql", "created_at, 'UTC'", "created_at, 'Asia/Tokyo'"),
+        (
+            "orders_have_a_region_and_dollars_of_their_utc_day",
+            "int_orders__usd.sql",
+            "created_at, 'UTC'",
+            "created_at, 'Asia/Tokyo'",
+        ),
     ],
     [
         (
-            "conflicting_replays_are_flagged",
+            "payment_events_keep_their_latest_row",
             "int_payments__deduplicated.sql",
             "    or min(currency) over event <> max(currency) over event\n",
             "",
         ),
         (
-            "deleted_sellers_intervals_end_with_the_account",
+            "tier_history_is_repaired",
             "int_seller_tiers__scd2.sql",
             "neighbours.effective_to, users.deleted_at)",
             "neighbours.effective_to)",

@@ -1,0 +1,108 @@
+"""How `dbt build` grows with the history: `.venv/bin/python benchmarks/dbt_scale.py [--scales 1 50] [--cdc]`.
+
+For each scale a database and an emulator of their own: seeded, synced by the connectors as the declared connection has
+them (``--cdc``: as the overlay of that name has them), built from nothing; a day is simulated, synced and built; it is
+built once more with nothing new. Reads of models and of tests are counted apart. Scale 50 is a million orders and wants
+10 GB of disk. Run it on an idle machine: on a busy one only the processor's seconds compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
+
+from dbt_build import build  # noqa: E402
+from real_services import PROJECT, Database  # noqa: E402
+from replication import Replication  # noqa: E402
+from source_and_warehouse import SourceAndWarehouse, source_and_warehouse  # noqa: E402
+
+from source_db import cdc  # noqa: E402
+from source_db.seed import seed_database  # noqa: E402
+from source_db.simulate import simulate_day  # noqa: E402
+
+BUILDS = ("first", "a day later", "nothing new")
+Result = dict[str, Any]
+
+
+def measure(parts: SourceAndWarehouse, scale: float, by_log: bool, console: Console) -> list[tuple[Result, ...]]:
+    """Seconds and dbt's results of each of BUILDS."""
+    server = parts.postgres
+    server.ensure_role("market", "market", replication=True)
+    server.ensure_database("market", "market")
+    database = Database(server.host, server.port, "market", "market", "market", server.conninfo("market"))
+    replication = Replication(database, parts.endpoint, "raw", parts.folder, cdc=by_log)
+    os.environ |= {
+        "BIGQUERY_API_ENDPOINT": parts.endpoint, "BIGQUERY_PROJECT": PROJECT, "DBT_TARGET": "local",
+        "DBT_PROJECT_DIR": str(ROOT / "dbt"), "DBT_PROFILES_DIR": str(ROOT / "dbt"),
+    }  # fmt: skip
+    done = []
+    with psycopg.connect(database.conninfo, autocommit=True) as connection:
+        seed_database(connection, scale=scale, seed=1, until=date(2026, 6, 30))
+        if by_log:
+            cdc.enable(connection)
+        for name in BUILDS:
+            if name != "nothing new":
+                started = time.monotonic()
+                replication.sync()
+                console.print(f"scale {scale:g}, {name}: synced in {time.monotonic() - started:.0f} s")
+            done.append(build(parts.folder / "target", full_refresh=False))
+            if name == "first":
+                simulate_day(connection, seed=1)
+    return done
+
+
+def read(results: list[Result], *kinds: str) -> int:
+    """Bytes that nodes of these kinds processed."""
+    return sum(r["adapter_response"].get("bytes_processed") or 0 for r in results if name_of(r)[0] in kinds)
+
+
+def name_of(result: Result) -> list[str]:
+    return [part for part in result["unique_id"].split(".") if part != "marketplace"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scales", type=float, nargs="+", default=[1, 50])
+    parser.add_argument("--cdc", action="store_true")
+    parser.add_argument("--nodes", type=int, default=12, help="how many of the slowest nodes to show")
+    options = parser.parse_args()
+    console = Console(width=150)
+    columns = ("clock s", "dbt CPU s", "warehouse CPU s", "MB by models", "MB by tests", "rows written")
+    builds = Table("scale", "build", *columns)
+    for scale in options.scales:
+        with source_and_warehouse("dbt-scale-") as parts:
+            done = measure(parts, scale, options.cdc, console)
+        for name, (seconds, results) in zip(BUILDS, done, strict=True):
+            models = [result["adapter_response"] for result in results if name_of(result)[0] == "model"]
+            builds.add_row(
+                f"{scale:g}",
+                name,
+                *(f"{value:.1f}" for value in seconds.values()),
+                f"{read(results, 'model', 'snapshot') / 1e6:,.1f}",
+                f"{read(results, 'test', 'unit_test') / 1e6:,.1f}",
+                f"{sum(max(answer.get('rows_affected') or 0, 0) for answer in models):,}",
+            )
+            slowest = Table(f"scale {scale:g}, {name}: slowest nodes", "s", "MB read", "rows written")
+            for result in sorted(results, key=lambda each: -each["execution_time"])[: options.nodes]:
+                answer = result["adapter_response"]
+                megabytes = f"{(answer.get('bytes_processed') or 0) / 1e6:,.1f}"
+                rows = f"{answer.get('rows_affected') or 0:,}"
+                slowest.add_row(" ".join(name_of(result)), f"{result['execution_time']:.2f}", megabytes, rows)
+            console.print(slowest)
+    console.print(builds)
+
+
+if __name__ == "__main__":
+    main()
