@@ -24,7 +24,8 @@
     {%- set relation = api.Relation.create(node.database, node.schema, node.identifier or node.alias) -%}
     {%- set table = adapter.get_bq_table(relation) -%}
     {%- if not table -%}
-        {{ return(unique_id ~ ' is missing') }}
+        {#- built elsewhere (--defer): nothing is known of it, so it is another at each run -#}
+        {{ return(invocation_id) }}
     {%- elif node.resource_type == 'seed' -%}
         {%- set rows = run_query('select bit_xor(farm_fingerprint(to_json_string(t))) from ' ~ relation ~ ' as t') -%}
         {{ return(rows.columns[0].values()[0] | string) }}

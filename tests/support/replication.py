@@ -45,18 +45,12 @@ class Replication:
         """Bring raw up to date with the database as it is now, columns added to it included."""
         self._syncs += 1
         streams = self._streams()
-        lines = self._run("source-postgres", "read", self._source, streams, state=self._state or None)
+        read = self._arguments("source-postgres", "read", self._source, streams, self._state or None)
         for stream in streams:
             # The namespace is the destination's, so the platform takes the source's off.
             stream["stream"]["namespace"] = None
-        self._run(
-            "destination-bigquery",
-            "write",
-            self._destination,
-            streams,
-            lines.replace(b'"namespace":"public"', b'"namespace":null'),
-        )
-        states = [message["state"] for message in _messages(lines) if message["type"] == "STATE"]
+        write = self._arguments("destination-bigquery", "write", self._destination, streams)
+        states = [message["state"] for message in _messages(self.join(read, write)) if message["type"] == "STATE"]
         if states[-1]["type"] == "GLOBAL":
             self._state = states[-1:]
             return
@@ -65,8 +59,14 @@ class Replication:
         incremental = {s["stream"]["name"] for s in streams if s["sync_mode"] == "incremental"}
         self._state = [state for name, state in latest.items() if name in incremental]
 
+    def join(self, read: list[str], write: list[str]) -> bytes:
+        """Run the source into the destination, with these arguments; the lines of the source, states among them."""
+        lines = _run("source-postgres", read)
+        _run("destination-bigquery", write, lines.replace(b'"namespace":"public"', b'"namespace":null'))
+        return lines
+
     def _streams(self) -> list[dict[str, Any]]:
-        catalogs = _messages(self._run("source-postgres", "discover", self._source))
+        catalogs = _messages(_run("source-postgres", self._arguments("source-postgres", "discover", self._source)))
         discovered = {
             stream["name"]: stream
             for message in catalogs
@@ -86,24 +86,28 @@ class Replication:
             for stream in self._declared
         ]
 
-    def _run(
+    def _arguments(
         self,
         program: str,
         command: str,
         config: dict[str, Any],
         streams: list[dict[str, Any]] | None = None,
-        stdin: bytes = b"",
         state: list[Any] | None = None,
-    ) -> bytes:
+    ) -> list[str]:
+        """The command and its options, their files written."""
         arguments = [command]
         for name, content in {"config": config, "catalog": streams and {"streams": streams}, "state": state}.items():
             if content is not None:
                 path = self._folder / f"{program}-{name}.json"
                 path.write_text(json.dumps(content))
                 arguments += [f"--{name}", str(path)]
-        output, status = run_connector(program, arguments, stdin)
-        assert status == 0, output[-4000:]
-        return output
+        return arguments
+
+
+def _run(program: str, arguments: list[str], stdin: bytes = b"") -> bytes:
+    output, status = run_connector(program, arguments, stdin)
+    assert status == 0, output[-4000:]
+    return output
 
 
 def _messages(lines: bytes) -> list[dict[str, Any]]:
