@@ -16,7 +16,9 @@
 {%- endmacro %}
 
 {% macro code_fingerprint(sql) -%}
-    {{ return(local_md5(sql ~ (run_started_at.date() if 'current_' in sql | lower else ''))) }}
+    {#- CURRENT_DATE and CURRENT_DATETIME, CURRENT_TIME and CURRENT_TIMESTAMP -#}
+    {%- set asks_the_clock = 'current_date' in sql | lower or 'current_time' in sql | lower -%}
+    {{ return(local_md5(sql ~ (run_started_at.date() if asks_the_clock else ''))) }}
 {%- endmacro %}
 
 {% macro relation_fingerprint(unique_id) -%}

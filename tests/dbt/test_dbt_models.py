@@ -289,10 +289,11 @@ def test_marts_agree_with_plain_python(warehouse: Any, build: Any, raw: Raw) -> 
 
 
 def rows_written(run: Any) -> dict[str, int]:
-    """Rows written by model, of those that read or wrote any."""
+    """Rows written by model, of those that read or wrote any. Left out: staging, and what is another after midnight."""
     assert run.exit_status == 0, run.output
     answers = {name: result["adapter_response"] for name, result in run.results.items()}
-    return {name: answer.get("rows_affected") for name, answer in answers.items() if answer["code"] != "UNCHANGED"}
+    built = {name: answer.get("rows_affected") for name, answer in answers.items() if answer["code"] != "UNCHANGED"}
+    return {name: rows for name, rows in built.items() if name not in STAGING | {"dim_dates", "dim_products"}}
 
 
 def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> None:
@@ -311,19 +312,19 @@ def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> 
 
 
 def test_what_changed_is_built_again_and_what_is_behind_it(warehouse: Any, build: Any, project_copy: Path) -> None:
-    models = ("int_categories__rooted", "dim_categories", "int_currency__daily_rates", "dim_seller_tiers", "dim_dates")
+    models = ("int_categories__rooted", "dim_categories", "int_currency__daily_rates", "dim_seller_tiers")
     select = ("run", "--select", "staging", *models)
     # a raw table that was written to, and rows of a seed
     warehouse.query("update `{prefix}raw`.categories set slug = 'homes' where id = 1")
     warehouse.query("update `{prefix}seeds`.exchange_rates set usd_rate = 2 * usd_rate where currency = 'CHF'")
     data = {"int_categories__rooted", "dim_categories", "int_currency__daily_rates"}
-    assert rows_written(warehouse.dbt(*select)).keys() - STAGING == data
+    assert rows_written(warehouse.dbt(*select)).keys() == data
     warehouse.query("update `{prefix}seeds`.exchange_rates set usd_rate = usd_rate / 2 where currency = 'CHF'")
     # a macro behind a view, and a model's own code
     replace(project_copy, "clean_text.sql", "nullif(trim({{ column }}), '')", "nullif(rtrim({{ column }}), '')")
-    replace(project_copy, "dim_dates.sql", "format_date('%A', date_day)", "format_date('%a', date_day)")
-    changed = rows_written(warehouse.dbt(*select, project=project_copy)).keys() - STAGING
-    assert changed == data | {"dim_dates"}
+    replace(project_copy, "dim_seller_tiers.sql", "    tier,", "    upper(tier) as tier,")
+    changed = rows_written(warehouse.dbt(*select, project=project_copy)).keys()
+    assert changed == data | {"dim_seller_tiers"}
     assert rows_written(warehouse.dbt("run", "--full-refresh", "--select", "dim_seller_tiers"))
 
 
