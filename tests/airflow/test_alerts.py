@@ -237,6 +237,8 @@ def test_without_settings_an_alert_goes_to_the_log(caplog: pytest.LogCaptureFixt
         ("gate_currency__orders_usd_agrees", "Got 1 result", "MartsDoNotReconcile"),
         ("gate_marts__orders_complete", "Got 1 result", "MartsDoNotReconcile"),
         ("unique_fct_orders_order_id", "Got 1 result", "ModelFailed"),
+        ("check_params", "InvalidParameters: Both days or none", "TaskFailed"),
+        ("publish.dbt_docs", "AirflowFailException: dbt could not document x: Unrecognized name", "TaskFailed"),
         ("fct_orders", "Database Error in model fct_orders\n  Unrecognized name: x at [3:4]", "SchemaChanged"),
         ("fct_orders", "Database Error\n  HTTPConnectionPool: Max retries exceeded", "WarehouseUnavailable"),
         ("fct_orders", "Database Error\n  Quota exceeded: Your project exceeded quota", "WarehouseUnavailable"),

@@ -17,6 +17,7 @@ from marketplace_pipeline import project
 from marketplace_pipeline import warehouse as warehouses
 from marketplace_pipeline.airbyte import AirbyteError, AirbyteJobs, AirbyteUnavailable
 from marketplace_pipeline.alerts import channels, ledger
+from marketplace_pipeline.alerts.registry import ALERTS
 from marketplace_pipeline.failure import FAILURE_KEY
 from marketplace_pipeline.findings import (
     WAREHOUSE_TROUBLE,
@@ -64,8 +65,9 @@ def close_run(context: Context) -> dict[str, Any]:
     run = _observe(context, now, warehouse)
     recent = _record(run.record, warehouse)
     findings = findings_of(run, recent, warehouse)
-    # Whoever follows the run reads here which runbook is whose.
-    context["ti"].xcom_push(ALERTS_KEY, {finding.alert: sorted(finding.subjects) for finding in findings})
+    # Whoever follows the run reads here which runbook a failure has; warnings are no reason for a red run.
+    critical = [finding for finding in findings if ALERTS[finding.alert].severity == "critical"]
+    context["ti"].xcom_push(ALERTS_KEY, {finding.alert: sorted(finding.subjects) for finding in critical})
     try:
         log.info("Report: %s", write_report(run.record, recent, findings, _report_dir()))
     except OSError as error:

@@ -28,6 +28,7 @@ _RULES = (
     (r".*sync", r"", "SyncFailed"),
     (r".*check_raw", r"lost values", "SchemaChanged"),
     (r".*check_raw", r"", "RawCountsDisagree"),
+    (r"check_params|publish\.", r"", "TaskFailed"),
     (r"gate_payments__|int_payments__deduplicated\.", r"", "DuplicatePayments"),
     (r"gate_seller_tiers__|int_seller_tiers__scd2\.", r"", "TierOverlap"),
     (r"gate_currency__(.*_have_usd|rates_are_fresh)", r"", "MissingExchangeRate"),

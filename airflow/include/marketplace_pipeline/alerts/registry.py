@@ -47,6 +47,12 @@ _ALL = (
     Alert("MissingExchangeRate", "critical", "Money without a valid exchange rate", _HELD_BACK),
     Alert("MartsDoNotReconcile", "critical", "Marts do not add up", _HELD_BACK),
     Alert("ModelFailed", "critical", "A model or a test of it failed", _HELD_BACK),
+    Alert(
+        "TaskFailed",
+        "critical",
+        "A task that builds nothing failed",
+        "Parameters were refused, and nothing was built; or the marts are new, but their documentation or news is not.",
+    ),
     Alert("TestWarnings", "warning", "Tests warn", "Single rows are doubtful; they are in the marts, flagged."),
     Alert(
         "QuarantineRising", "warning", "More rows are quarantined", "Orders are flagged is_quarantined in the marts."
