@@ -16,10 +16,16 @@ def warehouse(settings: Settings, statement: str) -> Iterator[tuple[str, ...]]:
     """Column names, then the rows, as text; nothing for a statement without rows.
 
     Raises:
-        StackError: with the warehouse's refusal.
+        StackError: with the warehouse's refusal, or at once if it does not answer.
     """
+    client = headlines.client(settings)
     try:
-        rows = headlines.client(settings).query_and_wait(statement)
+        # A query would be tried for ten minutes.
+        list(client.list_datasets(max_results=1, retry=None, timeout=20))  # type: ignore[arg-type]
+    except (GoogleAPIError, OSError) as error:
+        raise StackError(f"The warehouse does not answer: {error}. make status shows its address.") from error
+    try:
+        rows = client.query_and_wait(statement)
         if rows.schema:
             yield tuple(field.name for field in rows.schema)
             yield from (tuple(map(_text, row.values())) for row in rows)
