@@ -14,7 +14,7 @@ from real_services import ROOT
 
 from local_stack import containers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
 
 
 def test_the_image_runs_the_pipeline_as_the_compose_file_says(service_dir: Path) -> None:
