@@ -126,7 +126,8 @@ with DAG(
     description="Postgres → Airbyte → BigQuery → dbt, every day, with a gate after each step",
     doc_md=DOC,
     # Without a start date the first scheduled run is at the next midnight: unpausing the DAG starts nothing by itself.
-    schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC"),
+    # By default Airflow would make up for a midnight that is less than a tenth of a day past.
+    schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
