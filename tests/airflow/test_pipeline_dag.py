@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def test_dag_files_parse_within_a_second(dbt_project: Path, dagbag: DagBag, monk
 def test_runs_daily_one_at_a_time_and_not_for_the_past(dag: DAG) -> None:
     assert dag.timetable.expression == "0 0 * * *"  # type: ignore[attr-defined]
     assert (dag.catchup, dag.max_active_runs, dag.start_date) == (False, 1, None)
+    assert dag.timetable.run_immediately == timedelta(0)  # type: ignore[attr-defined]  # not the midnight just past
     assert dag.dagrun_timeout is not None
     assert dag.doc_md
 
