@@ -36,9 +36,9 @@ def test_sigterm_stops_cleanly_in_the_middle_of_a_job_and_keeps_the_data(server:
     endless = f"SELECT COUNTIF(MOD(a * b + c, 7) = 3) AS n FROM {numbers} AS a, {numbers} AS b, {numbers} AS c"
     slow = client.query(f"CREATE TABLE d.slow AS {endless}")
     assert server.process is not None
-    os.kill(server.process.pid, signal.SIGUSR1)
-    while "manager.py" not in (server.folder / "log").read_text():  # what its threads are at
-        time.sleep(0.02)
+    while "manager.py" not in (server.folder / "log").read_text():  # its threads are asked until one is at the job
+        os.kill(server.process.pid, signal.SIGUSR1)
+        time.sleep(0.1)
     started = time.monotonic()
     assert server.kill(signal.SIGTERM) == 0
     assert time.monotonic() - started < 8
