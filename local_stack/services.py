@@ -13,7 +13,7 @@ from local_stack.postgres import EmbeddedPostgres
 from local_stack.processes import Background, port_holder, port_is_free
 from local_stack.settings import ROOT, Address, Settings
 
-_AIRFLOW_SETTINGS = ("AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "PYTHONPATH", "RUN_REPORT_DIR")
+_AIRFLOW_SETTINGS = ("AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "PIPELINE_", "PYTHONPATH", "RUN_REPORT_DIR")
 #: Tasks are forked from the scheduler: they look at the source's slots, and compare connections by octavia.
 _TASK_SETTINGS = ("OCTAVIA_", "SOURCE_POSTGRES_")
 AIRFLOW_COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")

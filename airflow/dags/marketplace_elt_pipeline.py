@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ from marketplace_pipeline.transform import dbt_tasks, marts
 
 AIRBYTE_CONNECTION = "marketplace_postgres_to_bigquery"
 RAW_DATASET = "raw"
+#: When it runs by itself: a cron expression, in UTC, or "off".
+SCHEDULE = os.environ.get("PIPELINE_SCHEDULE") or "0 0 * * *"
 PATIENT: dict[str, Any] = {
     "retries": 3,
     "retry_delay": timedelta(seconds=10),
@@ -125,9 +128,11 @@ with DAG(
     dag_id="marketplace_elt_pipeline",
     description="Postgres → Airbyte → BigQuery → dbt, every day, with a gate after each step",
     doc_md=DOC,
-    # Without a start date the first scheduled run is at the next midnight: unpausing the DAG starts nothing by itself.
-    # By default Airflow would make up for a midnight that is less than a tenth of a day past.
-    schedule=CronTriggerTimetable("0 0 * * *", timezone="UTC", run_immediately=timedelta(0)),
+    # Without a start date the first scheduled run is the next to come: unpausing the DAG starts nothing by itself.
+    # By default Airflow would make up for one that is up to a tenth of a period past.
+    schedule=None
+    if SCHEDULE == "off"
+    else CronTriggerTimetable(SCHEDULE, timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),

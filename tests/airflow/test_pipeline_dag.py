@@ -99,6 +99,18 @@ def test_runs_daily_one_at_a_time_and_not_for_the_past(dag: DAG) -> None:
     assert dag.doc_md
 
 
+@pytest.mark.parametrize(
+    ("setting", "expression"), [("30 5 * * 1-5", "30 5 * * 1-5"), ("off", None), ("", "0 0 * * *")]
+)
+def test_the_schedule_is_a_setting(
+    dbt_project: Path, monkeypatch: pytest.MonkeyPatch, setting: str, expression: str | None
+) -> None:
+    monkeypatch.setenv("DBT_PROJECT_DIR", str(dbt_project))
+    monkeypatch.setenv("PIPELINE_SCHEDULE", setting)
+    parsed = DagBag(ROOT / "airflow" / "dags" / "marketplace_elt_pipeline.py").dags["marketplace_elt_pipeline"]
+    assert getattr(parsed.timetable, "expression", None) == expression
+
+
 def test_every_task_has_an_owner_a_timeout_and_a_pool_that_exists(dagbag: DagBag) -> None:
     pools = {"default_pool", *json.loads((ROOT / "airflow" / "config" / "pools.json").read_text())}
     assert set(dagbag.dags) == set(DAG_IDS)

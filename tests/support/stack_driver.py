@@ -17,7 +17,9 @@ from real_services import BIN, PROJECT, free_port
 
 from local_stack.processes import wait_until
 
-_OURS = ("AIRFLOW", "ALERT_", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_")
+_OURS = (
+    "AIRFLOW", "ALERT_", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_", "PIPELINE_"
+)  # fmt: skip
 
 
 @dataclass
@@ -98,6 +100,7 @@ def new_stack(home: Path, **variables: str) -> Stack:
         "BIGQUERY_API_ENDPOINT": f"http://127.0.0.1:{free_port()}",
         "AIRBYTE_API_URL": f"http://127.0.0.1:{free_port()}/api/public/v1",
         "AIRFLOW__API__PORT": str(free_port()),
+        "PIPELINE_SCHEDULE": "off",  # a test that waits for its run would meet the one that midnight started
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     return Stack(home, inherited | ours | variables)
