@@ -3,7 +3,8 @@
 A stage table is written once, read once or twice, and dropped. Reading it from the files that came saves storing its
 rows, which is most of what a load costs. Such a table's ``physical`` is no name but a query of its files, in brackets;
 whatever changes its rows gives it a store of its own first (:meth:`bq_emulator.tables.Tables.own`). Only tables that
-expire are kept so: the others are read often, and faster from DuckDB's own storage.
+expire are kept so, and what is made of them row by row (:mod:`bq_emulator.projected`): the others are read often, and
+faster from DuckDB's own storage.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _LEAST_BYTES = 1 << 18
 _MOST_FILES = 1000
 _NAME = re.compile(rf"'{FOLDER}/([0-9a-f]+-[0-9a-f]+\.parquet)'")
 _END = "]))"
+#: What DuckDB calls a row's place in a file, unless the file itself has columns of these names.
+_PLACE = ("filename", "file_row_number")
 
 
 def is_kept(physical: str | None) -> bool:
@@ -39,6 +42,8 @@ def takes(record: TableRecord, source: Source, file: Path) -> bool:
     """Whether the rows of ``file``, as ``source`` reads them, may stay there and still be rows of the table: nothing
     is to be checked, computed or sorted into partitions when they are stored."""
     if source.file is None or not record.resource.get("expirationTime") or record.partitioning is not None:
+        return False
+    if any(name in source.file.lower() for name in _PLACE):
         return False
     if any(
         field.mode == "REQUIRED" or field.default_expression is not None or stored_value(field, "x") != "x"

@@ -172,12 +172,26 @@ class Statement:
     scans: tuple[Scan, ...] = field(default=(), kw_only=True)
 
 
+#: Stands for GENERATE_UUID() among a :class:`Projection`'s columns.
+GENERATED = "GENERATE_UUID()"
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Each row of the query is made of one row of ``table``, and there is one for each. ``columns`` are the query's:
+    the DuckDB text of the table's column that it is, :data:`GENERATED`, or None for one that is computed otherwise."""
+
+    table: TableRef
+    columns: tuple[str | None, ...]
+
+
 @dataclass(frozen=True)
 class Query(Statement):
     """A query; the i-th output column of ``sql`` is the i-th field of ``schema`` (names unique within it)."""
 
     sql: str
     schema: tuple[Field, ...]
+    projection: Projection | None = None
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,8 @@ def _read(db: Session, record: TableRecord, names: frozenset[str], after: int) -
         found = db.rows(f"SELECT NULL, count(*), max({number}){sums} {source}")
     else:
         # Grouped by what is cheap to compare; the ids are made of the few groups.
-        grouped = f"SELECT {partitioning.key_expression()} AS {partitioning.text}, count(*), max(rowid){sums} {source}"
+        key = partitioning.key_expression()
+        grouped = f"SELECT {key} AS {partitioning.text}, count(*), max({number}){sums} {source}"
         text = f"SELECT {partitioning.id_expression()}, * EXCLUDE ({partitioning.text}) FROM ({grouped} GROUP BY 1)"
         found = db.rows(text)
     measured = {row[0]: dict(zip((ROWS, *columns), (row[1], *row[3:]), strict=True)) for row in found if row[1]}

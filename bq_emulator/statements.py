@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bq_emulator import copies, grants, routines
+from bq_emulator import copies, grants, projected, routines
 from bq_emulator import destination as destinations
 from bq_emulator.alter import alter
 from bq_emulator.destination import Destination
@@ -162,7 +162,7 @@ def _create_table(db: Session, tables: Tables, statement: CreateTable) -> Outcom
     apply_table_options(resource, statement.options)
     make = tables.replace if statement.or_replace else tables.create
     record = make(db, ref, statement.schema, resource)
-    if statement.query is not None:
+    if statement.query is not None and not projected.keep(db, tables, record, statement.query):
         tables.insert(db, record, statement.schema, statement.query.sql)
     return _ddl(ref, "REPLACE" if exists else "CREATE")
 

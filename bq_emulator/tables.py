@@ -233,6 +233,7 @@ class Tables:
         """
         if record.kind in STORED_KINDS:
             if record.physical and record.partitioning and (expired := record.partitioning.expired(now_ms())):
+                self.own(db, record)
                 added = None if db.change(f"DELETE FROM {record.physical} WHERE {expired}") else added
             rows = int(record.resource.get("numRows", 0)) + (added or 0)
             if added is None:
@@ -287,11 +288,15 @@ class Tables:
         """Give the table ``physical``, which is what it has and ``part``, a query of a file. Returns that file's rows;
         fails if anything in it cannot be read."""
         measured = self.sizes.attached(db, record, physical, part)
+        self.adopt(db, record, physical, measured[ROWS])
+        return measured[ROWS]
+
+    def adopt(self, db: Session, record: TableRecord, physical: str, added: int) -> None:
+        """Give the table ``physical``, a query of files with its rows and ``added`` more."""
         if record.physical and not is_kept(record.physical):
             db.execute(f"DROP TABLE {record.physical}")
         record.physical = physical
-        self.touch(db, record, added=measured[ROWS])
-        return measured[ROWS]
+        self.touch(db, record, added=added)
 
     def own(self, db: Session, record: TableRecord) -> tuple[str, str] | None:
         """Give a table whose rows are kept in files a store of its own, to be changed; what it had, and has now."""

@@ -182,3 +182,99 @@ def test_files_stay_while_somebody_reads_them_and_outlive_a_move(
     query(moved, "DROP TABLE d.kept")
     assert swept(moved, 0)
     assert moved.close()
+
+
+MADE = """
+CREATE OR REPLACE TABLE d.{} (
+  id STRING NOT NULL, t TIMESTAMP NOT NULL, meta JSON NOT NULL, one INT64, n NUMERIC, s STRING)
+PARTITION BY TIMESTAMP_TRUNC(t, YEAR) CLUSTER BY s
+AS SELECT GENERATE_UUID() AS id, t, IF(missing IS NULL, JSON '{{"a": []}}', PARSE_JSON(missing)) AS meta, 1 AS one, n, s
+FROM d.{} {}
+"""
+#: Two made tables without what is different in them by right.
+MADE_DIFFER = """
+SELECT COUNT(*) FROM (
+  SELECT TO_JSON_STRING(meta), t, one, n, s FROM d.{}
+  EXCEPT DISTINCT
+  SELECT TO_JSON_STRING(meta), t, one, n, s FROM d.{}
+)
+"""
+
+
+def kept_tables(emulator: Emulator) -> int:
+    with emulator.database.session() as db:
+        return len(emulator.metadata.kept(db))
+
+
+def test_a_table_made_of_one_in_files_reads_them_and_is_like_one_that_stores_its_rows(emulator: Emulator) -> None:
+    for table in (rows(1), rows(2)):
+        for name in ("plain", "kept"):
+            load(emulator, table, name)
+    for name in ("plain", "kept"):
+        query(emulator, MADE.format(f"of_{name}", name, ""))
+    assert kept_tables(emulator) == 2
+    query(emulator, "DROP TABLE d.kept")
+    assert kept_tables(emulator) == 1 and swept(emulator, 2)
+    (counts,) = query(emulator, "SELECT COUNT(*), COUNT(DISTINCT id), MIN(CHAR_LENGTH(id)), MAX(id) FROM d.of_kept")
+    assert counts[:3] == (2 * ROWS, 2 * ROWS, 36) and uuid.UUID(str(counts[3])).version == 4
+    assert query(emulator, MADE_DIFFER.format("of_plain", "of_kept")) == [(0,)]
+    with emulator.database.session() as db:
+        records = [emulator.metadata.table(db, "d", name) for name in ("of_plain", "of_kept")]
+        sizes = [emulator.tables.sizes.measure(db, record, ["id", "t", "meta", "n", "s"]) for record in records]
+        assert sizes[0] == sizes[1] and len(sizes[0]) > 10
+        assert [record.resource["numRows"] for record in records] == [str(2 * ROWS)] * 2
+    query(emulator, "CREATE TABLE d.before AS SELECT * FROM d.of_kept")
+    for change in (
+        "DELETE FROM d.{} WHERE s = ''",
+        "INSERT INTO d.{} (id, t, meta) VALUES ('x', TIMESTAMP '2020-01-01', JSON '1')",
+        "ALTER TABLE d.{} SET OPTIONS (partition_expiration_days = 100000)",
+    ):
+        for name in ("of_plain", "of_kept"):
+            query(emulator, change.format(name))
+        assert query(emulator, MADE_DIFFER.format("of_plain", "of_kept")) == [(0,)], change
+        assert kept_tables(emulator) == 0
+    changed = "SELECT COUNT(*) FROM d.of_kept AS a JOIN d.before AS b USING (id) WHERE a.n IS DISTINCT FROM b.n"
+    unchanged = "SELECT COUNT(*) = (SELECT COUNT(*) - 1 FROM d.of_kept) FROM d.of_kept JOIN d.before USING (id)"
+    assert (query(emulator, changed), query(emulator, unchanged)) == ([(0,)], [(True,)])
+
+
+def test_ids_of_rows_in_files_stay_over_a_restart_and_differ_between_tables(
+    emulator: Emulator, tmp_path: Path, frontend: GoogleSqlFrontend
+) -> None:
+    load(emulator, rows(1), "kept")
+    for name in ("one", "two"):
+        query(emulator, MADE.format(name, "kept", ""))
+    assert query(emulator, "SELECT COUNT(*) FROM d.one JOIN d.two USING (id)") == [(0,)]
+    ids = "SELECT BIT_XOR(FARM_FINGERPRINT(CONCAT(id, CAST(n AS STRING)))) FROM d.one"
+    before = query(emulator, ids)
+    assert emulator.close()
+    shutil.move(emulator.uploads.parent, tmp_path / "moved")
+    moved = Emulator(tmp_path / "moved", "p", "US", frontend)
+    assert kept_tables(moved) == 3 and query(moved, ids) == before
+    assert moved.close()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        MADE.format("made", "kept", "WHERE n > 0"),
+        MADE.format("made", "kept", "LIMIT 5"),
+        MADE.format("made", "kept", "").replace("1 AS one", "IF(n > 0, 1, 0) AS one"),
+        MADE.format("made", "kept", "").replace("1 AS one", "CAST(FLOOR(RAND() * 100) AS INT64) AS one"),
+        MADE.format("made", "kept", "").replace("1 AS one", "IF(n = (SELECT MAX(n) FROM d.kept), 2, NULL) AS one"),
+        MADE.format("made", "kept", "").replace(", s STRING)", ", s STRING(40))"),
+        "CREATE TABLE d.made AS SELECT DISTINCT s FROM d.kept",
+        "CREATE TABLE d.made AS SELECT a.n FROM d.kept AS a JOIN d.kept AS b USING (n)",
+    ],
+)
+def test_rows_that_are_not_those_in_the_files_are_stored(emulator: Emulator, made: str) -> None:
+    load(emulator, rows(1), "kept")
+    query(emulator, made)
+    assert kept_tables(emulator) == 1
+    assert query(emulator, "SELECT COUNT(*) > 0 FROM d.made") == [(True,)]
+
+
+def test_null_in_a_required_column_is_refused_in_files_as_in_a_store(emulator: Emulator) -> None:
+    load(emulator, rows(1), "kept")
+    job = run(emulator, {"query": {"query": "CREATE TABLE d.made (s STRING NOT NULL) AS SELECT s FROM d.kept"}})
+    assert job.error is not None and job.error.message == "Required field s cannot be null"

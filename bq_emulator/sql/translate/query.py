@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bq_emulator.model import BigQueryError, Field, Query
+from dataclasses import replace
+
+from bq_emulator.model import GENERATED, BigQueryError, Field, Projection, Query
 from bq_emulator.sql import types
 from bq_emulator.sql.resolved import Node
 from bq_emulator.sql.translate.context import Context, column
@@ -30,7 +32,26 @@ def query(context: Context, node: Node) -> Query:
             anonymous += 1
             name = f"f{anonymous}_"
         columns.append((kind.field(name), result(context, column(identifier), kind)))
-    return _finish(context, select, columns)
+    found = _finish(context, select, columns)
+    return replace(found, projection=_projection(context, node.query, [identifier for _, identifier, _ in outputs]))
+
+
+def _projection(context: Context, node: Node, outputs: list[int]) -> Projection | None:
+    source = node.input_scan if node.kind == "ProjectScan" else node
+    if source.kind != "TableScan":
+        return None
+    table = context.tables[source.table.serialization_id]
+    if table.view_query is not None:
+        return None
+    columns: dict[int, str] = {
+        each.column_id: table.column_text(index)
+        for index, each in zip(source.column_index_list, source.column_list, strict=True)
+    }
+    if source is not node:
+        for item in node.expr_list:
+            if item.expr.kind == "FunctionCall" and item.expr.function.name.endswith(":generate_uuid"):
+                columns[item.column.column_id] = GENERATED
+    return Projection(table.ref, tuple(columns.get(each) for each in outputs))
 
 
 def result(context: Context, text: str, kind: Type) -> str:

@@ -1,0 +1,100 @@
+"""CREATE TABLE … AS SELECT of a table whose rows are in files (:mod:`bq_emulator.kept`): the new one reads them, too.
+
+A stage table is there to be made into another one, often with nothing but a few more columns, that are the same in all
+rows or a new id for each. Then the new table is a query of the same files, and nothing is written: storing the rows
+takes longer than anything else in replacing a table. What changes the new table stores its rows first.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from bq_emulator.duck import Session, identifier, literal
+from bq_emulator.kept import is_kept
+from bq_emulator.metadata import TableRecord
+from bq_emulator.model import GENERATED, Field, Query
+from bq_emulator.partitions import by_ingestion_time
+from bq_emulator.schema import duckdb_type
+from bq_emulator.stored import stored_value
+from bq_emulator.tables import Tables
+
+#: Types that DuckDB gives back from their text as they were.
+_FROM_TEXT = {"STRING", "JSON", "INT64", "NUMERIC", "BOOL", "DATE", "DATETIME", "TIMESTAMP"}
+#: Rows that tell in most cases that a column does not hold one value throughout.
+_SAMPLE_ROWS = 2000
+#: Of a file's path, at most the folder changes.
+_NAME_LENGTH = 49
+_ID = '"@id"'
+
+
+def keep(db: Session, tables: Tables, record: TableRecord, query: Query) -> bool:
+    """Give the new and empty table ``record`` the rows of ``query`` where they are; False if they must be stored."""
+    projection = query.projection
+    source = tables.metadata.find_table(db, projection.table.dataset, projection.table.table) if projection else None
+    if projection is None or source is None or not source.physical or not _is_stage(source) or not _takes_any(record):
+        return False
+    rows = int(source.resource.get("numRows", 0))
+    computed = [field for field, column in zip(record.schema, projection.columns, strict=True) if column is None]
+    constants = _constants(db, query, computed, rows)
+    if constants is None:
+        return False
+    items = []
+    for field, column in zip(record.schema, projection.columns, strict=True):
+        value = _id() if column == GENERATED else constants[field.name] if column is None else column
+        items.append(f"{value} AS {identifier(field.name)}")
+    # The file's name is told no two tables, and its rows have other ids in another table that is made of them.
+    place = f"md5(concat('{secrets.token_hex(8)}', right(filename, {_NAME_LENGTH}), '.', file_row_number)) AS {_ID}"
+    physical = f"(SELECT {', '.join(items)} FROM (SELECT {place}, {source.physical.removeprefix('(SELECT ')})"
+    required = [
+        f"count({identifier(field.name)})"
+        for field, column in zip(record.schema, projection.columns, strict=True)
+        if field.mode == "REQUIRED" and column != GENERATED
+    ]
+    if db.one(f"SELECT {', '.join(['count(*)', *required])} FROM {physical}") != (rows,) * (1 + len(required)):
+        return False  # storing them says what is wrong
+    tables.adopt(db, record, physical, rows)
+    return True
+
+
+def _is_stage(source: TableRecord) -> bool:
+    """Whether its rows are in files, and it is not itself made by :func:`keep`."""
+    return is_kept(source.physical) and _ID not in str(source.physical)
+
+
+def _takes_any(record: TableRecord) -> bool:
+    """Whether rows are stored in the table as they come."""
+    expires = record.partitioning is not None and record.partitioning.expiration_ms is not None
+    return (
+        not expires
+        and not by_ingestion_time(record.resource)
+        and all(stored_value(field, "x") == "x" for field in record.schema)
+    )
+
+
+def _constants(db: Session, query: Query, fields: list[Field], rows: int) -> dict[str, str] | None:
+    """DuckDB text of the value that each of these columns of ``query`` has in all of its rows; None if one has not."""
+    if not fields:
+        return {}
+    if any(field.type not in _FROM_TEXT or field.mode == "REPEATED" for field in fields):
+        return None
+    names = [identifier(field.name) for field in fields]
+    texts = [f"CAST({name} AS VARCHAR)" for name in names]
+    measures = ", ".join(f"min({text}), max({text}), count({name})" for text, name in zip(texts, names, strict=True))
+    selected = f"SELECT {', '.join(names)} FROM ({query.sql})"
+    found: list[tuple[str | None, str | None, int]] = []
+    for looked_at, part in ((min(_SAMPLE_ROWS, rows), f"{selected} LIMIT {_SAMPLE_ROWS}"), (rows, selected)):
+        row = db.one(f"SELECT {measures} FROM ({part})") or ()
+        found = list(zip(row[::3], row[1::3], row[2::3], strict=True))
+        if any(least != most or count not in (0, looked_at) for least, most, count in found):
+            return None
+    return {
+        field.name: f"CAST({'NULL' if text is None else literal(text)} AS {duckdb_type(field)})"
+        for field, (text, _, _) in zip(fields, found, strict=True)
+    }
+
+
+def _id() -> str:
+    """A random UUID's text (version 4) of the digits in :data:`_ID`."""
+    parts = [f"{_ID}[{first}:{last}]" for first, last in ((1, 8), (9, 12), (14, 16), (18, 20), (21, 32))]
+    first, second, third, fourth, fifth = parts
+    return f"concat({first}, '-', {second}, '-4', {third}, '-a', {fourth}, '-', {fifth})"
