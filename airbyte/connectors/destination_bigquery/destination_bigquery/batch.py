@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +59,7 @@ class _Pending:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.since_state = 0
+        self.begun = False
         self.complete = False
         self._taken = 0
         self._open_taken = False
@@ -116,23 +117,29 @@ def _content(row: Row) -> bytes:
     return row[max(start, 0) : end]
 
 
-def batches(messages: Iterable[Row], streams: list[Stream], batch_bytes: int) -> Iterator[Batch]:
+def batches(
+    messages: Iterable[Row],
+    streams: list[Stream],
+    batch_bytes: int,
+    begun: Callable[[Stream], None] = lambda _: None,
+) -> Iterator[Batch]:
     """The messages (lines, and frames where records come that way) in batches.
 
     A batch ends at the first STATE after ``batch_bytes`` of records or a minute, when a stream is complete, and,
     without a state, at four times as much. Records that no state stands behind wait for the next batch, except at that
     hard limit, where they make a batch of their own; at the end of the messages they are left out, for whoever resumes
-    from the last state reads them again.
+    from the last state reads them again. ``begun`` is called at the first record of each stream.
 
     Raises:
         ConnectorError: config_error for a record of a stream that the catalog lacks, system_error for a line that is
             not a message.
     """
-    return _Sorter(streams, batch_bytes).run(messages)
+    return _Sorter(streams, batch_bytes, begun).run(messages)
 
 
 class _Sorter:
-    def __init__(self, streams: list[Stream], batch_bytes: int) -> None:
+    def __init__(self, streams: list[Stream], batch_bytes: int, begun: Callable[[Stream], None]) -> None:
+        self._begun = begun
         self._pending = {(stream.name, stream.namespace): _Pending(stream) for stream in streams}
         self._heads: dict[bytes, _Pending] = {}
         self._soft_bytes = batch_bytes
@@ -209,6 +216,9 @@ class _Sorter:
     def _add(self, pending: _Pending, row: Row, content: bytes, count: int) -> None:
         if pending.complete:
             raise ConnectorError(f"Stream {pending.stream} sent records after its COMPLETE.", "system_error")
+        if not pending.begun:
+            pending.begun = True
+            self._begun(pending.stream)
         pending.add(row, content, count)
         pending.since_state += count
         self._bytes += len(content)

@@ -64,21 +64,24 @@ class StreamLoader:
         self._bounds: Bounds = {}
         self.uncommitted = 0
 
-    def load(self, chunk: Chunk, parquet: memoryview, bounds: Bounds) -> None:
-        """Put the chunk's rows into the stage table."""
-        if not chunk.count:
-            self._keys += [chunk.key] if self._keys else []
-            return
+    def open(self) -> Resource:
+        """Find or make the tables; the one that rows are staged in."""
         self._open()
         if self._stage is None:
             self._stage = tables.create_stage(
                 self._warehouse, self._internal, self._stage_name, self._stream, _STAGE_HOURS
             )
-        name = self._stage["tableReference"]["tableId"]
+        return self._stage
+
+    def load(self, chunk: Chunk, parquet: memoryview, bounds: Bounds) -> None:
+        """Put the chunk's rows into the stage table."""
+        if not chunk.count:
+            self._keys += [chunk.key] if self._keys else []
+            return
+        stage = self.open()
+        name = stage["tableReference"]["tableId"]
         if self._replaces:
-            self._warehouse.load(
-                parquet, self._internal, name, self._content_job_id([chunk.key], self._stage), append=True
-            )
+            self._warehouse.load(parquet, self._internal, name, self._content_job_id([chunk.key], stage), append=True)
             return
         self._warehouse.load(parquet, self._internal, name, self._job_id(), append=bool(self._keys))
         self._bounds = bounds if not self._keys else _joined(self._bounds, bounds)

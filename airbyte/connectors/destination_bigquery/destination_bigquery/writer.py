@@ -36,7 +36,7 @@ class Writer:
         self._config = config
         self._streams = streams
         self._output = output
-        self._queue: queue.Queue[_Prepared | None] = queue.Queue(maxsize=1)
+        self._queue: queue.Queue[Stream | _Prepared | None] = queue.Queue(maxsize=1)
         self._failure: BaseException | None = None
         self._incomplete = {id(stream): stream for stream in streams}
         self._states: list[tuple[bytes, int]] = []
@@ -54,7 +54,7 @@ class Writer:
         committer.start()
         with ThreadPoolExecutor(1, "converter") as converter:
             try:
-                for batch in batches(messages, self._streams, self._config.batch_bytes):
+                for batch in batches(messages, self._streams, self._config.batch_bytes, self._queue.put):
                     self._queue.put((batch, [converter.submit(self._prepare, chunk) for chunk in batch.chunks]))
                     if self._failure:
                         break
@@ -85,8 +85,12 @@ class Writer:
             warehouse = Warehouse(self._config)
             loaders = {id(stream): StreamLoader(warehouse, stream) for stream in self._streams}
             try:
-                for batch, chunks in pending:
-                    self._load(batch, chunks, loaders)
+                for item in pending:
+                    if isinstance(item, Stream):
+                        # While its first batch is gathered: looking at its tables takes as long.
+                        loaders[id(item)].open()
+                    else:
+                        self._load(*item, loaders)
                 self._commit(loaders)
             finally:
                 for loader in loaders.values():
