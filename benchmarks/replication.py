@@ -206,7 +206,7 @@ def _usage(pids: list[int]) -> Iterator[dict[int, tuple[float, int]]]:
     over = threading.Event()
 
     def look() -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.05):
             for pid in pids:
                 with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError, StopIteration):
                     times = psutil.Process(pid).cpu_times()

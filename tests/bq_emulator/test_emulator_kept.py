@@ -13,6 +13,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from destination_bigquery.catalog import parse
+from destination_bigquery.sql import replace_table
 
 from bq_emulator.emulator import Emulator
 from bq_emulator.jobs.job import Job
@@ -252,6 +254,23 @@ def test_ids_of_rows_in_files_stay_over_a_restart_and_differ_between_tables(
     moved = Emulator(tmp_path / "moved", "p", "US", frontend)
     assert kept_tables(moved) == 3 and query(moved, ids) == before
     assert moved.close()
+
+
+def test_what_ends_a_full_refresh_is_made_in_files(emulator: Emulator) -> None:
+    """The destination's own statement: were it written otherwise, nothing else would tell but the clock."""
+    columns = {"n": {"type": "number"}, "s": {"type": "string"}}
+    configured = {
+        "stream": {"name": "final", "json_schema": {"properties": columns}}, "destination_sync_mode": "overwrite",
+        "sync_mode": "full_refresh", "generation_id": 2, "minimum_generation_id": 2, "sync_id": 1,
+    }  # fmt: skip
+    (stream,) = parse({"streams": [configured]}, "d")
+    query(emulator, KEPT.replace("kept (", "stage (_airbyte_extracted_at TIMESTAMP, _airbyte_meta STRING, "))
+    load(emulator, rows(1).rename_columns(["_airbyte_extracted_at", "s", "n"]), "stage")
+    for _ in range(2):
+        query(emulator, replace_table("`p.d.final`", "`p.d.stage`", stream, hard_deletes=False, resumed=False))
+    assert kept_tables(emulator) == 2
+    found = "SELECT COUNT(*), MIN(TO_JSON_STRING(_airbyte_meta)), MAX(_airbyte_generation_id) FROM d.final"
+    assert query(emulator, found) == [(ROWS, '{"changes":[],"sync_id":1}', 2)]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ class Writer:
             )
 
     def _commit_batches(self) -> None:
-        pending = iter(self._queue.get, None)
+        pending: Iterator[Stream | _Prepared] = iter(self._queue.get, None)
         try:
             # Imports of a quarter of a second, while the source makes its first rows.
             import pyarrow
