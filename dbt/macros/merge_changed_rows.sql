@@ -21,6 +21,7 @@
 
 select * from with_hash
 {%- if is_incremental() and 'row_hash' in adapter.get_columns_in_relation(this) | map(attribute='name') %}
+{{ only_changed_rows() }}
 where not exists (
     select 1 from {{ this }} as built
     where built.{{ unique_key }} = with_hash.{{ unique_key }} and built.row_hash = with_hash.row_hash
@@ -29,6 +30,11 @@ where not exists (
 or {{ config.get('partition_by')['field'] }} between date '{{ var('rebuild_from') }}' and date '{{ var('rebuild_to') }}'
 {%- endif %}
 {%- endif %}
+{%- endmacro %}
+
+{# The line that stands before what is asked of rows only once the table is there. #}
+{% macro only_changed_rows() -%}
+    -- rows that are new or changed
 {%- endmacro %}
 
 {% macro delete_vanished_rows(upstream, key_columns) -%}

@@ -4,11 +4,16 @@
    raw table when it was last written; of a seed its rows; of a view its query and what that reads; of another model its
    own label, so that a model left as it is leaves those behind it so, too. The fingerprint is taken before the model is
    built and stored after it, and a table that is replaced loses its label: what fails half-way, or is written to
-   meanwhile, is built again. Code that asks for the current date is another on each day. A table changed by hand is not
-   noticed; --full-refresh builds in any case. Reading a table's metadata costs nothing on BigQuery. #}
+   meanwhile, is built again. Of an incremental model's code counts what it is to hold, not which of it is written, for
+   that is another once the table is there. Code that asks for the current date is another on each day. A table changed
+   by hand is not noticed; --full-refresh builds in any case. Reading a table's metadata costs nothing on BigQuery. #}
 
 {% macro inputs_of_model() -%}
-    {%- set found = [code_fingerprint(compiled_code), local_md5(tojson(model.config)), tojson(model.columns)] -%}
+    {%- set code = compiled_code.split(only_changed_rows())[0] | trim -%}
+    {%- if model.config.materialized == 'incremental' -%}
+        {%- set code = code ~ var('rebuild_from', '') ~ var('rebuild_to', '') -%}
+    {%- endif -%}
+    {%- set found = [code_fingerprint(code), local_md5(tojson(model.config)), tojson(model.columns)] -%}
     {%- for unique_id in model.depends_on.nodes -%}
         {%- do found.append(relation_fingerprint(unique_id)) -%}
     {%- endfor -%}

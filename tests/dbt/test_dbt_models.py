@@ -299,14 +299,13 @@ def rows_written(run: Any) -> dict[str, int]:
 def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> None:
     # a change that the hash does not know of would be undone if the row were written again
     warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'untouched' where order_id = 'order000'")
-    # their code is another once they are there; all other tables are as they were built
-    incremental = dict.fromkeys(("fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales"), 0)
-    built_of_them = {"fct_seller_performance", "fct_customer_cohorts"}
     tables = ("--select", "config.materialized:table", "config.materialized:incremental")
-    first = rows_written(warehouse.dbt("run", *tables))
-    assert first.keys() == incremental.keys() | built_of_them
-    assert {name: first[name] for name in incremental} == incremental
     assert rows_written(warehouse.dbt("run", *tables)) == {}
+    # incremental models that do not know what they were built from compare row by row
+    incremental = ("fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales")
+    for name in incremental:
+        warehouse.query(f"alter table `{{prefix}}marts`.{name} set options (labels = [])")
+    assert rows_written(warehouse.dbt("run", "--select", *incremental)) == dict.fromkeys(incremental, 0)
     assert built_orders(warehouse)["order000"]["order_number"] == "untouched"
     warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'ORD-order000' where order_id = 'order000'")
 
