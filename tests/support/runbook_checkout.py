@@ -1,0 +1,255 @@
+"""A checkout of the repository with a stack and a mailbox of its own, in which runbooks can be followed."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from dbt_mutations import replace
+from real_services import BIN, ROOT
+from runbook_files import steps
+from stack_driver import Stack, new_stack
+
+from local_stack.airflow_api import AirflowApi
+from local_stack.pipeline import DAG_ID
+from local_stack.processes import wait_until
+
+RUN = "make run"
+_LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".local", ".env", "target", "logs", "__pycache__", ".*_cache", "*.egg-info"
+)
+
+
+class Mailbox:
+    """Keeps the messages that an SMTP server took, as text."""
+
+    def __init__(self) -> None:
+        self.mails: list[str] = []
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.mails.append(f"{mail['Subject']}\n{mail.get_content()}")  # type: ignore[attr-defined]
+        return "250 OK"
+
+    def take(self, *alerts: str) -> None:
+        """Wait until each alert has been told with its runbook, as often as it is named; forget all messages."""
+        self._wait("Runbook: runbooks/{}.md", alerts)
+
+    def take_recoveries(self, *alerts: str) -> None:
+        """Wait until each alert has been told to be over, as often as it is named; forget all messages."""
+        self._wait("[recovered] {}", alerts)
+
+    def _wait(self, sign: str, alerts: tuple[str, ...]) -> None:
+        def missing() -> Counter[str]:
+            told = {alert: sum(sign.format(alert) in text for text in self.mails) for alert in alerts}
+            return Counter(alerts) - Counter(told)
+
+        assert wait_until(lambda: not missing(), 120), f"{missing()} did not come: {self.mails}"
+        self.mails.clear()
+
+
+class Checkout:
+    """A copy of the repository under version control, with a stack of its own and a mailbox for its alerts."""
+
+    def __init__(self, folder: Path, mail_port: int) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT, folder, ignore=_LEFT_OUT)
+        (folder / ".venv").symlink_to(BIN.parent)
+        for file in ("requirements.lock", "pyproject.toml"):
+            os.utime(folder / file, (0, 0))  # `make` here must not install anew: the environment is the suite's
+        folder.chmod(0o755)
+        self.stack: Stack = new_stack(
+            folder / ".local",
+            SOURCE_DB_SCALE="0.05",
+            PYTHONPATH=str(folder),
+            ALERT_SMTP_HOST="127.0.0.1",
+            ALERT_SMTP_PORT=str(mail_port),
+            ALERT_SMTP_SECURITY="none",
+            ALERT_EMAIL_TO="on-call@example.org",
+            ALERT_SLOT_MEGABYTES="1",
+        )
+        # A run that midnight starts would be another than the one that a test waits for.
+        schedule = 'CronTriggerTimetable("0 0 * * *", timezone="UTC")'
+        replace(folder / "airflow" / "dags", "marketplace_elt_pipeline.py", schedule, "None")
+        self.git("init", "--quiet")
+        self.git("config", "user.name", "deployer")
+        self.git("config", "user.email", "deployer@example.org")
+        self.commit("Deploy what is good")
+        self.followed: set[str] = set()
+
+    def git(self, *arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=self.folder, check=True, capture_output=True)
+
+    def commit(self, subject: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", subject)
+
+    def shell(self, commands: str, ok: bool = True, **variables: str) -> str:
+        """Run commands as a person would, in the repository's root; their output."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands],
+            cwd=self.folder,
+            env={**self.stack.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=500,
+        )
+        assert (done.returncode == 0) is ok, f"{commands}\n{done.stdout[-6000:]}"
+        return done.stdout
+
+    def mend(self, *runbooks: str, **variables: str) -> None:
+        """Run the commands of the runbooks' diagnoses and mitigations but for `make run`."""
+        self.followed |= set(runbooks)
+        for section in ("Diagnosis", "Mitigation"):
+            self._do(runbooks, section, "", variables)
+
+    def verify(self, *runbooks: str, **variables: str) -> None:
+        """One `make run`, if a runbook has it, then the commands of the verifications."""
+        runs = any(RUN in step.commands.splitlines() for name in runbooks for step in steps(name))
+        output = self.shell(RUN, **variables) if runs else ""
+        self._do(runbooks, "Verification", output, variables)
+
+    def follow(self, *runbooks: str, **variables: str) -> None:
+        self.mend(*runbooks, **variables)
+        self.verify(*runbooks, **variables)
+
+    def _do(self, runbooks: tuple[str, ...], section: str, run_output: str, variables: dict[str, str]) -> None:
+        """Run what the runbooks have in this section, once where several have the same."""
+        for step in dict.fromkeys(step for name in runbooks for step in steps(name, section)):
+            lines = [line for line in step.commands.splitlines() if line != RUN]
+            output = run_output + (self.shell("\n".join(lines), **variables) if lines else "")
+            for text in step.expected:
+                assert text in output, f"{step.commands} does not print {text!r}:\n{output[-3000:]}"
+
+    def airflow(self) -> AirflowApi:
+        return AirflowApi(f"http://127.0.0.1:{self.stack.environment['AIRFLOW__API__PORT']}", "admin", "admin")
+
+    def trigger(self, dag_id: str = DAG_ID, **params: str) -> str:
+        """Start a run without `make run`, which mends some faults before it starts; its id."""
+        airflow = self.airflow()
+        airflow.unpause(dag_id)
+        return airflow.trigger(dag_id, **params)
+
+    def wait_for(self, run_id: str, state: str, dag_id: str = DAG_ID) -> None:
+        airflow = self.airflow()
+        assert wait_until(lambda: airflow.run_state(dag_id, run_id) in ("failed", "success"), 400)
+        assert airflow.run_state(dag_id, run_id) == state
+
+    def red(self, **params: str) -> None:
+        self.wait_for(self.trigger(**params), "failed")
+
+    def clear_raw_gate(self) -> None:
+        """As a person does in the UI: the raw gate of the last run with what is downstream; it must be red."""
+        [(run_id,)] = self.stack.rows("SELECT run_id FROM ops.pipeline_runs ORDER BY started_at DESC LIMIT 1")
+        self.airflow().clear(DAG_ID, run_id, "check_raw")
+        self.wait_for(run_id, "failed")
+
+    def grow_slot(self) -> None:
+        """Leave a slot behind that nobody reads, and write more than it may keep."""
+        self.shell(".venv/bin/local-stack exec source-db cdc")
+        self.in_source("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 2200000))")
+
+    def airbyte(self, method: str, path: str, **arguments: Any) -> Any:
+        secrets = json.loads((self.stack.home / "secrets.json").read_text())
+        url = self.stack.environment["AIRBYTE_API_URL"]
+        credentials = {"client_id": "marketplace-local", "client_secret": secrets["airbyte_client_secret"]}
+        token = httpx.post(f"{url}/applications/token", json=credentials).raise_for_status().json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.request(method, f"{url}{path}", headers=headers, timeout=20, **arguments).raise_for_status().json()
+
+    def running_job(self) -> int:
+        def running() -> list[dict[str, Any]]:
+            return self.airbyte("GET", "/jobs", params={"status": "running"})["data"]
+
+        assert wait_until(lambda: bool(running()), 300)
+        return running()[0]["jobId"]
+
+    def cancel_job(self) -> None:
+        self.airbyte("DELETE", f"/jobs/{self.running_job()}")
+
+    def change_the_connection_by_hand(self) -> None:
+        [connection] = self.airbyte("GET", "/connections")["data"]
+        change = {"nonBreakingSchemaUpdatesBehavior": "ignore"}
+        self.airbyte("PATCH", f"/connections/{connection['connectionId']}", json=change)
+
+    @contextmanager
+    def lock_on(self, table: str) -> Iterator[psycopg.Connection]:
+        """A session that keeps everybody from the table; it may be terminated."""
+        with psycopg.connect(self.stack.environment["SOURCE_DB_DSN"]) as session:
+            session.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            try:
+                yield session
+            finally:
+                session.close()
+
+    def wait_for_blocked(self) -> None:
+        """Wait until a session of the source waits for another's lock."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0"
+
+        def blocked() -> bool:
+            with self.stack.source() as source:
+                return source.execute(query).fetchone() != (0,)
+
+        assert wait_until(blocked, 300), "no session waits for the lock"
+
+    def in_source(self, statement: str) -> None:
+        with self.stack.source() as source:
+            source.execute(statement)
+
+    def add_orders(self, first: int, last: int, a_day: int) -> None:
+        """Copies of one order with its items on each of the days that are ``first`` to ``last`` before the latest."""
+        self.in_source(
+            f"""
+            WITH one AS (SELECT * FROM orders WHERE status = 'pending' ORDER BY created_at DESC LIMIT 1),
+            day AS (SELECT max((created_at AT TIME ZONE 'UTC')::date) AS last FROM orders),
+            added AS (
+                INSERT INTO orders
+                SELECT copy.* FROM one, day, generate_series({last}, {first}) AS back, generate_series(1, {a_day}) AS n,
+                    jsonb_populate_record(NULL::orders, to_jsonb(one) || jsonb_build_object(
+                        'id', gen_random_uuid(), 'order_number', format('ADD-%s-%s', back, n), 'updated_at', now(),
+                        'created_at', (day.last - back)::timestamp AT TIME ZONE 'UTC' + interval '12 hours'
+                    )) AS copy
+                RETURNING id, created_at
+            )
+            INSERT INTO order_items
+            SELECT copy.* FROM one, added JOIN order_items AS item ON true, jsonb_populate_record(
+                NULL::order_items, to_jsonb(item) || jsonb_build_object(
+                    'id', gen_random_uuid(), 'order_id', added.id, 'created_at', added.created_at
+                )) AS copy
+            WHERE item.order_id = one.id
+            """
+        )
+
+    def as_superuser(self, statement: str) -> None:
+        secrets = json.loads((self.stack.home / "secrets.json").read_text())
+        where = psycopg.conninfo.conninfo_to_dict(self.stack.environment["SOURCE_DB_DSN"])
+        who = {"user": "postgres", "password": secrets["postgres_superuser_password"], "dbname": "postgres"}
+        with psycopg.connect(**{**where, **who}, autocommit=True) as session:
+            session.execute(statement)
+
+    def in_warehouse(self, statement: str) -> None:
+        self.stack.rows(statement)
+
+    def kill(self, *services: str) -> None:
+        """Kill services with their children, at once and for good."""
+        for service in services:
+            record = json.loads((self.stack.home / "run" / f"{service}.json").read_text())
+            os.killpg(record["pid"], signal.SIGKILL)
+
+    def marts(self) -> dict[str, list[str]]:
+        """The rows of every mart, in a form that can be compared."""
+        tables = self.stack.rows("SELECT table_name FROM marts.INFORMATION_SCHEMA.TABLES ORDER BY 1")
+        return {name: sorted(map(repr, self.stack.rows(f"SELECT * FROM marts.{name}"))) for (name,) in tables}
