@@ -38,7 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = (
         "test_main_job.py",
         "airbyte",
-        "test_runbooks_executed.py",
         "test_given_services.py",
         "bq_emulator",
         "dbt",

@@ -112,11 +112,12 @@ class Checkout:
         for section in ("Diagnosis", "Mitigation"):
             self._do(runbooks, section, "", variables)
 
-    def verify(self, *runbooks: str, **variables: str) -> None:
-        """One `make run`, if a runbook has it, then the commands of the verifications."""
+    def verify(self, *runbooks: str, **variables: str) -> str:
+        """One `make run`, if a runbook has it, then the commands of the verifications; what `make run` printed."""
         runs = any(RUN in step.commands.splitlines() for name in runbooks for step in steps(name))
         output = self.shell(RUN, **variables) if runs else ""
         self._do(runbooks, "Verification", output, variables)
+        return output
 
     def follow(self, *runbooks: str, **variables: str) -> None:
         self.mend(*runbooks, **variables)
