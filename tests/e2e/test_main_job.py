@@ -147,6 +147,19 @@ def test_a_green_run_warns_and_what_is_reported_or_built_again(
     assert checkout.marts() == good
 
 
+def test_days_go_by_and_only_what_changed_is_read(stack: Stack, first_run: str) -> None:
+    services = {process.pid for process in marked(stack.home) if process.pid == os.getsid(process.pid)}
+    [(before,)] = stack.rows("SELECT COUNT(*) FROM marts.fct_orders")
+    subprocess.run([BIN / "source-db", "simulate", "--days=2"], env=stack.environment, check=True, capture_output=True)
+    with stack.source() as source:
+        (users,) = source.execute("SELECT count(*) FROM users").fetchone()  # type: ignore[misc]
+    loaded = int(re.findall(r"Sync: users ([\d,]+) rows loaded", stack.run())[-1].replace(",", ""))
+    assert 0 < loaded < users, "the sync is incremental"
+    assert stack.rows("SELECT COUNT(*) FROM marts.fct_orders")[0][0] > before
+    compare_with_source(stack)
+    assert all(psutil.pid_exists(pid) for pid in services), "a service was restarted"
+
+
 def test_what_keeps_the_sync_from_its_end(checkout: Checkout, first_run: None, mails: Mailbox) -> None:
     checkout.grow_slot()
     assert "ReplicationSlotLost" in checkout.shell("make watch", ok=False)
@@ -278,19 +291,6 @@ def test_what_is_seen_from_outside_and_the_rest(checkout: Checkout, first_run: N
     checkout.follow("FullRebuild")
     assert checkout.marts() == built, "what runs left differs from a rebuild"
     assert checkout.followed == runbook_files.names(), "a runbook's commands were not run"
-
-
-def test_days_go_by_and_only_what_changed_is_read(stack: Stack, first_run: str) -> None:
-    services = {process.pid for process in marked(stack.home) if process.pid == os.getsid(process.pid)}
-    [(before,)] = stack.rows("SELECT COUNT(*) FROM marts.fct_orders")
-    subprocess.run([BIN / "source-db", "simulate", "--days=2"], env=stack.environment, check=True, capture_output=True)
-    with stack.source() as source:
-        (users,) = source.execute("SELECT count(*) FROM users").fetchone()  # type: ignore[misc]
-    loaded = int(re.findall(r"Sync: users ([\d,]+) rows loaded", stack.run())[-1].replace(",", ""))
-    assert 0 < loaded < users, "the sync is incremental"
-    assert stack.rows("SELECT COUNT(*) FROM marts.fct_orders")[0][0] > before
-    compare_with_source(stack)
-    assert all(psutil.pid_exists(pid) for pid in services), "a service was restarted"
 
 
 def test_down_leaves_nothing_running(stack: Stack, first_run: str) -> None:

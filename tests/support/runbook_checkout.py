@@ -26,6 +26,7 @@ from local_stack.pipeline import DAG_ID
 from local_stack.processes import wait_until
 
 RUN = "make run"
+_RECOVERED = "[recovered]"
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".local", ".env", "target", "logs", "__pycache__", ".*_cache", "*.egg-info"
 )
@@ -43,12 +44,15 @@ class Mailbox:
         return "250 OK"
 
     def take(self, *alerts: str) -> None:
-        """Wait until each alert has been told with its runbook, as often as it is named; forget all messages."""
+        """Wait until each alert has been told with its runbook, as often as it is named; forget all but recoveries."""
         self._wait("Runbook: runbooks/{}.md", alerts)
+        for mail in [mail for mail in self.mails if not mail.startswith(_RECOVERED)]:
+            self.mails.remove(mail)
 
     def take_recoveries(self, *alerts: str) -> None:
         """Wait until each alert has been told to be over, as often as it is named; forget all messages."""
-        self._wait("[recovered] {}", alerts)
+        self._wait(_RECOVERED + " {}", alerts)
+        self.mails.clear()
 
     def _wait(self, sign: str, alerts: tuple[str, ...]) -> None:
         def missing() -> Counter[str]:
@@ -56,7 +60,6 @@ class Mailbox:
             return Counter(alerts) - Counter(told)
 
         assert wait_until(lambda: not missing(), 120), f"{missing()} did not come: {self.mails}"
-        self.mails.clear()
 
 
 class Checkout:
