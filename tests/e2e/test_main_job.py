@@ -146,9 +146,11 @@ def test_a_green_run_warns_and_what_is_reported_or_built_again(
     assert "Failed task: plan_rebuild" in refused and "Give models (select), days" in refused
     good = checkout.marts()
     assert all(good.values())
-    # The runbook's window begins with June; a run by itself leaves rows alone whose input has not changed.
-    wrong = "UPDATE marts.fct_orders SET order_number = CONCAT('wrong ', order_number) WHERE order_date >= '2026-05-15'"
-    checkout.in_warehouse(wrong)
+    # The runbook's window is June; a run by itself leaves rows alone whose input has not changed.
+    since_may = "order_date BETWEEN '2026-05-15' AND '2026-06-30'"
+    checkout.in_warehouse(
+        f"UPDATE marts.fct_orders SET order_number = CONCAT('wrong ', order_number) WHERE {since_may}"
+    )
     checkout.follow("Backfill")
     still_wrong = "STARTS_WITH(order_number, 'wrong ')"
     extent = "SELECT MIN(order_date) >= '2026-05-15', MAX(order_date) < '2026-06-01'"
