@@ -231,7 +231,6 @@ def test_without_settings_an_alert_goes_to_the_log(caplog: pytest.LogCaptureFixt
         ("replication_slots", "Replication slot airbyte_slot keeps 2,000 MB", "ReplicationSlotLost"),
         ("replication_slots", "OperationalError: connection failed: Connection refused", "SourceUnreachable"),
         ("gate_payments__event_id_unique", "Got 2 results, configured to fail if != 0", "DuplicatePayments"),
-        ("int_payments__deduplicated.replays_keep_the_latest_row", "actual differs from expected", "DuplicatePayments"),
         ("gate_seller_tiers__intervals_are_whole", "Got 2 results", "TierOverlap"),
         ("gate_currency__order_items_have_usd", "Got 1 result", "MissingExchangeRate"),
         ("gate_currency__orders_usd_agrees", "Got 1 result", "MartsDoNotReconcile"),

@@ -58,24 +58,21 @@ def test_every_test_is_passed_warned_failed_or_not_run() -> None:
         return {"unique_id": unique_id, "status": status, "failures": failures, "message": f"said {status}"}
 
     keeps = {"store_failures": True}
-    tests = {f"test.m.{name}.1a": node(name, **keeps) for name in ("holds", "warns", "breaks", "behind")}
-    manifest = {
-        "nodes": {"model.m.a": node("a"), **tests},
-        "unit_tests": {"unit_test.m.a.unit": node("unit") | {"model": "a"}},
-    }
+    tests = {f"test.m.{name}.1a": node(name, **keeps) for name in ("holds", "warns", "breaks", "left_out", "behind")}
+    manifest = {"nodes": {"model.m.a": node("a"), **tests}}
     results = [
         result("model.m.a", "success"),
         result("test.m.holds.1a", "pass", 0),
         result("test.m.warns.1a", "warn", 2),
         result("test.m.breaks.1a", "fail", 3),
-        result("unit_test.m.a.unit", "skipped"),
+        result("test.m.left_out.1a", "skipped"),
     ]
     assert set(outcomes(manifest, results)) == {
         NodeOutcome("a", "passed", "said success", is_test=False),
         NodeOutcome("holds", "passed", "said pass"),
         NodeOutcome("warns", "warned", "said warn", 2, "test_failures.warns_1a2b"),
         NodeOutcome("breaks", "failed", "said fail", 3, "test_failures.breaks_1a2b"),
-        NodeOutcome("a.unit", "not_run", "said skipped"),
+        NodeOutcome("left_out", "not_run", "said skipped"),
         NodeOutcome("behind", "not_run"),
     }
 

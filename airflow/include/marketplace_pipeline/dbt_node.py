@@ -1,4 +1,4 @@
-"""A node of the dbt project, with the tests that belong to it, as one Airflow task."""
+"""A node of the dbt project, with the data tests that belong to it, as one Airflow task."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ class DbtNodeFailed(AirflowFailException):
 
 
 class DbtNode(BaseOperator):
-    """Runs ``dbt build`` (or ``dbt test``) for one node and the tests that belong to it.
+    """Runs ``dbt build`` (or ``dbt test``) for one node and the data tests that belong to it.
 
     Building and testing are one task, so that whoever clears it after a failure has the node built again and judged
-    anew; a test that failed is never repeated on rows that nobody has corrected.
+    anew; a test that failed is never repeated on rows that nobody has corrected. Unit tests are left out: what they say
+    of the code they have said before it was deployed.
 
     The task's XCom ``dbt_results`` lists, also after a failure, what dbt did, one entry a node or test: ``unique_id``,
     ``status``, ``seconds``, ``failures`` (rows a test found), ``message``, ``rows_affected``, ``bytes_processed``.
@@ -64,8 +65,10 @@ class DbtNode(BaseOperator):
         options = ["--select", self.select]
         if self.exclude:
             options += ["--exclude", *self.exclude]
-        if self.command == "build" and self.full_refresh == "True":
-            options += ["--full-refresh"]
+        if self.command == "build":
+            options += ["--exclude-resource-type", "unit_test"]
+            if self.full_refresh == "True":
+                options += ["--full-refresh"]
         if self.variables:
             options += ["--vars", self.variables]
         # One node at a time: what it may read of the warehouse's catalog is its own datasets.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-#: (what failed, its message, the alert), the first that fits. "What failed" is a task's id or a dbt node's name; a unit
-#: test's has its model's before it.
+#: (what failed, its message, the alert), the first that fits. "What failed" is a task's id or a dbt node's name.
 _RULES = (
     (r"replication_slots", r"Replication slot", "ReplicationSlotLost"),
     (r"replication_slots", r"", "SourceUnreachable"),
@@ -29,8 +28,8 @@ _RULES = (
     (r".*check_raw", r"lost values", "SchemaChanged"),
     (r".*check_raw", r"", "RawCountsDisagree"),
     (r"check_params|publish\.", r"", "TaskFailed"),
-    (r"gate_payments__|int_payments__deduplicated\.", r"", "DuplicatePayments"),
-    (r"gate_seller_tiers__|int_seller_tiers__scd2\.", r"", "TierOverlap"),
+    (r"gate_payments__", r"", "DuplicatePayments"),
+    (r"gate_seller_tiers__", r"", "TierOverlap"),
     (r"gate_currency__(.*_have_usd|rates_are_fresh)", r"", "MissingExchangeRate"),
     (r"gate_", r"", "MartsDoNotReconcile"),
     (r"", r"Unrecognized name|Name .* not found inside", "SchemaChanged"),
