@@ -9,7 +9,7 @@ STACK := $(BIN)/local-stack
 .PHONY: help run rebuild up down status test test-containers test-runbooks check lock watch octavia dbt docs simulate compose-env preflight impact lint-sql hooks clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.built ## Do the whole job: start the services, sync, transform, show the headline numbers
 	@$(STACK) run
