@@ -68,7 +68,7 @@ ANALYZE orders;
 CHANGED = 10_000
 CHANGE = """
 UPDATE orders SET status = 'refunded', updated_at = (SELECT max(updated_at) FROM orders) + interval '1 s'
-WHERE id IN (SELECT md5('o' || i * {step})::uuid FROM generate_series(1, {changed}) i)
+WHERE id IN (SELECT md5('o' || i * {step} - {run})::uuid FROM generate_series(1, {changed}) i)
 """
 DLT = """
 import sys
@@ -263,8 +263,8 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
         print(f"dlt: {other:.2f} s, {rows / other:,.0f} rows/s; ours is {other / whole:.1f} x as fast", flush=True)
     state = bench.sync("append_dedup").states
     changes = []
-    for _ in range(runs):
-        bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED)))
+    for number in range(runs):  # other rows each time, spread over the table
+        bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED), run=number))
         changes.append(bench.sync("append_dedup", state))
         state = changes[-1].states
     print(

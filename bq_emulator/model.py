@@ -362,10 +362,11 @@ class Dml(Statement):
     The engine runs ``steps`` in one transaction, in order. Each step is ``(role, sql)``: the affected-row counts of
     the steps with role insert, update and delete add up to the job's dmlStats; role ``run`` counts nothing; a step
     with role ``check`` must return no row, else the job fails with the text in its first column (used, for example,
-    where MERGE matches one target row more than once).
+    where MERGE matches one target row more than once). An ``update`` may have two more texts, an INSERT and a DELETE,
+    which together do the same, faster where few of many rows are updated.
     """
 
     target: TableRef
-    steps: tuple[tuple[str, str], ...]
+    steps: tuple[tuple[str, ...], ...]
     #: A query for the row ids of what is to be updated or deleted, as long as no step has changed a row.
     changed: str | None = None

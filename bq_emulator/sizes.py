@@ -33,6 +33,8 @@ _UNCOMMITTED = 36_028_797_018_960_000
 _KNOWN_TABLES = 5000
 #: Stands for the number of rows among the names of columns.
 ROWS = ""
+#: Looking for rows by their ids, before and after a change, takes as long as reading this part of the table.
+_FEW = 4
 
 #: Partition id (None for a table without partitions) → column → bytes; :data:`ROWS` → rows.
 Measured = dict[str | None, dict[str, int]]
@@ -65,6 +67,10 @@ def _sum(schema: Schema, path: str) -> str:
     return f"coalesce(sum({bytes_expression(field, text)}), 0)::BIGINT"
 
 
+#: A table's store and the mark of its last rewriting; between two of these the number of rows tells versions apart.
+_Key = tuple[str | None, str | None]
+
+
 @dataclass(frozen=True)
 class _Known:
     """The measures of the first ``rows`` rows of a table, up to the one DuckDB numbers ``last``."""
@@ -76,13 +82,11 @@ class _Known:
 
 
 class Sizes:
-    """Each table is measured lazily, once for each column that is asked for. As long as rows are only appended, the
-    new ones are all that is looked at: appending costs what the batch weighs."""
+    """Each table is measured lazily, once for each column that is asked for. After that the rows that are appended,
+    updated or deleted are all that is looked at: a change costs what its rows weigh, however large the table is."""
 
     def __init__(self) -> None:
-        #: By the table's store and the mark of its last rewriting; between two of these the number of rows tells its
-        #: versions apart.
-        self._known: OrderedDict[tuple[str | None, str | None], _Known] = OrderedDict()
+        self._known: OrderedDict[_Key, _Known] = OrderedDict()
         self._mutex = threading.Lock()
 
     def measure(self, db: Session, record: TableRecord, names: Iterable[str]) -> Measured:
@@ -94,20 +98,16 @@ class Sizes:
         rows = int(record.resource.get("numRows", 0))
         if record.physical is None or not rows:
             return {}
-        key = (record.physical, record.resource.get(REWRITTEN))
+        key = _key(record)
         with self._mutex:
             known = self._known.get(key)
         now = self._brought_up_to(db, record, known, rows)
         if missing := wanted - now.names:
-            more = _read(db, record, missing, -1)
+            more = _read(db, record, missing)
             measured = {each: now.measured.get(each, {}) | values for each, values in more.measured.items()}
             now = _Known(rows, max(now.last, more.last), now.names | missing, measured)
         if now.last < _UNCOMMITTED and (known is None or now.rows >= known.rows):
-            with self._mutex:
-                self._known[key] = now
-                self._known.move_to_end(key)
-                while len(self._known) > _KNOWN_TABLES:
-                    self._known.popitem(last=False)
+            self._remember(key, now)
         return {each: {name: values[name] for name in wanted} for each, values in now.measured.items()}
 
     def _brought_up_to(self, db: Session, record: TableRecord, known: _Known | None, rows: int) -> _Known:
@@ -115,14 +115,39 @@ class Sizes:
             return _Known(rows, -1, frozenset(), {})
         if known.rows == rows:
             return known
-        added = _read(db, record, known.names, known.last)
+        added = _read(db, record, known.names, f"rowid > {known.last}")
         if added.rows != rows - known.rows:  # DuckDB has numbered the rows anew
             return _Known(rows, -1, frozenset(), {})
-        measured = {each: dict(values) for each, values in known.measured.items()}
-        for each, values in added.measured.items():
-            before = measured.get(each, {})
-            measured[each] = {name: before.get(name, 0) + value for name, value in values.items()}
-        return _Known(rows, added.last, known.names, measured)
+        return _Known(rows, added.last, known.names, _sum_of(known.measured, added.measured))
+
+    def without(self, db: Session, record: TableRecord, rows: str, count: int) -> _Known | None:
+        """What is known of all but the ``count`` rows that the DuckDB query ``rows`` of row ids gives, which are about
+        to be changed; None if measuring all of them anew, when that is asked for, is less work than going on from here.
+        """
+        with self._mutex:
+            known = self._known.get(_key(record))
+        if known is None or known.last < 0 or count * _FEW > known.rows:
+            return None
+        gone = _read(db, record, known.names, _chosen(rows, known.last))
+        measured = _sum_of(known.measured, gone.measured, -1)
+        return _Known(known.rows - gone.rows, known.last, known.names, measured)
+
+    def remember(self, db: Session, record: TableRecord, rest: _Known, rows: str) -> None:
+        """The table's measures, now that nothing but ``rows`` has changed since ``rest`` was left of them. What was
+        written at the table's end is not looked at before it is asked for."""
+        left = _read(db, record, rest.names, _chosen(rows, rest.last))
+        known = _Known(rest.rows + left.rows, rest.last, rest.names, _sum_of(rest.measured, left.measured))
+        beyond = db.scalar(f"SELECT count(*) FROM {record.physical} WHERE rowid > {known.last}")
+        # Not if DuckDB has numbered the rows anew, or partitions have expired with this change.
+        if known.rows + beyond == int(record.resource["numRows"]):
+            self._remember(_key(record), known)
+
+    def _remember(self, key: _Key, known: _Known) -> None:
+        with self._mutex:
+            self._known[key] = known
+            self._known.move_to_end(key)
+            while len(self._known) > _KNOWN_TABLES:
+                self._known.popitem(last=False)
 
     def attached(self, db: Session, record: TableRecord, physical: str, part: str) -> dict[str, int]:
         """The measures of ``part``, by reading all of it; they are remembered as those of ``physical``, together with
@@ -146,7 +171,7 @@ class Sizes:
     def uncommitted(self, db: Session, record: TableRecord) -> int:
         """Logical bytes of the rows that the session's transaction has appended."""
         names = frozenset(field.name for field in record.schema)
-        measured = _read(db, record, names, _UNCOMMITTED - 1).measured if record.physical else {}
+        measured = _read(db, record, names, f"rowid >= {_UNCOMMITTED}").measured if record.physical else {}
         return sum(values[name] for values in measured.values() for name in names)
 
     def total(self, db: Session, record: TableRecord, partition: str | None = None) -> int:
@@ -157,12 +182,29 @@ class Sizes:
         return sum(values.get(name, 0) for values in chosen.values() for name in names)
 
 
-def _read(db: Session, record: TableRecord, names: frozenset[str], after: int) -> _Known:
-    """Measure the rows that DuckDB numbers higher than ``after``."""
+def _key(record: TableRecord) -> _Key:
+    return record.physical, record.resource.get(REWRITTEN)
+
+
+def _chosen(rows: str, last: int) -> str:
+    return f"rowid IN ({rows}) AND rowid <= {last}"
+
+
+def _sum_of(measured: Measured, more: Measured, sign: int = 1) -> Measured:
+    """Both, or with ``sign`` -1 their difference; without partitions that have no rows."""
+    total = {each: dict(values) for each, values in measured.items()}
+    for each, values in more.items():
+        before = total.get(each, {})
+        total[each] = {name: before.get(name, 0) + sign * value for name, value in values.items()}
+    return {each: values for each, values in total.items() if values[ROWS]}
+
+
+def _read(db: Session, record: TableRecord, names: frozenset[str], condition: str | None = None) -> _Known:
+    """Measure the rows that meet the DuckDB text ``condition``, or all."""
     columns = sorted(names - {ROWS})
     number = "0" if is_kept(record.physical) else "rowid"
     sums = "".join(f", {_sum(record.schema, name)}" for name in columns)
-    where = f" WHERE rowid > {after}" if after >= 0 else ""
+    where = f" WHERE {condition}" if condition else ""
     source = f"FROM {record.physical}{where}"
     partitioning = record.partitioning
     if partitioning is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -290,27 +291,36 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
     record = tables.metadata.table(db, statement.target.dataset, statement.target.table)
     if record.kind != "TABLE":
         raise BigQueryError("invalidQuery", f"Cannot modify {record}: it is a {record.kind}, not a table.", "query")
-    counts = dict.fromkeys(_COUNTERS, 0)
-    partitions = None
     # The statement was translated for the files of a table that is kept in them.
     if moved := tables.own(db, record):
-        steps = tuple((role, sql.replace(*moved)) for role, sql in statement.steps)
+        steps = tuple((role, *(sql.replace(*moved) for sql in texts)) for role, *texts in statement.steps)
         statement = replace(statement, steps=steps, changed=statement.changed and statement.changed.replace(*moved))
-    for role, sql in statement.steps:
-        if partitions is None and role in _COUNTERS and statement.changed is not None:
-            partitions = tables.partitions_of(db, record, statement.changed)
+    counts = dict.fromkeys(_COUNTERS, 0)
+    first = [role in _COUNTERS for role, *_ in statement.steps].index(True)
+    _run(db, statement.steps[:first], counts)
+    with tables.changing(db, record, statement.changed) if statement.changed else nullcontext() as changing:
+        _run(db, statement.steps[first:], counts, few=changing is not None and changing.few)
+        if counts["insert"] or counts["update"]:
+            tables.enforce(db, record)
+        tables.touch(db, record, None if counts["update"] or counts["delete"] else counts["insert"])
+    statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
+    statistics["numDmlAffectedRows"] = str(sum(counts.values()))
+    return Outcome(statistics, target=record.ref, partitions=changing.partitions if changing else None)
+
+
+def _run(db: Session, steps: Iterable[tuple[str, ...]], counts: dict[str, int], few: bool = False) -> None:
+    """``few``: the rows to be changed are few of the table's."""
+    for role, sql, *instead in steps:
         if role == "check":
             check_rows(db, (sql,))
         elif role == "run":
             db.execute(sql).fetchall()
+        elif few and instead:
+            insert, delete = instead
+            counts[role] += db.change(insert)
+            db.execute(delete)
         else:
             counts[role] += db.change(sql)
-    if counts["insert"] or counts["update"]:
-        tables.enforce(db, record)
-    tables.touch(db, record, None if counts["update"] or counts["delete"] else counts["insert"])
-    statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
-    statistics["numDmlAffectedRows"] = str(sum(counts.values()))
-    return Outcome(statistics, target=record.ref, partitions=partitions)
 
 
 def _assert(db: Session, tables: Tables, statement: Assertion) -> Outcome:

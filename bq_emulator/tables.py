@@ -6,7 +6,9 @@ Every function works inside the caller's transaction, under the caller's lock on
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from bq_emulator.duck import Session, identifier
@@ -24,6 +26,17 @@ STORED_KINDS = ("TABLE", "SNAPSHOT")
 
 #: Key of a table's record under which :mod:`grants` keeps its policy.
 POLICY = "iamPolicy"
+#: Storing a row anew takes DuckDB twenty times as long as reading one, and later it makes room of what was deleted.
+_MANY = 50
+
+
+@dataclass(frozen=True)
+class Changing:
+    """Rows that are about to be updated or deleted: the ``partitions`` they are in, {None} for a table without
+    partitions, and whether they are ``few`` of the table's."""
+
+    partitions: set[str | None]
+    few: bool
 
 
 class Tables:
@@ -330,20 +343,34 @@ class Tables:
         condition = self.partition_condition(record, partition)
         return int(db.scalar(f"SELECT count(*) FROM {record.physical} WHERE {condition}") or 0)
 
-    def partitions_of(self, db: Session, record: TableRecord, row_ids: str) -> set[str | None]:
-        """The partitions of rows that the DuckDB query ``row_ids`` gives; {None} for a table without partitions."""
-        if record.partitioning is None:
-            return {None}
-        ids = f"SELECT DISTINCT {record.partitioning.id_expression()} FROM {record.physical} WHERE rowid IN ({row_ids})"
-        return {row[0] for row in db.rows(ids)}
+    @contextmanager
+    def changing(self, db: Session, record: TableRecord, row_ids: str) -> Iterator[Changing]:
+        """Around what updates or deletes the rows that the DuckDB query ``row_ids`` gives, and :meth:`touch` after it:
+        the table's sizes stay known."""
+        chosen = f"_changed_{secrets.token_hex(8)}"
+        count = db.change(f"CREATE TEMP TABLE {chosen} AS SELECT id FROM ({row_ids}) AS rows(id) WHERE id IS NOT NULL")
+        rows = f"FROM {chosen}"
+        partitions: set[str | None] = {None}
+        if record.partitioning is not None:
+            partition = record.partitioning.id_expression()
+            ids = f"SELECT DISTINCT {partition} FROM {record.physical} WHERE rowid IN ({rows})"
+            partitions = {row[0] for row in db.rows(ids)}
+        rest = self.sizes.without(db, record, rows, count)
+        yield Changing(partitions, count * _MANY <= int(record.resource["numRows"]))
+        if rest is not None:
+            self.sizes.remember(db, record, rest, rows)
+        db.execute(f"DROP TABLE {chosen}")
 
     def empty_partition(self, db: Session, record: TableRecord, partition: str | None) -> None:
         """Delete the rows of ``partition``, or all."""
         condition = self.partition_condition(record, partition)
         self.own(db, record)
         if record.physical:
-            db.execute(f"DELETE FROM {record.physical} WHERE {condition}")
-        self.touch(db, record)
+            with self.changing(db, record, f"SELECT rowid FROM {record.physical} WHERE {condition}"):
+                db.execute(f"DELETE FROM {record.physical} WHERE {condition}")
+                self.touch(db, record)
+        else:
+            self.touch(db, record)
 
     def _defaults(self, schema: Schema) -> dict[str, str]:
         """Column → DuckDB text of its default value."""

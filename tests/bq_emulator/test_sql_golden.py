@@ -119,7 +119,7 @@ def change(shop: Shop, statement: Dml) -> str:
     counts: dict[str, int] = {}
     shop.database.begin()
     try:
-        for role, sql in statement.steps:
+        for role, sql, *_ in statement.steps:
             answer = shop.database.execute(sql).fetchall()
             if role == "check" and answer:
                 raise BigQueryError("invalidQuery", answer[0][0])

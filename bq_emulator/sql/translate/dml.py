@@ -4,7 +4,8 @@ UPDATE … FROM and MERGE are carried out in steps: the join is staged once in a
 target and the new values, so that every expression sees the table as it was, a target row that matches several source
 rows is an error as on BigQuery (DuckDB would pick one), and each kind of change is counted for itself. The stage is in
 the target's order: an UPDATE that jumps between DuckDB's vectors rewrites each one hundreds of times, and takes minutes
-where most of a million rows change.
+where most of a million rows change. Even so it reads every vector that has a changed row, and keeps it twice until the
+next checkpoint: where few of many rows change, which the engine sees from the stage, they are inserted anew instead.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bq_emulator.sql.types import Type, quote
 
 SEVERAL_MATCHES = "UPDATE/MERGE must match at most one source row for each target row"
 
-Step = tuple[str, str]
+Step = tuple[str, ...]
 
 
 def _target(context: Context, node: Node) -> Table:
@@ -163,7 +164,7 @@ def update(context: Context, node: Node) -> Dml:
     steps = [
         ("run", _staged(stage, rows)),
         ("check", check),
-        _update_step(table, [name for name, _ in values], stage, "_v"),
+        _staged_update_step(table, [name for name, _ in values], stage, "_v"),
         ("run", f"DROP TABLE {stage}"),
     ]
     return Dml("UPDATE", table.ref, tuple(steps), changed=f"SELECT _rid FROM {stage}")
@@ -177,10 +178,21 @@ def _staged(stage: str, rows: str) -> str:
     return f"CREATE TEMP TABLE {stage} AS {rows} ORDER BY _rid"
 
 
-def _update_step(table: Table, names: list[str], rows: str, prefix: str, where: str = "") -> Step:
+def _update_step(table: Table, names: list[str], rows: str, prefix: str, where: str = "true") -> Step:
     settings = ", ".join(f"{quote(name)} = _s.{prefix}{place}" for place, name in enumerate(names))
-    condition = f"_t.rowid = _s._rid{where}"
+    condition = f"_t.rowid = _s._rid AND {where}"
     return "update", f"UPDATE {table.physical} AS _t SET {settings} FROM {rows} AS _s WHERE {condition}"
+
+
+def _staged_update_step(table: Table, names: list[str], stage: str, prefix: str, where: str = "true") -> Step:
+    """As :func:`_update_step`, and the same as an INSERT and a DELETE."""
+    changes = ", ".join(f"_s.{prefix}{place} AS {quote(name)}" for place, name in enumerate(names))
+    changed = f"SELECT _t.* REPLACE ({changes}) FROM {table.physical} AS _t JOIN {stage} AS _s ON _t.rowid = _s._rid"
+    return (
+        *_update_step(table, names, stage, prefix, where),
+        f"INSERT INTO {table.physical} {changed} WHERE {where}",
+        f"DELETE FROM {table.physical} WHERE rowid IN (SELECT _rid FROM {stage} AS _s WHERE {where})",
+    )
 
 
 #: When a MERGE clause applies, of a joined row.
@@ -223,8 +235,8 @@ def merge(context: Context, node: Node) -> Dml:
             continue
         if clause.action_type == "UPDATE":
             values = _assignments(context, clause.update_item_list, table)
-            where = f" AND _s._action = {place}"
-            updates.append(_update_step(table, [name for name, _ in values], stage, prefix, where))
+            where = f"_s._action = {place}"
+            updates.append(_staged_update_step(table, [name for name, _ in values], stage, prefix, where))
         else:
             names = [each.name for each in clause.insert_column_list]
             pairs = zip(names, clause.insert_row.value_list, strict=True)

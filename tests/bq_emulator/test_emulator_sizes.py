@@ -1,0 +1,145 @@
+"""Sizes of tables go on from what changes, and are those that reading all rows would give."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bq_emulator import sizes, tables
+from bq_emulator.emulator import Emulator
+from bq_emulator.jobs.job import Job
+from bq_emulator.sql.frontend import GoogleSqlFrontend
+
+NAMES = ("id", "day", "s", "j", "a", "st", "st.s")
+#: 600 rows on five days and on none; texts, JSON, arrays and structs, each NULL or empty now and then.
+ROWS = """
+SELECT id, IF(MOD(id, 6) = 0, NULL, DATE_ADD(DATE '2024-01-01', INTERVAL MOD(id, 6) DAY)) AS day,
+  IF(MOD(id, 7) = 0, NULL, REPEAT('ä', MOD(id, 11))) AS s,
+  IF(MOD(id, 5) = 0, NULL, PARSE_JSON(FORMAT('{"n": %d}', id))) AS j,
+  IF(MOD(id, 3) = 0, [], [CAST(id AS STRING), 'x']) AS a,
+  IF(MOD(id, 4) = 0, NULL, STRUCT(id AS i, FORMAT('%d', id) AS s)) AS st
+FROM UNNEST(GENERATE_ARRAY(1, 600)) AS id
+"""
+#: Of a statement: {k} is a number below 50, {new} an id that no row has yet.
+FEW = (
+    "UPDATE d.{t} SET s = CONCAT(IFNULL(s, ''), '€{k}') WHERE MOD(id, 50) = {k}",
+    "UPDATE d.{t} SET s = NULL, j = JSON '{{\"k\": [1, 2, {k}]}}' WHERE MOD(id, 50) = {k}",
+    "UPDATE d.{t} SET day = IF(day IS NULL, DATE '2024-01-03', NULL) WHERE MOD(id, 50) = {k}",
+    "UPDATE d.{t} SET a = ARRAY_CONCAT(a, ['{k}']), st.s = 'new' WHERE MOD(id, 50) = {k} AND st IS NOT NULL",
+    "UPDATE d.{t} AS t SET s = o.s, day = o.day FROM d.other AS o WHERE t.id = o.id AND MOD(o.id, 50) = {k}",
+    "DELETE FROM d.{t} WHERE MOD(id, 50) = {k} AND id > 300",
+    "INSERT INTO d.{t} (id, s, a) VALUES ({new}, 'inserted', NULL), ({new} + 1, NULL, ['y'])",
+    """MERGE d.{t} AS t USING (SELECT * FROM d.other WHERE MOD(id, 50) = {k} UNION ALL
+         SELECT {new} + id, day, s, j, a, st FROM d.other WHERE MOD(id, 50) = {k}) AS o ON t.id = o.id
+       WHEN MATCHED AND MOD(o.id, 4) = 0 THEN DELETE
+       WHEN MATCHED THEN UPDATE SET s = o.s, day = DATE '2024-01-02', st = o.st
+       WHEN NOT MATCHED THEN INSERT ROW""",
+    "MERGE d.{t} AS t USING d.other AS o ON t.id = o.id WHEN NOT MATCHED BY SOURCE AND t.id > {new} THEN DELETE",
+    "BEGIN TRANSACTION; UPDATE d.{t} SET s = 'twice' WHERE MOD(id, 50) = {k}; INSERT INTO d.{t} (id) VALUES ({new}); "
+    "UPDATE d.{t} SET s = 'again', a = ['b'] WHERE id >= {new} OR id = {k}; COMMIT TRANSACTION",
+    "BEGIN TRANSACTION; DELETE FROM d.{t} WHERE id < 500; INSERT INTO d.{t} (id) VALUES ({new}); ROLLBACK TRANSACTION",
+    "UPDATE d.{t} SET id = 1 DIV 0 WHERE MOD(id, 50) = {k}",
+)
+MANY = (
+    "UPDATE d.{t} SET s = CONCAT(IFNULL(s, ''), 'all') WHERE TRUE",
+    "DELETE FROM d.{t} WHERE MOD(id, 2) = 0",
+    "TRUNCATE TABLE d.{t}",
+)
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    emulator = Emulator(tmp_path_factory.mktemp("data"), "p", "US", GoogleSqlFrontend(threads=1))
+    query(emulator, f"CREATE SCHEMA d; CREATE TABLE d.other AS {ROWS}")
+    yield emulator
+    assert emulator.close()
+
+
+def run(emulator: Emulator, configuration: dict[str, object], upload: Path | None = None) -> Job:
+    job = emulator.jobs.submit(configuration, upload=upload)
+    job.done.result(60)
+    return job
+
+
+def query(emulator: Emulator, sql: str) -> Job:
+    return run(emulator, {"query": {"query": sql}})
+
+
+def load(emulator: Emulator, table: str, write: str, day: int | None = None) -> Job:
+    upload = emulator.uploads / uuid.uuid4().hex
+    columns: dict[str, object] = {"id": [9001, 9002], "s": ["loaded", None]}
+    if day is not None:
+        columns["day"] = pa.array([day, day], pa.date32())
+    pq.write_table(pa.table(columns), upload)
+    target = {"projectId": "p", "datasetId": "d", "tableId": table}
+    configuration = {"destinationTable": target, "sourceFormat": "PARQUET", "writeDisposition": write}
+    return run(emulator, {"load": configuration}, upload)
+
+
+@pytest.mark.parametrize("layout", ["", "PARTITION BY day"])
+def test_sizes_that_follow_changes_are_those_of_all_rows(
+    emulator: Emulator, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    numbers = random.Random(layout)
+    read, whole = sizes._read, []
+
+    def watched(db: object, record: object, names: object, condition: str | None = None) -> object:
+        whole.append(names) if condition is None else None
+        return read(db, record, names, condition)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sizes, "_read", watched)
+
+    def check(after: str, *, follows: bool) -> None:
+        with emulator.database.transaction() as db:
+            record = emulator.metadata.table(db, "d", name)
+            whole.clear()
+            found = emulator.tables.sizes.measure(db, record, NAMES)
+            assert not (whole and follows), after
+            assert found == sizes.Sizes().measure(db, record, NAMES), after
+
+    query(emulator, f"CREATE TABLE d.{name} {layout} AS {ROWS}")
+    check("the start", follows=False)
+    for number in range(24):
+        some = numbers.choice(FEW) if number >= len(FEW) else FEW[number]
+        sql = some.format(t=name, k=numbers.randrange(50), new=10_000 + 1000 * number)
+        job = query(emulator, sql)
+        assert (job.error is None) != ("DIV 0" in sql), job.error
+        if number % 4 != 3:  # else two changes come before the next look
+            check(sql, follows=True)
+    assert load(emulator, name, "WRITE_APPEND").error is None
+    check("a load", follows=True)
+    if layout == "PARTITION BY day":
+        assert load(emulator, f"{name}$20240103", "WRITE_TRUNCATE", 19725).error is None
+        check("a load that replaces a partition", follows=True)
+    with emulator.database.session() as db:
+        db.execute("FORCE CHECKPOINT")
+    for sql in (FEW[0], *MANY, FEW[6]):
+        assert query(emulator, sql.format(t=name, k=3, new=99_000)).error is None
+        check(sql, follows=False)
+    assert load(emulator, name, "WRITE_TRUNCATE_DATA").error is None
+    check("a load that replaces all", follows=False)
+
+
+def test_rows_that_are_written_anew_are_those_that_an_update_would_give(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for many in (0, 10**9):  # whatever changes are few rows of the table; nothing is
+        monkeypatch.setattr(tables, "_MANY", many)
+        name = f"t{uuid.uuid4().hex[:8]}"
+        query(emulator, f"CREATE TABLE d.{name} PARTITION BY day AS {ROWS}")
+        changes = [sql for sql in FEW if "d.other" in sql or "BEGIN" in sql]
+        jobs = [query(emulator, sql.format(t=name, k=7, new=20_000)) for sql in changes]
+        assert [job.error for job in jobs] == [None] * len(jobs)
+        with emulator.database.session() as db:
+            record = emulator.metadata.table(db, "d", name)
+            rows = db.rows(f"SELECT * FROM {record.physical} ORDER BY ALL")
+        found.append((rows, [job.statistics["query"].get("dmlStats") for job in jobs]))
+    assert found[0] == found[1]
