@@ -1,50 +1,82 @@
 """The whole path at a small scale: Postgres → Airbyte → BigQuery → dbt, run by Airflow, by the commands people type.
+And each runbook's commands, run as they are written, on a stack that has the fault.
 
-One stack of its own serves all tests of this file, in order: each leaves it up for the next.
+One stack serves all tests of this file, in order: that of a checkout of its own, so that a bad deploy can be committed
+there and reverted. Runs are dear: where runbooks end with `make run`, it is run once for all of them, at the end.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 import subprocess
-from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
-from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
-from real_services import BIN, ROOT
-from stack_driver import Stack, new_stack
+import runbook_files
+import source_figures
+from aiosmtpd.controller import Controller
+from dbt_mutations import replace
+from real_services import BIN, free_port
+from runbook_checkout import RUN, Checkout, Mailbox
+from stack_driver import Stack
 
-from local_stack.airflow_api import AirflowApi
-from local_stack.processes import marked, wait_until
+from local_stack.pipeline import DAG_ID
+from local_stack.processes import marked
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STREAMS = (
     "users", "categories", "products", "orders", "order_items", "payments", "reviews", "seller_tier_history",
     "event_log",
 )  # fmt: skip
-GMV_STATUSES = {"confirmed", "processing", "shipped", "delivered", "refunded"}
+WATCH_DAG_ID = "marketplace_watch"
+BY_THE_HOUR = ("DagLate", "StaleData", "ReplicationSlotLost")
+AT_THE_GATES = ("DuplicatePayments", "TierOverlap", "MissingExchangeRate", "MartsDoNotReconcile", "ModelFailed")
 
 
 @pytest.fixture(scope="module")
-def stack(service_dir: Path) -> Iterator[Stack]:
-    stack = new_stack(service_dir / "stack", SOURCE_DB_SCALE="0.05")
-    yield stack
-    stack("down")
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    box = Mailbox()
+    server = Controller(box, hostname="127.0.0.1", port=free_port())
+    server.start()
+    yield box, server.port
+    server.stop()
 
 
 @pytest.fixture(scope="module")
-def first_run(stack: Stack) -> str:
-    """What the first whole run on the empty machine printed; two that were interrupted came before."""
+def checkout(service_dir: Path, mailbox: tuple[Mailbox, int]) -> Iterator[Checkout]:
+    checkout = Checkout(service_dir / "checkout", mailbox[1])
+    try:
+        yield checkout
+    finally:
+        checkout.stack("down")
+
+
+@pytest.fixture
+def mails(mailbox: tuple[Mailbox, int]) -> Mailbox:
+    return mailbox[0]
+
+
+@pytest.fixture(scope="module")
+def stack(checkout: Checkout) -> Stack:
+    return checkout.stack
+
+
+@pytest.fixture(scope="module")
+def first_run(checkout: Checkout, stack: Stack) -> str:
+    """What the first whole run on the empty machine printed; two that were interrupted came before.
+
+    Four weeks have many orders before a last whole day that has few: some are yet to come.
+    """
     # While the demo data is made and Airflow's database is migrated, and while Airflow starts.
     assert stack.interrupt_run("logs/airflow-database.log") == 130
     assert stack.interrupt_run("run/airflow-scheduler.json") == 130
+    checkout.shell("make up")
+    checkout.add_orders(29, 2, a_day=20)
     return stack.run()
 
 
@@ -57,7 +89,7 @@ def test_the_first_run_replicates_every_table_whole(stack: Stack, first_run: str
 
 
 def test_the_marts_agree_with_figures_computed_from_the_source(stack: Stack, first_run: str) -> None:
-    compare_with_source(stack)
+    assert source_figures.differences(stack.environment["SOURCE_DB_DSN"], stack.client) == {}
 
 
 def test_the_run_ends_with_headline_numbers_and_addresses(stack: Stack, first_run: str) -> None:
@@ -88,105 +120,172 @@ def test_a_second_stack_does_not_start_on_taken_ports(stack: Stack, first_run: s
     assert marked(other) == []
 
 
-def test_days_go_by_with_money_that_cannot_be_converted_and_its_repair(stack: Stack, first_run: str) -> None:
-    services = {process.pid for process in marked(stack.home) if process.pid == os.getsid(process.pid)}
-    before = stack.rows("SELECT COUNT(*), SUM(gmv_usd) FROM marts.fct_orders")
+def test_a_green_run_warns_and_what_is_reported_or_built_again(
+    checkout: Checkout, stack: Stack, first_run: str, mails: Mailbox
+) -> None:
+    mails.take("TestWarnings", "VolumeAnomaly")
+    [(state, synced, passed, failed)] = stack.rows(
+        "SELECT state, rows_synced, tests_passed, tests_failed FROM ops.pipeline_runs"
+    )
+    assert (state, failed) == ("success", 0) and synced > 0 and passed > 50
+    assert list((stack.home / "airflow" / "reports").glob("2*.html"))
+    checkout.follow("TestWarnings", "DuplicateOrdersReported")
+
+    refused = checkout.shell("make rebuild", ok=False)
+    assert "Failed task: plan_rebuild" in refused and "Give models (select), days" in refused
+    good = checkout.marts()
+    assert all(good.values())
+    # The runbook's window is June; a run by itself leaves rows alone whose input has not changed.
+    since_may = "order_date BETWEEN '2026-05-15' AND '2026-06-30'"
+    checkout.in_warehouse(
+        f"UPDATE marts.fct_orders SET order_number = CONCAT('wrong ', order_number) WHERE {since_may}"
+    )
+    checkout.follow("Backfill")
+    still_wrong = "STARTS_WITH(order_number, 'wrong ')"
+    extent = "SELECT MIN(order_date) >= '2026-05-15', MAX(order_date) < '2026-06-01'"
+    assert stack.rows(f"{extent} FROM marts.fct_orders WHERE {still_wrong}") == [(True, True)]
+    checkout.in_warehouse(f"UPDATE marts.fct_orders SET order_number = SUBSTR(order_number, 7) WHERE {still_wrong}")
+    assert checkout.marts() == good
+
+
+def test_what_is_seen_from_outside_and_by_the_hour(
+    checkout: Checkout, stack: Stack, first_run: str, mails: Mailbox
+) -> None:
+    # Before anything is stamped with the present: days go on from the latest change.
     subprocess.run([BIN / "source-db", "simulate", "--days=2"], env=stack.environment, check=True, capture_output=True)
+
+    checkout.in_warehouse("DELETE FROM raw.products WHERE TRUE")
+    checkout.clear_raw_gate()
+    mails.take("RawCountsDisagree")
+
+    checkout.kill("bigquery")
+    assert "WarehouseUnavailable" in checkout.shell("make watch", ok=False)
+    mails.take("WarehouseUnavailable")
+    checkout.mend("WarehouseUnavailable")
+
+    checkout.kill("airflow-api-server", "airflow-scheduler")
+    assert "AirflowDown" in checkout.shell("make watch", ok=False)
+    mails.take("AirflowDown")
+    checkout.mend("AirflowDown")
+
+    checkout.in_warehouse(
+        "UPDATE ops.pipeline_runs SET started_at = TIMESTAMP_SUB(started_at, INTERVAL 3 DAY) WHERE TRUE"
+    )
+    aged = "_airbyte_extracted_at = TIMESTAMP_SUB(_airbyte_extracted_at, INTERVAL 3 DAY)"
+    checkout.in_warehouse(f"UPDATE raw.event_log SET {aged} WHERE TRUE")
+    checkout.grow_slot()
+    checkout.wait_for(checkout.trigger(WATCH_DAG_ID), "failed", WATCH_DAG_ID)
+    checkout.shell("make watch", ok=False)
+    mails.take(*BY_THE_HOUR, *BY_THE_HOUR)  # each has a list of its own
+    columns = "event_type, entity_type, entity_id, event_data"
+    checkout.in_source(
+        f"INSERT INTO event_log ({columns}, event_timestamp) SELECT {columns}, now() FROM event_log LIMIT 1"
+    )
+    [(user,)] = stack.rows("SELECT buyer_id FROM marts.fct_orders GROUP BY 1 ORDER BY COUNT(*) DESC, 1 LIMIT 1")
+    checkout.variables["USER_ID"] = user
+    checkout.mend("RawCountsDisagree", *BY_THE_HOUR, "EraseUser")
+    checkout.look("ReplicationSlotLost")  # now: the slot keeps growing
+
+
+def test_what_keeps_the_sync_from_its_end(checkout: Checkout, first_run: str, mails: Mailbox) -> None:
+    checkout.red(rebuild_from="2026-06-30", rebuild_to="2026-06-01")
+    mails.take("TaskFailed")
+    checkout.mend("TaskFailed")
+
+    checkout.change_the_connection_by_hand()
+    checkout.red()
+    mails.take("ConnectionDrift")
+    checkout.mend("ConnectionDrift")
+
+    checkout.as_superuser("ALTER ROLE airbyte PASSWORD 'nobody knows'")
+    checkout.red()
+    mails.take("SourceUnreachable")
+    checkout.mend("SourceUnreachable", "RotateCredentials")
+
+    # Airbyte has looked at the schema already today: the sync meets the change, and no model after it.
+    checkout.shell('make octavia ARGS="discover marketplace_postgres_to_bigquery"')
+    checkout.in_source("ALTER TABLE reviews RENAME COLUMN title TO headline")
+    checkout.red()
+    mails.take("SchemaChanged")
+    checkout.mend("SchemaChanged")
+
+    with checkout.lock_on("orders"):
+        run_id = checkout.trigger()
+        checkout.cancel_job()
+        checkout.wait_for(run_id, "failed")
+    mails.take("SyncFailed")
+    checkout.mend("SyncFailed", "VolumeAnomaly")
+    checkout.add_orders(1, 1, a_day=20)
+
+
+def test_what_turns_gates_red_and_all_is_well_in_the_end(
+    checkout: Checkout, stack: Stack, first_run: str, mails: Mailbox
+) -> None:
+    services = {process.pid for process in marked(stack.home) if process.pid == os.getsid(process.pid)}
+    rules = {
+        "int_payments__deduplicated.sql": (
+            "qualify row_number() over",
+            "qualify payment_provider = 'stripe' or row_number() over",
+        ),
+        "int_seller_tiers__scd2.sql": (
+            "coalesce(neighbours.next_effective_from,",
+            "coalesce(if(change_reason <> '', neighbours.effective_to, null), neighbours.next_effective_from,",
+        ),
+        "int_orders__usd.sql": ("as total_usd", "+ if(located.order_number like '%7', 1, 0) as total_usd"),
+        "dim_categories.sql": ("select", "selekt"),
+    }
+    for file, (rule, broken) in rules.items():
+        replace(checkout.folder / "dbt" / "models", file, rule, broken)
+    checkout.commit("Deploy what breaks four rules")
+    newest = "id IN (SELECT id FROM orders ORDER BY created_at DESC LIMIT {})"
+    checkout.in_source(f"UPDATE orders SET currency = 'XXX', updated_at = now() WHERE {newest.format(1)}")
+    checkout.in_source(
+        f"UPDATE orders SET total_amount = total_amount + 1, updated_at = now() WHERE {newest.format(80)}"
+    )
+    figures = "SELECT COUNT(*), SUM(gmv_usd) FROM marts.fct_orders"
+    before = stack.rows(figures)
+    with checkout.lock_on("orders") as session:
+        checkout.trigger()
+        checkout.wait_for_blocked()
+        assert "SyncStuck" in checkout.shell("make watch", ok=False, ALERT_SYNC_MINUTES="0.001")
+        mails.take("SyncStuck")
+        checkout.mend("SyncStuck")
+        with pytest.raises(psycopg.errors.AdminShutdown):
+            session.execute("SELECT 1")
+
+    red = checkout.shell(RUN, ok=False)
+    assert set(re.findall(r"What to do: runbooks/(\w+)\.md", red)) == set(AT_THE_GATES)
+    assert stack.rows(figures) == before, "built behind a red gate"
+    mails.take(*AT_THE_GATES, "QuarantineRising")
+    checkout.mend("RestoreAfterBadDeploy", *AT_THE_GATES, "QuarantineRising")
+
+    # As people do in Airflow: the first task of what must be done again, with downstream ticked. `make run` follows it.
+    [run_id] = re.findall(r"The run (\S+) ended as failed", red)
+    checkout.airflow().clear(DAG_ID, run_id, "trigger_sync")
+    green = checkout.verify(*sorted(checkout.followed - checkout.verified))
+    assert run_id in green, "it followed another run than the one that was cleared"
     with stack.source() as source:
         (users,) = source.execute("SELECT count(*) FROM users").fetchone()  # type: ignore[misc]
-        (item, currency) = source.execute(
-            "UPDATE order_items i SET currency = 'XXX' WHERE id = (SELECT id FROM order_items ORDER BY id LIMIT 1) "
-            "RETURNING id, (SELECT o.currency FROM order_items o WHERE o.id = i.id)"
-        ).fetchone()  # type: ignore[misc]
-
-    red = stack("run")
-    assert red.returncode == 1
-    assert "Failed task: " in red.stdout and "int_order_items__usd" in red.stdout
-    assert "What to do: " in red.stdout
-    assert stack.rows("SELECT COUNT(*), SUM(gmv_usd) FROM marts.fct_orders") == before, "built behind a red gate"
-    loaded = int(re.findall(r"Sync: users ([\d,]+) rows loaded", red.stdout)[-1].replace(",", ""))
-    assert 0 < loaded < users, "the second sync is incremental"
-
-    with stack.source() as source:
-        source.execute("UPDATE order_items SET currency = %s WHERE id = %s", [currency, item])
-    # As people do in Airflow: the first task of what must be done again, with downstream ticked.
-    run_id = re.findall(r"The run (\S+) ended as failed", red.stdout)[-1]
-    airflow = AirflowApi(f"http://127.0.0.1:{stack.environment['AIRFLOW__API__PORT']}", "admin", "admin")
-    airflow.clear("marketplace_elt_pipeline", run_id, "trigger_sync")
-    assert run_id in stack.run(), "it followed another run than the one that was cleared"
-    assert stack.rows("SELECT COUNT(*) FROM marts.fct_orders")[0][0] > before[0][0]
-    compare_with_source(stack)
+    loaded = int(re.findall(r"Sync: users ([\d,]+) rows loaded", green)[-1].replace(",", ""))
+    assert 0 < loaded < users, "the sync is incremental"
+    checkout.wait_for(checkout.trigger(WATCH_DAG_ID), "success", WATCH_DAG_ID)
+    mails.take_recoveries(
+        "WarehouseUnavailable", "AirflowDown", *BY_THE_HOUR, *BY_THE_HOUR, "RawCountsDisagree", "TaskFailed",
+        "ConnectionDrift", "SourceUnreachable", "SchemaChanged", "SyncFailed", "VolumeAnomaly", "SyncStuck",
+        *AT_THE_GATES, "QuarantineRising",
+    )  # fmt: skip
     assert all(psutil.pid_exists(pid) for pid in services), "a service was restarted"
 
-
-def test_models_and_days_are_built_again_by_a_command_and_the_hourly_look_is_green(
-    stack: Stack, first_run: str
-) -> None:
-    refused = stack("rebuild")
-    assert refused.returncode == 1 and "Failed task: plan_rebuild" in refused.stdout
-    assert "Give models (select), days" in refused.stdout
-
-    # A run by itself leaves rows alone whose input has not changed.
-    stack.rows("UPDATE marts.fct_orders SET order_number = 'wrong' WHERE TRUE")
-    [(last,)] = stack.rows("SELECT MAX(order_date) FROM marts.fct_orders")
-    rebuilt = stack("rebuild", "--select=fct_orders", f"--from={last}", f"--to={last}")
-    assert rebuilt.returncode == 0, rebuilt.stdout[-3000:]
-    by_day = f"SELECT order_date = '{last}', LOGICAL_AND(order_number = 'wrong') FROM marts.fct_orders GROUP BY 1"
-    assert sorted(stack.rows(by_day)) == [(False, True), (True, False)]
-    rebuilt = stack("rebuild", "--select=fct_orders", "--full-refresh")
-    assert rebuilt.returncode == 0, rebuilt.stdout[-3000:]
-    assert stack.rows("SELECT COUNTIF(order_number = 'wrong') FROM marts.fct_orders") == [(0,)]
-
-    airflow = AirflowApi(f"http://127.0.0.1:{stack.environment['AIRFLOW__API__PORT']}", "admin", "admin")
-    airflow.unpause("marketplace_watch")
-    run_id = airflow.trigger("marketplace_watch")
-    assert wait_until(lambda: airflow.run_state("marketplace_watch", run_id) in ("success", "failed"), 200)
-    assert {task.state for task in airflow.tasks("marketplace_watch", run_id)} == {"success"}
+    assert stack.rows(figures)[0][0] > before[0][0]
+    seeds = checkout.folder / "dbt" / "seeds"
+    assert source_figures.differences(stack.environment["SOURCE_DB_DSN"], stack.client, seeds) == {}
+    built = checkout.marts()
+    checkout.follow("FullRebuild")
+    assert checkout.marts() == built, "what runs left differs from a rebuild"
+    assert checkout.followed == checkout.verified == runbook_files.names(), "a runbook's commands were not run"
 
 
 def test_down_leaves_nothing_running(stack: Stack, first_run: str) -> None:
     assert stack("down").returncode == 0
     assert marked(stack.home) == []
     assert stack("status").stdout.count("stopped") == 7
-
-
-def compare_with_source(stack: Stack) -> None:
-    """Orders, GMV, duplicates and current tiers of the marts against plain Python over the source, to the cent."""
-    with stack.source() as source:
-        orders = source.execute("SELECT id::text, status, created_at FROM orders").fetchall()
-        items = source.execute("SELECT order_id::text, total_price, currency FROM order_items").fetchall()
-        payments = source.execute("SELECT id, event_id FROM payments").fetchall()
-        sellers = source.execute("SELECT count(DISTINCT user_id) FROM seller_tier_history").fetchone()
-    rates = exchange_rates()
-    days = {order: created.astimezone(UTC).date() for order, _, created in orders}
-    gmv: dict[str, Decimal] = {order: Decimal(0) for order, status, _ in orders if status in GMV_STATUSES}
-    for order, price, currency in items:
-        if order in gmv:
-            rate = rate_on(rates[currency], days[order])
-            gmv[order] += (price * rate).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    found = stack.rows("SELECT order_id, order_date, gmv_usd FROM marts.fct_orders")
-    assert {(order, day) for order, day, _ in found} == set(days.items())
-    assert {order: amount for order, _, amount in found if amount} == {k: v for k, v in gmv.items() if v}
-    assert stack.rows("SELECT SUM(gmv_usd) FROM marts.fct_daily_sales") == [(sum(gmv.values()),)]
-
-    events = [event for _, event in payments if event is not None]
-    duplicates = len(events) - len(set(events))
-    assert duplicates > 0
-    assert stack.rows("SELECT COUNT(*), SUM(duplicate_count) FROM intermediate.int_payments__deduplicated") == [
-        (len(payments) - duplicates, duplicates)
-    ]
-    assert stack.rows("SELECT COUNT(DISTINCT seller_id) FROM intermediate.int_seller_tiers__scd2") == [sellers]
-
-
-def exchange_rates() -> dict[str, list[tuple[date, Decimal]]]:
-    """Per currency, (valid_from, rate) in ascending order, from the seed file."""
-    rates: dict[str, list[tuple[date, Decimal]]] = defaultdict(list)
-    with (ROOT / "dbt" / "seeds" / "exchange_rates.csv").open() as file:
-        for row in csv.DictReader(file):
-            day = datetime.strptime(row["valid_from"], "%Y-%m-%d").date()
-            rates[row["currency"]].append((day, Decimal(row["usd_rate"])))
-    return {currency: sorted(known) for currency, known in rates.items()}
-
-
-def rate_on(rates: list[tuple[date, Decimal]], day: date) -> Decimal:
-    return [rate for valid_from, rate in rates if valid_from <= day][-1]

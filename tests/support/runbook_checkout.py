@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
+from airbyte_api import api, models
 from real_services import BIN, ROOT
 from runbook_files import steps
 from stack_driver import Stack, new_stack
@@ -86,7 +86,10 @@ class Checkout:
         self.git("config", "user.name", "deployer")
         self.git("config", "user.email", "deployer@example.org")
         self.commit("Deploy what is good")
+        #: Beyond the environment: what runbooks ask for.
+        self.variables: dict[str, str] = {}
         self.followed: set[str] = set()
+        self.verified: set[str] = set()
 
     def git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.folder, check=True, capture_output=True)
@@ -100,7 +103,7 @@ class Checkout:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
             cwd=self.folder,
-            env={**self.stack.environment, **variables},
+            env={**self.stack.environment, **self.variables, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -109,29 +112,37 @@ class Checkout:
         assert (done.returncode == 0) is ok, f"{commands}\n{done.stdout[-6000:]}"
         return done.stdout
 
-    def mend(self, *runbooks: str, **variables: str) -> None:
+    def mend(self, *runbooks: str) -> None:
         """Run the commands of the runbooks' diagnoses and mitigations but for `make run`."""
         self.followed |= set(runbooks)
         for section in ("Diagnosis", "Mitigation"):
-            self._do(runbooks, section, "", variables)
+            self._do(runbooks, section)
 
-    def verify(self, *runbooks: str, **variables: str) -> str:
+    def verify(self, *runbooks: str) -> str:
         """One `make run`, if a runbook has it, then the commands of the verifications; what `make run` printed."""
         runs = any(RUN in step.commands.splitlines() for name in runbooks for step in steps(name))
-        output = self.shell(RUN, **variables) if runs else ""
-        self._do(runbooks, "Verification", output, variables)
+        output = self.shell(RUN) if runs else ""
+        self.look(*runbooks, run_output=output)
         return output
 
-    def follow(self, *runbooks: str, **variables: str) -> None:
-        self.mend(*runbooks, **variables)
-        self.verify(*runbooks, **variables)
+    def look(self, *runbooks: str, run_output: str = "") -> None:
+        """Run the commands of the verifications but for `make run`."""
+        self.verified |= set(runbooks)
+        self._do(runbooks, "Verification", run_output)
 
-    def _do(self, runbooks: tuple[str, ...], section: str, run_output: str, variables: dict[str, str]) -> None:
+    def follow(self, *runbooks: str) -> None:
+        self.mend(*runbooks)
+        self.verify(*runbooks)
+
+    def _do(self, runbooks: tuple[str, ...], section: str, run_output: str = "") -> None:
         """Run what the runbooks have in this section, once where several have the same."""
-        for step in dict.fromkeys(step for name in runbooks for step in steps(name, section)):
-            lines = [line for line in step.commands.splitlines() if line != RUN]
-            output = run_output + (self.shell("\n".join(lines), **variables) if lines else "")
+        outputs: dict[str, str] = {}
+        for step in (step for name in runbooks for step in steps(name, section)):
+            commands = "\n".join(line for line in step.commands.splitlines() if line != RUN)
+            if commands not in outputs:
+                outputs[commands] = run_output + (self.shell(commands) if commands else "")
             for text in step.expected:
+                output = outputs[commands]
                 assert text in output, f"{step.commands} does not print {text!r}:\n{output[-3000:]}"
 
     def airflow(self) -> AirflowApi:
@@ -152,8 +163,10 @@ class Checkout:
         self.wait_for(self.trigger(**params), "failed")
 
     def clear_raw_gate(self) -> None:
-        """As a person does in the UI: the raw gate of the last run with what is downstream; it must be red."""
-        [(run_id,)] = self.stack.rows("SELECT run_id FROM ops.pipeline_runs ORDER BY started_at DESC LIMIT 1")
+        """As a person does in the UI: the raw gate of the last run that synced, with downstream; it must be red."""
+        [(run_id,)] = self.stack.rows(
+            "SELECT run_id FROM ops.pipeline_runs WHERE rows_synced > 0 ORDER BY started_at DESC LIMIT 1"
+        )
         self.airflow().clear(DAG_ID, run_id, "check_raw")
         self.wait_for(run_id, "failed")
 
@@ -162,28 +175,21 @@ class Checkout:
         self.shell(".venv/bin/local-stack exec source-db cdc")
         self.in_source("SELECT pg_logical_emit_message(false, 'fill', repeat('x', 2200000))")
 
-    def airbyte(self, method: str, path: str, **arguments: Any) -> Any:
-        secrets = json.loads((self.stack.home / "secrets.json").read_text())
-        url = self.stack.environment["AIRBYTE_API_URL"]
-        credentials = {"client_id": "marketplace-local", "client_secret": secrets["airbyte_client_secret"]}
-        token = httpx.post(f"{url}/applications/token", json=credentials).raise_for_status().json()["access_token"]
-        headers = {"Authorization": f"Bearer {token}"}
-        return httpx.request(method, f"{url}{path}", headers=headers, timeout=20, **arguments).raise_for_status().json()
-
-    def running_job(self) -> int:
-        def running() -> list[dict[str, Any]]:
-            return self.airbyte("GET", "/jobs", params={"status": "running"})["data"]
-
-        assert wait_until(lambda: bool(running()), 300)
-        return running()[0]["jobId"]
-
     def cancel_job(self) -> None:
-        self.airbyte("DELETE", f"/jobs/{self.running_job()}")
+        """Cancel the job that runs, once one does."""
+        airbyte = self.stack.airbyte
+        assert wait_until(lambda: airbyte.running_job() is not None, 300)
+        self.stack.airbyte_sdk.jobs.cancel_job(request=api.CancelJobRequest(job_id=airbyte.running_job() or 0))
 
     def change_the_connection_by_hand(self) -> None:
-        [connection] = self.airbyte("GET", "/connections")["data"]
-        change = {"nonBreakingSchemaUpdatesBehavior": "ignore"}
-        self.airbyte("PATCH", f"/connections/{connection['connectionId']}", json=change)
+        connections = self.stack.airbyte_sdk.connections
+        [connection] = connections.list_connections(request=api.ListConnectionsRequest()).connections_response.data
+        change = models.ConnectionPatchRequest(
+            non_breaking_schema_updates_behavior=models.NonBreakingSchemaUpdatesBehaviorEnum.IGNORE
+        )
+        connections.patch_connection(
+            request=api.PatchConnectionRequest(connection_id=connection.connection_id, connection_patch_request=change)
+        )
 
     @contextmanager
     def lock_on(self, table: str) -> Iterator[psycopg.Connection]:
@@ -214,12 +220,12 @@ class Checkout:
         self.in_source(
             f"""
             WITH one AS (SELECT * FROM orders WHERE status = 'pending' ORDER BY created_at DESC LIMIT 1),
-            day AS (SELECT max((created_at AT TIME ZONE 'UTC')::date) AS last FROM orders),
+            day AS (SELECT max((created_at AT TIME ZONE 'UTC')::date) AS last, max(updated_at) AS now FROM orders),
             added AS (
                 INSERT INTO orders
                 SELECT copy.* FROM one, day, generate_series({last}, {first}) AS back, generate_series(1, {a_day}) AS n,
                     jsonb_populate_record(NULL::orders, to_jsonb(one) || jsonb_build_object(
-                        'id', gen_random_uuid(), 'order_number', format('ADD-%s-%s', back, n), 'updated_at', now(),
+                        'id', gen_random_uuid(), 'order_number', format('ADD-%s-%s', back, n), 'updated_at', day.now,
                         'created_at', (day.last - back)::timestamp AT TIME ZONE 'UTC' + interval '12 hours'
                     )) AS copy
                 RETURNING id, created_at

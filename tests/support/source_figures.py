@@ -7,10 +7,13 @@ row by row, a seller's tier is the last one recorded before the instant, an even
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+from google.cloud import bigquery
 
 SEEDS = Path(__file__).resolve().parents[2] / "dbt" / "seeds"
 
@@ -228,15 +231,31 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
 }
 
 
-def figures(conninfo: str) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows of each mart in :data:`FIGURES`, from the database as it is now."""
+def figures(conninfo: str, seeds: Path = SEEDS) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of each mart in :data:`FIGURES`, from the database and the files of ``seeds`` as they are now."""
     with psycopg.connect(conninfo) as connection:
         connection.execute(_SETUP)
         for table, file in {"rates": "exchange_rates", "regions": "country_regions"}.items():
-            with (SEEDS / f"{file}.csv").open(encoding="utf-8", newline="") as lines:
+            with (seeds / f"{file}.csv").open(encoding="utf-8", newline="") as lines:
                 rows = [tuple(row.values()) for row in csv.DictReader(lines)]
             connection.cursor().executemany(f"INSERT INTO {table} VALUES (%s, %s, %s)".encode(), rows)
         connection.execute(_RULES)
         found = {mart: connection.execute(query).fetchall() for mart, (_, query) in FIGURES.items()}
         connection.rollback()
+    return found
+
+
+def differences(
+    conninfo: str, client: bigquery.Client, seeds: Path = SEEDS, prefix: str = "", marts: Iterable[str] = FIGURES
+) -> dict[str, Any]:
+    """mart → rows that only one side has (the first three of each); ``prefix`` is that of the datasets' names."""
+    expected = figures(conninfo, seeds)
+    found = {}
+    for mart in marts:
+        rows = client.query_and_wait(f"select {FIGURES[mart][0]} from `{prefix}marts`.{mart}")
+        built = Counter(tuple(row.values()) for row in rows)
+        assert built, mart
+        wanted = Counter(expected[mart])
+        if built != wanted:
+            found[mart] = {"only built": list(built - wanted)[:3], "only expected": list(wanted - built)[:3]}
     return found

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psycopg
-from airbyte_api import AirbyteAPI, api, models
+from airbyte_api import AirbyteAPI, models
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 from real_services import BIN, PROJECT, free_port
 
+from local_stack.airbyte_api import AirbyteApi
 from local_stack.processes import wait_until
 
 _OURS = (
@@ -44,25 +46,28 @@ class Stack:
         assert done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
+    @cached_property
+    def airbyte(self) -> AirbyteApi:
+        return AirbyteApi(self.environment["AIRBYTE_API_URL"], *self._airbyte_credentials)
+
+    @cached_property
+    def airbyte_sdk(self) -> AirbyteAPI:
+        url = self.environment["AIRBYTE_API_URL"]
+        client_id, client_secret = self._airbyte_credentials
+        credentials = models.SchemeClientCredentials(
+            client_id=client_id, client_secret=client_secret, token_url=f"{url}/applications/token"
+        )
+        return AirbyteAPI(server_url=url, security=models.Security(client_credentials=credentials))
+
+    @property
+    def _airbyte_credentials(self) -> tuple[str, str]:
+        return "marketplace-local", json.loads((self.home / "secrets.json").read_text())["airbyte_client_secret"]
+
     def sync(self) -> None:
         """One sync of the stack's connection, without what Airflow does after it."""
-        url = self.environment["AIRBYTE_API_URL"]
-        credentials = models.SchemeClientCredentials(
-            client_id="marketplace-local",
-            client_secret=json.loads((self.home / "secrets.json").read_text())["airbyte_client_secret"],
-            token_url=f"{url}/applications/token",
-        )
-        sdk = AirbyteAPI(server_url=url, security=models.Security(client_credentials=credentials))
-        [connection] = sdk.connections.list_connections(request=api.ListConnectionsRequest()).connections_response.data
-        request = models.JobCreateRequest(connection_id=connection.connection_id, job_type=models.JobTypeEnum.SYNC)
-        job = sdk.jobs.create_job(request=request).job_response
-
-        def status() -> models.JobStatusEnum:
-            return sdk.jobs.get_job(request=api.GetJobRequest(job_id=job.job_id)).job_response.status
-
-        unfinished = (models.JobStatusEnum.PENDING, models.JobStatusEnum.RUNNING, models.JobStatusEnum.INCOMPLETE)
-        assert wait_until(lambda: status() not in unfinished, 200)
-        assert status() == models.JobStatusEnum.SUCCEEDED
+        [job] = self.airbyte.start_syncs()
+        assert wait_until(lambda: self.airbyte.job_status(job) not in ("pending", "running", "incomplete"), 200)
+        assert self.airbyte.job_status(job) == "succeeded"
 
     def interrupt_run(self, sign: str) -> int:
         """Start a run and press Ctrl-C as soon as the file ``sign`` is there; its exit status."""
@@ -80,14 +85,17 @@ class Stack:
     def source(self) -> psycopg.Connection:
         return psycopg.connect(self.environment["SOURCE_DB_DSN"], autocommit=True)
 
-    def rows(self, query: str) -> list[tuple]:
-        client = bigquery.Client(
+    @cached_property
+    def client(self) -> bigquery.Client:
+        return bigquery.Client(
             PROJECT,
             credentials=AnonymousCredentials(),
             client_options={"api_endpoint": self.environment["BIGQUERY_API_ENDPOINT"]},
             location="US",
         )
-        return [tuple(row.values()) for row in client.query_and_wait(query)]
+
+    def rows(self, query: str) -> list[tuple]:
+        return [tuple(row.values()) for row in self.client.query_and_wait(query)]
 
 
 def new_stack(home: Path, **variables: str) -> Stack:
