@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronTriggerTimetable, Param, TriggerRule, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException, DownstreamTasksSkipped
+from marketplace_pipeline.dbt_node import UNSELECTED
 from marketplace_pipeline.failure import remember_failure
 from marketplace_pipeline.publish import mart_assets
 from marketplace_pipeline.selection import PARAMS
@@ -68,6 +69,8 @@ def check_params() -> None:
     context = get_current_context()
     check_window(context["params"])
     skipped = unselected(context["params"]["select"], context["dag"].tasks)
+    # This skips them once. Whoever clears another task with what is downstream of it clears them, too: then each asks.
+    context["ti"].xcom_push(UNSELECTED, skipped)
     if skipped:
         raise DownstreamTasksSkipped(tasks=skipped)
 

@@ -6,9 +6,12 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.context import Context
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from marketplace_pipeline.project import invoke_dbt
+
+#: The XCom of check_params with the ids of the tasks that the run's parameter ``select`` leaves out.
+UNSELECTED = "unselected"
 
 _BAD = ("error", "fail", "runtime error", "partial success")
 
@@ -36,6 +39,7 @@ class DbtNode(BaseOperator):
         variables: template; dbt's ``--vars`` as JSON, or nothing.
 
     Raises:
+        AirflowSkipException: the run does not select the node.
         DbtNodeFailed: naming what failed, with dbt's message.
     """
 
@@ -62,6 +66,10 @@ class DbtNode(BaseOperator):
         self.variables = variables
 
     def execute(self, context: Context) -> None:
+        if context["params"].get("select") and self.task_id in (
+            context["ti"].xcom_pull(task_ids="check_params", key=UNSELECTED) or ()
+        ):
+            raise AirflowSkipException("The run does not select this node.")
         options = ["--select", self.select]
         if self.exclude:
             options += ["--exclude", *self.exclude]
