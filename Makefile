@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STACK := $(BIN)/local-stack
 
 .DEFAULT_GOAL := help
-.PHONY: help run rebuild up down status test test-containers test-runbooks check lock watch octavia dbt docs simulate compose-env preflight impact lint-sql hooks clean
+.PHONY: help run rebuild up down status test test-containers check lock watch octavia dbt docs simulate compose-env preflight impact lint-sql hooks clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,12 +26,9 @@ status: $(VENV)/.built ## Show the services
 down: $(VENV)/.built ## Stop the services; their data stays in .local/
 	@$(STACK) down
 
-test: $(VENV)/.built ## Run the suite, on ports and folders of its own; see also test-runbooks and test-containers
+test: $(VENV)/.built ## Run the suite, on ports and folders of its own; see also test-containers
 	@$(MAKE) --no-print-directory --jobs=2 check browser analyzer
-	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "not containers and not runbooks"
-
-test-runbooks: $(VENV)/.built ## Make the faults of the runbooks and run their commands, as written (twelve minutes)
-	@$(BIN)/pytest -m runbooks
+	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "not containers"
 
 test-containers: $(VENV)/.built ## Run what the image runs, by the compose file, without Docker (five minutes)
 	@$(BIN)/pytest -m containers
