@@ -264,11 +264,11 @@ def test_what_turns_gates_red_and_all_is_well_in_the_end(
     checkout.airflow().clear(DAG_ID, run_id, "trigger_sync")
     green = checkout.verify(*sorted(checkout.followed - checkout.verified))
     assert run_id in green, "it followed another run than the one that was cleared"
-    [(users, loaded)] = stack.rows(
-        "SELECT (SELECT COUNT(*) FROM raw.users), row_count FROM ops.pipeline_runs, UNNEST(stream_rows) "
-        "WHERE stream = 'users' ORDER BY started_at DESC LIMIT 1"
+    [(orders, loaded)] = stack.rows(
+        "SELECT (SELECT COUNT(*) FROM raw.orders), row_count FROM ops.pipeline_runs, UNNEST(stream_rows) "
+        "WHERE stream = 'orders' ORDER BY started_at DESC LIMIT 1"
     )
-    assert 0 < loaded < users, "the sync is incremental"
+    assert 0 < loaded < orders, "the sync is incremental"
     checkout.wait_for(checkout.trigger(WATCH_DAG_ID), "success", WATCH_DAG_ID)
     mails.take_recoveries(
         "WarehouseUnavailable", "AirflowDown", *BY_THE_HOUR, *BY_THE_HOUR, "RawCountsDisagree", "TaskFailed",
