@@ -1,4 +1,7 @@
-"""``local-stack``: the command behind ``make run``, ``make status`` and ``make down``."""
+"""``local-stack``: the command behind ``make run``, ``make status`` and ``make down``.
+
+Google's client takes a second to import: commands that need it import what uses it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,8 @@ import psycopg
 from rich.console import Console
 from rich.table import Table
 
-from local_stack import containers, databases, headlines, pipeline, preflight, services, settings, sql, stack
+from local_stack import containers, databases, pipeline, preflight, services, settings, sql
 from local_stack.board import Board
-from local_stack.impact import run as impact
 from local_stack.processes import MARKER
 
 _STYLES = {"running": "green", "starting": "yellow", "stopped": "red", "given": "cyan"}
@@ -43,6 +45,8 @@ def main() -> None:
 @main.command()
 def run() -> None:
     """Start what is not running, then run the pipeline once; exit status 0 only if it succeeded."""
+    from local_stack import stack
+
     console = _console()
     current = settings.load()
     began = time.monotonic()
@@ -74,6 +78,8 @@ def rebuild(select: str, full_refresh: bool, rebuild_from: str | None, rebuild_t
 @main.command()
 def up() -> None:
     """Start what is not running, without running the pipeline."""
+    from local_stack import stack
+
     console = _console()
     current = settings.load()
     with Board(console) as board:
@@ -84,6 +90,8 @@ def up() -> None:
 @main.command()
 def down() -> None:
     """Stop every service of the stack; its data stays in the stack's folder."""
+    from local_stack import stack
+
     stopped = stack.down(settings.load())
     click.echo(f"Stopped: {', '.join(stopped)}." if stopped else "Nothing was running.")
 
@@ -166,6 +174,8 @@ def check_services(names: tuple[str, ...]) -> None:
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the report to this file, too.")
 def show_impact(base: str, scale: str, output: Path | None) -> None:
     """Say what a change does to models, the marts' rows and the connections, as Markdown."""
+    from local_stack.impact import run as impact
+
     with Board(Console(stderr=True)) as board:
         text = impact.of_commit(base, board, scale)
     click.echo(text)
@@ -201,6 +211,8 @@ def _add(table: Table, title: str, state: str, pid: object, address: str) -> Non
 
 
 def _print_headlines(console: Console, current: settings.Settings) -> None:
+    from local_stack import headlines
+
     table = Table(box=None, show_header=False, title="Marts", title_justify="left", title_style="bold")
     for label, value in headlines.headlines(headlines.client(current)):
         table.add_row(label, value)

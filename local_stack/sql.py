@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import psycopg
-from google.api_core.exceptions import GoogleAPIError
 
-from local_stack import headlines
 from local_stack.services import StackError
 from local_stack.settings import Settings
 
@@ -18,6 +16,10 @@ def warehouse(settings: Settings, statement: str) -> Iterator[tuple[str, ...]]:
     Raises:
         StackError: with the warehouse's refusal, or at once if it does not answer.
     """
+    from google.api_core.exceptions import GoogleAPIError
+
+    from local_stack import headlines
+
     client = headlines.client(settings)
     try:
         # A query would be tried for ten minutes.

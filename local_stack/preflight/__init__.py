@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from local_stack.preflight import airbyte, airflow, alerts, source, warehouse
+from local_stack.preflight import airbyte, airflow, alerts, source
 from local_stack.preflight.finding import Finding
 from local_stack.settings import Settings
 
+
+def _warehouse(settings: Settings) -> Iterator[Finding]:
+    from local_stack.preflight import warehouse  # Google's client takes a second
+
+    return warehouse.check(settings)
+
+
 CHECKS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
     "source": source.check,
-    "bigquery": warehouse.check,
+    "bigquery": _warehouse,
     "airbyte": airbyte.check,
     "airflow": airflow.check,
     "alerts": alerts.check,
