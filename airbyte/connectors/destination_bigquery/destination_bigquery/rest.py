@@ -5,6 +5,7 @@ Google's client library would do, but importing it takes a second and 80 MB, as 
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from typing import Any
@@ -29,6 +30,7 @@ PASSING_REASONS = {
 #: For connecting, and for each wait for data, in seconds.
 _TIMEOUT = (10, 120)
 _RETRY_SECONDS = 60
+_WAIT_MS = 10_000
 
 
 class ApiError(Exception):
@@ -61,6 +63,15 @@ class Api:
         """The answer's JSON; repeated for a minute while BigQuery or the way to it has a passing trouble."""
         url = f"{self._root}/bigquery/v2/projects/{self._project}/{path}"
         return _repeated(lambda: _answer(self._session.request(method, url, parameters, json=body, timeout=_TIMEOUT)))
+
+    def await_query(self, job_id: str, location: str) -> bool:
+        """Wait at BigQuery until the query job has ended, or some seconds; False where that is refused: then the job
+        tells why, or must be looked at from time to time (``bigquery.jobs.get`` is not enough for results)."""
+        url = f"{self._root}/bigquery/v2/projects/{self._project}/queries/{job_id}"
+        parameters = {"location": location, "maxResults": "0", "timeoutMs": str(_WAIT_MS)}
+        with contextlib.suppress(requests.RequestException):
+            return bool(self._session.get(url, params=parameters, timeout=_TIMEOUT).ok)
+        return False
 
     def upload(self, job: dict[str, Any], content: bytes | memoryview) -> dict[str, Any]:
         """Insert a load job with the file it loads, by a resumable upload in one piece."""

@@ -149,7 +149,7 @@ class Warehouse:
                         raise
                     joined = True
                     job = self._job(identity)
-                failure = self._ended(job, identity).get("errorResult")
+                failure = self._ended(job, identity, is_query="query" in configuration).get("errorResult")
                 if failure is None:
                     return identity
                 if attempt + 1 >= _JOB_ATTEMPTS or not (joined or failure.get("reason") in PASSING_REASONS):
@@ -168,12 +168,13 @@ class Warehouse:
     def _job(self, identity: str) -> Resource:
         return self._api.call("GET", f"jobs/{identity}", location=self.config.location)
 
-    def _ended(self, job: Resource, identity: str) -> Resource:
+    def _ended(self, job: Resource, identity: str, *, is_query: bool) -> Resource:
         """The status of the job at its end."""
         delay = _FIRST_POLL
         while job["status"]["state"] != "DONE":
-            time.sleep(delay)
-            delay = min(delay * 1.5, _LONGEST_POLL)
+            if not (is_query and self._api.await_query(identity, self.config.location)):
+                time.sleep(delay)
+                delay = min(delay * 1.5, _LONGEST_POLL)
             job = self._job(identity)
         return job["status"]
 
