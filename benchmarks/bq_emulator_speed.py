@@ -106,7 +106,7 @@ class Sides:
         with self.beside.database.transaction() as db:
             catalog = SnapshotCatalog(db, self.beside.tables)
             statement = self.frontend.compile(sql, catalog=catalog, project=SERVER_PROJECT)
-        return tuple(text for _, text in statement.steps) if isinstance(statement, Dml) else (statement.sql,)
+        return tuple(text for _, text, *_ in statement.steps) if isinstance(statement, Dml) else (statement.sql,)
 
     def run_beside(self, *statements: str) -> None:
         with self.beside.database.transaction() as db:

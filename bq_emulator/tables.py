@@ -364,6 +364,8 @@ class Tables:
     def empty_partition(self, db: Session, record: TableRecord, partition: str | None) -> None:
         """Delete the rows of ``partition``, or all."""
         condition = self.partition_condition(record, partition)
+        if partition is None and is_kept(record.physical):
+            record.physical = self._create_physical(db, record.ref, record.schema, record.resource)
         self.own(db, record)
         if record.physical:
             with self.changing(db, record, f"SELECT rowid FROM {record.physical} WHERE {condition}"):

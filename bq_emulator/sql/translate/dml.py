@@ -175,7 +175,7 @@ def _stage_name() -> str:
 
 
 def _staged(stage: str, rows: str) -> str:
-    return f"CREATE TEMP TABLE {stage} AS {rows} ORDER BY _rid"
+    return f"CREATE TEMP TABLE {stage} AS {rows}"
 
 
 def _update_step(table: Table, names: list[str], rows: str, prefix: str, where: str = "true") -> Step:
@@ -189,7 +189,7 @@ def _staged_update_step(table: Table, names: list[str], stage: str, prefix: str,
     changes = ", ".join(f"_s.{prefix}{place} AS {quote(name)}" for place, name in enumerate(names))
     changed = f"SELECT _t.* REPLACE ({changes}) FROM {table.physical} AS _t JOIN {stage} AS _s ON _t.rowid = _s._rid"
     return (
-        *_update_step(table, names, stage, prefix, where),
+        *_update_step(table, names, f"(FROM {stage} AS _s WHERE {where} ORDER BY _rid)", prefix),
         f"INSERT INTO {table.physical} {changed} WHERE {where}",
         f"DELETE FROM {table.physical} WHERE rowid IN (SELECT _rid FROM {stage} AS _s WHERE {where})",
     )

@@ -104,11 +104,12 @@ class Warehouse:
         return [[cell["v"] for cell in row["f"]] for row in answer.get("rows", ())]
 
     def load(self, parquet: bytes | memoryview, dataset: str, table: str, job_id: str, *, append: bool = False) -> None:
-        """Put the rows of a Parquet file into an existing table, in addition to its rows or in their place."""
+        """Put the rows of a Parquet file into an existing table, in addition to its rows or in their place; its schema
+        stays."""
         configuration = {
             "destinationTable": {"projectId": self.config.project, "datasetId": dataset, "tableId": table},
             "sourceFormat": "PARQUET",
-            "writeDisposition": "WRITE_APPEND" if append else "WRITE_TRUNCATE",
+            "writeDisposition": "WRITE_APPEND" if append else "WRITE_TRUNCATE_DATA",
             "createDisposition": "CREATE_NEVER",
         }
         self._run({"load": configuration}, job_id, f"Loading {dataset}.{table}", parquet)
