@@ -2,10 +2,10 @@
 
 UPDATE … FROM and MERGE are carried out in steps: the join is staged once in a temporary table, with the row ids of the
 target and the new values, so that every expression sees the table as it was, a target row that matches several source
-rows is an error as on BigQuery (DuckDB would pick one), and each kind of change is counted for itself. The stage is in
-the target's order: an UPDATE that jumps between DuckDB's vectors rewrites each one hundreds of times, and takes minutes
-where most of a million rows change. Even so it reads every vector that has a changed row, and keeps it twice until the
-next checkpoint: where few of many rows change, which the engine sees from the stage, they are inserted anew instead.
+rows is an error as on BigQuery (DuckDB would pick one), and each kind of change is counted for itself. An UPDATE in
+place takes the stage in the target's order: one that jumps between DuckDB's vectors rewrites each hundreds of times,
+and takes minutes where most of a million rows change. Even so it reads every vector that has a changed row, and keeps
+it twice until the next checkpoint: where few of many rows change, as the stage tells, they are inserted anew.
 """
 
 from __future__ import annotations
@@ -155,16 +155,17 @@ def update(context: Context, node: Node) -> Dml:
     if node.from_scan is not None:
         source += f" CROSS JOIN ({scan(context, node.from_scan).sql()})"
     items = ", ".join(["_rid", *(f"{value} AS _v{place}" for place, (_, value) in enumerate(values))])
+    written = [(name, f"_v{place}") for place, (name, _) in enumerate(values)]
     rows = f"SELECT {items} FROM {source} WHERE {expression(context, node.where_expr)}"
     if node.from_scan is None:
-        step = _update_step(table, [name for name, _ in values], f"({rows})", "_v")
+        step = _update_step(table, written, f"({rows})")
         return Dml("UPDATE", table.ref, (step,), changed=f"SELECT _rid FROM ({rows})")
     stage = _stage_name()
     check = f"SELECT '{SEVERAL_MATCHES}' FROM {stage} GROUP BY _rid HAVING count(*) > 1 LIMIT 1"
     steps = [
         ("run", _staged(stage, rows)),
         ("check", check),
-        _staged_update_step(table, [name for name, _ in values], stage, "_v"),
+        _staged_update_step(table, written, stage),
         ("run", f"DROP TABLE {stage}"),
     ]
     return Dml("UPDATE", table.ref, tuple(steps), changed=f"SELECT _rid FROM {stage}")
@@ -178,18 +179,18 @@ def _staged(stage: str, rows: str) -> str:
     return f"CREATE TEMP TABLE {stage} AS {rows}"
 
 
-def _update_step(table: Table, names: list[str], rows: str, prefix: str, where: str = "true") -> Step:
-    settings = ", ".join(f"{quote(name)} = _s.{prefix}{place}" for place, name in enumerate(names))
-    condition = f"_t.rowid = _s._rid AND {where}"
-    return "update", f"UPDATE {table.physical} AS _t SET {settings} FROM {rows} AS _s WHERE {condition}"
+def _update_step(table: Table, values: list[tuple[str, str]], rows: str) -> Step:
+    """``values``: the names of the target's columns, and of those of ``rows`` that hold the new values."""
+    settings = ", ".join(f"{quote(name)} = _s.{value}" for name, value in values)
+    return "update", f"UPDATE {table.physical} AS _t SET {settings} FROM {rows} AS _s WHERE _t.rowid = _s._rid"
 
 
-def _staged_update_step(table: Table, names: list[str], stage: str, prefix: str, where: str = "true") -> Step:
+def _staged_update_step(table: Table, values: list[tuple[str, str]], stage: str, where: str = "true") -> Step:
     """As :func:`_update_step`, and the same as an INSERT and a DELETE."""
-    changes = ", ".join(f"_s.{prefix}{place} AS {quote(name)}" for place, name in enumerate(names))
+    changes = ", ".join(f"_s.{value} AS {quote(name)}" for name, value in values)
     changed = f"SELECT _t.* REPLACE ({changes}) FROM {table.physical} AS _t JOIN {stage} AS _s ON _t.rowid = _s._rid"
     return (
-        *_update_step(table, names, f"(FROM {stage} AS _s WHERE {where} ORDER BY _rid)", prefix),
+        *_update_step(table, values, f"(FROM {stage} AS _s WHERE {where} ORDER BY _rid)"),
         f"INSERT INTO {table.physical} {changed} WHERE {where}",
         f"DELETE FROM {table.physical} WHERE rowid IN (SELECT _rid FROM {stage} AS _s WHERE {where})",
     )
@@ -224,34 +225,39 @@ def merge(context: Context, node: Node) -> Dml:
     decided = f"SELECT {', '.join(reads)}, CASE {' '.join(arms)} END AS _action FROM {joined}"
 
     stage = _stage_name()
-    items = ["_rid", "_action"]
+    #: Text and type of a value that is to be written → its name in the stage, and the clauses that write it.
+    staged: dict[tuple[str, str], tuple[str, list[int]]] = {}
     deletes: list[int] = []
     updates: list[Step] = []
     inserts: list[Step] = []
     for place, clause in enumerate(clauses):
-        prefix = f"_v{place}_"
         if clause.action_type == "DELETE":
             deletes.append(place)
             continue
         if clause.action_type == "UPDATE":
             values = _assignments(context, clause.update_item_list, table)
-            where = f"_s._action = {place}"
-            updates.append(_staged_update_step(table, [name for name, _ in values], stage, prefix, where))
         else:
             names = [each.name for each in clause.insert_column_list]
             pairs = zip(names, clause.insert_row.value_list, strict=True)
             values = [(name, _value(context, item, name, table)) for name, item in pairs]
-            columns = ", ".join(quote(name) for name in names)
-            new = ", ".join(f"{prefix}{index}" for index in range(len(values)))
-            inserts.append(
-                (
-                    "insert",
-                    f"INSERT INTO {table.physical} ({columns}) SELECT {new} FROM {stage} WHERE _action = {place}",
-                )
-            )
-        for index, (name, value) in enumerate(values):
+        written = []
+        for name, value in values:
             kind = types.from_field(table.field(name)).duckdb()
-            items.append(f"CASE WHEN _action = {place} THEN CAST({value} AS {kind}) END AS {prefix}{index}")
+            staged_name, places = staged.setdefault((value, kind), (f"_v{len(staged)}", []))
+            places.append(place)
+            written.append((name, staged_name))
+        where = f"_s._action = {place}"
+        if clause.action_type == "UPDATE":
+            updates.append(_staged_update_step(table, written, stage, where))
+        else:
+            columns, new = ", ".join(quote(name) for name, _ in written), ", ".join(value for _, value in written)
+            inserts.append(
+                ("insert", f"INSERT INTO {table.physical} ({columns}) SELECT {new} FROM {stage} AS _s WHERE {where}")
+            )
+    items = ["_rid", "_action"]
+    for (value, kind), (name, places) in staged.items():
+        chosen = ", ".join(map(str, sorted(set(places))))
+        items.append(f"CASE WHEN _action IN ({chosen}) THEN CAST({value} AS {kind}) END AS {name}")
 
     rows = f"SELECT {', '.join(items)} FROM ({decided}) WHERE _action IS NOT NULL"
     steps: list[Step] = [("run", _staged(stage, rows))]
