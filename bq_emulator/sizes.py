@@ -121,27 +121,32 @@ class Sizes:
             return _Known(rows, -1, frozenset(), {})
         return _Known(rows, added.last, known.names, _sum_of(known.measured, added.measured))
 
-    def without(self, db: Session, record: TableRecord, rows: str, count: int) -> _Known | None:
+    def without(
+        self, db: Session, record: TableRecord, rows: str, count: int
+    ) -> tuple[_Known | None, set[str | None] | None]:
         """What is known of all but the ``count`` rows that the DuckDB query ``rows`` of row ids gives, which are about
         to be changed; None if measuring all of them anew, when that is asked for, is less work than going on from here.
-        """
+        And the partitions of these rows, if that has told."""
         with self._mutex:
             known = self._known.get(_key(record))
         if known is None or known.last < 0 or count * _FEW > known.rows:
-            return None
+            return None, None
         gone = _read(db, record, known.names, _chosen(rows, known.last))
         measured = _sum_of(known.measured, gone.measured, -1)
-        return _Known(known.rows - gone.rows, known.last, known.names, measured)
+        rest = _Known(known.rows - gone.rows, known.last, known.names, measured)
+        return rest, set(gone.measured) if gone.rows == count else None
 
     def remember(self, db: Session, record: TableRecord, rest: _Known, rows: str) -> None:
         """The table's measures, now that nothing but ``rows`` has changed since ``rest`` was left of them. What was
         written at the table's end is not looked at before it is asked for."""
-        left = _read(db, record, rest.names, _chosen(rows, rest.last))
-        known = _Known(rest.rows + left.rows, rest.last, rest.names, _sum_of(rest.measured, left.measured))
-        beyond = db.scalar(f"SELECT count(*) FROM {record.physical} WHERE rowid > {known.last}")
+        beyond = db.scalar(f"SELECT count(*) FROM {record.physical} WHERE rowid > {rest.last}")
+        before_it = int(record.resource["numRows"]) - beyond
+        if before_it != rest.rows:  # some of them are where they were
+            left = _read(db, record, rest.names, _chosen(rows, rest.last))
+            rest = _Known(rest.rows + left.rows, rest.last, rest.names, _sum_of(rest.measured, left.measured))
         # Not if DuckDB has numbered the rows anew, or partitions have expired with this change.
-        if known.rows + beyond == int(record.resource["numRows"]):
-            self._remember(_key(record), known)
+        if before_it == rest.rows:
+            self._remember(_key(record), rest)
 
     def _remember(self, key: _Key, known: _Known) -> None:
         with self._mutex:

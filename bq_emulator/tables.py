@@ -350,12 +350,13 @@ class Tables:
         chosen = f"_changed_{secrets.token_hex(8)}"
         count = db.change(f"CREATE TEMP TABLE {chosen} AS SELECT id FROM ({row_ids}) AS rows(id) WHERE id IS NOT NULL")
         rows = f"FROM {chosen}"
-        partitions: set[str | None] = {None}
-        if record.partitioning is not None:
+        rest, partitions = self.sizes.without(db, record, rows, count)
+        if record.partitioning is None:
+            partitions = {None}
+        elif partitions is None:
             partition = record.partitioning.id_expression()
             ids = f"SELECT DISTINCT {partition} FROM {record.physical} WHERE rowid IN ({rows})"
             partitions = {row[0] for row in db.rows(ids)}
-        rest = self.sizes.without(db, record, rows, count)
         yield Changing(partitions, count * _MANY <= int(record.resource["numRows"]))
         if rest is not None:
             self.sizes.remember(db, record, rest, rows)
