@@ -7,13 +7,11 @@ there and reverted. Runs are dear: where runbooks end with `make run`, it is run
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import psycopg
 import pytest
 import runbook_files
@@ -221,7 +219,7 @@ def test_what_keeps_the_sync_from_its_end(checkout: Checkout, first_run: str, ma
 def test_what_turns_gates_red_and_all_is_well_in_the_end(
     checkout: Checkout, stack: Stack, first_run: str, mails: Mailbox
 ) -> None:
-    services = {process.pid for process in marked(stack.home) if process.pid == os.getsid(process.pid)}
+    services = checkout.pids()
     rules = {
         "int_payments__deduplicated.sql": (
             "qualify row_number() over",
@@ -275,7 +273,7 @@ def test_what_turns_gates_red_and_all_is_well_in_the_end(
         "ConnectionDrift", "SourceUnreachable", "SchemaChanged", "SyncFailed", "VolumeAnomaly", "SyncStuck",
         *AT_THE_GATES, "QuarantineRising",
     )  # fmt: skip
-    assert all(psutil.pid_exists(pid) for pid in services), "a service was restarted"
+    assert len(services) == 6 and checkout.pids() == services, "a service was restarted"
 
     assert stack.rows(figures)[0][0] > before[0][0]
     seeds = checkout.folder / "dbt" / "seeds"

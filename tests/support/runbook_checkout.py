@@ -249,11 +249,14 @@ class Checkout:
     def in_warehouse(self, statement: str) -> None:
         self.stack.rows(statement)
 
+    def pids(self) -> dict[str, int]:
+        """The process of each service."""
+        return {file.stem: json.loads(file.read_text())["pid"] for file in (self.stack.home / "run").glob("*.json")}
+
     def kill(self, *services: str) -> None:
         """Kill services with their children, at once and for good."""
         for service in services:
-            record = json.loads((self.stack.home / "run" / f"{service}.json").read_text())
-            os.killpg(record["pid"], signal.SIGKILL)
+            os.killpg(self.pids()[service], signal.SIGKILL)
 
     def marts(self) -> dict[str, list[str]]:
         """The rows of every mart, in a form that can be compared."""
