@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from destination_bigquery.catalog import parse
 from destination_bigquery.sql import replace_table
+from emulator_jobs import run
 
 from bq_emulator.emulator import Emulator
 from bq_emulator.jobs.job import Job
@@ -38,12 +39,6 @@ def emulator(tmp_path: Path, frontend: GoogleSqlFrontend) -> Iterator[Emulator]:
         run(emulator, {"query": {"query": sql}})
     yield emulator
     assert emulator.close()
-
-
-def run(emulator: Emulator, configuration: dict[str, object], upload: Path | None = None) -> Job:
-    job = emulator.jobs.submit(configuration, upload=upload)
-    job.done.result(60)
-    return job
 
 
 def query(emulator: Emulator, sql: str) -> list[tuple[object, ...]]:

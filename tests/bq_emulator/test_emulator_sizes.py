@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from emulator_jobs import run
 
 from bq_emulator import sizes, tables
 from bq_emulator.emulator import Emulator
@@ -59,12 +59,6 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     query(emulator, f"CREATE SCHEMA d; CREATE TABLE d.other AS {ROWS}")
     yield emulator
     assert emulator.close()
-
-
-def run(emulator: Emulator, configuration: dict[str, object], upload: Path | None = None) -> Job:
-    job = emulator.jobs.submit(configuration, upload=upload)
-    job.done.result(60)
-    return job
 
 
 def query(emulator: Emulator, sql: str) -> Job:
