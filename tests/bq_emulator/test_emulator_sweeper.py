@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import emulator_jobs
 import pytest
 
 from bq_emulator.emulator import Emulator
@@ -31,8 +32,7 @@ def emulator(tmp_path: Path, frontend: GoogleSqlFrontend) -> Iterator[Emulator]:
 
 
 def run(emulator: Emulator, sql: str) -> Job:
-    job = emulator.jobs.submit({"query": {"query": sql}})
-    job.done.result(60)
+    job = emulator_jobs.run(emulator, {"query": {"query": sql}})
     assert job.error is None, job.error
     return job
 

@@ -141,8 +141,8 @@ class Checkout:
             commands = "\n".join(line for line in step.commands.splitlines() if line != RUN)
             if commands not in outputs:
                 outputs[commands] = run_output + (self.shell(commands) if commands else "")
+            output = outputs[commands]
             for text in step.expected:
-                output = outputs[commands]
                 assert text in output, f"{step.commands} does not print {text!r}:\n{output[-3000:]}"
 
     def airflow(self) -> AirflowApi:
@@ -179,7 +179,9 @@ class Checkout:
         """Cancel the job that runs, once one does."""
         airbyte = self.stack.airbyte
         assert wait_until(lambda: airbyte.running_job() is not None, 300)
-        self.stack.airbyte_sdk.jobs.cancel_job(request=api.CancelJobRequest(job_id=airbyte.running_job() or 0))
+        job_id = airbyte.running_job()
+        assert job_id is not None, "it has ended by itself"
+        self.stack.airbyte_sdk.jobs.cancel_job(request=api.CancelJobRequest(job_id=job_id))
 
     def change_the_connection_by_hand(self) -> None:
         connections = self.stack.airbyte_sdk.connections
