@@ -22,6 +22,8 @@ _NEXT: dict[str, tuple[tuple[str, float], ...]] = {
     "shipped": (("delivered", 0.30),),
     "delivered": (("refunded", 0.004),),
 }
+# Who has not paid by then never will.
+_ABANDONED_AFTER = 3 * DAY
 # The share of orders whose payment is not heard of when they are confirmed.
 _PAYS_LATE = 0.1
 _LOGGED = ("shipped", "delivered", "cancelled", "refunded")
@@ -35,11 +37,15 @@ def advance_orders(day: Day) -> None:
             EXISTS (SELECT FROM payments WHERE order_id = orders.id AND status = 'completed')
         FROM orders
         WHERE updated_at < %s AND currency = ANY(%s)
-            AND (status IN ('pending', 'confirmed', 'processing', 'shipped')
+            AND (status IN ('confirmed', 'processing', 'shipped') OR status = 'pending' AND updated_at > %s
                 OR status = 'delivered' AND delivered_at > %s)
         ORDER BY id
         """,
-        [*times([day.span.start]), list(CURRENCIES), *times([day.span.start - 14 * DAY])],
+        [
+            *times([day.span.start]),
+            list(CURRENCIES),
+            *times([day.span.start - _ABANDONED_AFTER, day.span.start - 14 * DAY]),
+        ],
     ).fetchall()
     moved: list[tuple[tuple, str]] = []
     for row, luck in zip(rows, day.rng.random(len(rows)), strict=True):

@@ -154,6 +154,11 @@ def test_life_goes_on_in_every_table(new_database) -> None:
         "SELECT count(*) FROM products WHERE status = 'draft' AND published_at IS NOT NULL"
     ).fetchone()
     assert stayed_draft == (0,)
+    # Nobody pays an order of last year all of a sudden.
+    touched = connection.execute(
+        "SELECT min(created_at) FROM orders WHERE updated_at >= '2026-07-01 00:00Z'"
+    ).fetchone()
+    assert touched is not None and touched[0] > datetime(2026, 5, 15, tzinfo=UTC)
     # A change of tier closes the interval before it.
     assert connection.execute(
         """
