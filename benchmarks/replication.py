@@ -261,7 +261,13 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
         run = dlt(bench, endpoint)
         other = statistics.median(run() for _ in range(runs))
         print(f"dlt: {other:.2f} s, {rows / other:,.0f} rows/s; ours is {other / whole:.1f} x as fast", flush=True)
-    state = bench.sync("append_dedup").states
+    first = bench.sync("append_dedup")
+    print(
+        f"into an empty deduplicated table: {first.seconds:.2f} s; peak {first.peak} MB; processor seconds: "
+        f"{_processor([first])}",
+        flush=True,
+    )
+    state = first.states
     changes = []
     for number in range(runs):  # other rows each time, spread over the table
         bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED), run=number))

@@ -240,20 +240,20 @@ def test_a_batch_ends_at_a_state_once_it_is_large() -> None:
     """Rows that no state follows go on their own at the hard limit, and at the end to whoever sends them again."""
     line = record('{"a":1}')
     size = len('"data":{"a":1}}}\n')
-    sorted_ = sorted_lines(line, line, state(1), line, state(2), *[line] * 8, state(3), line, batch_bytes=2 * size)
+    sorted_ = sorted_lines(line, line, state(1), line, state(2), *[line] * 4, state(3), line, batch_bytes=2 * size)
     assert [[(chunk.count, chunk.first, chunk.key is None) for chunk in b.chunks] for b in sorted_] == [
         [(2, 0, False)],
         [(1, 2, False)],
-        [(7, 3, True)],
-        [(1, 10, False)],
+        [(3, 3, True)],
+        [(1, 6, False)],
     ]
     assert [len(b.states) for b in sorted_] == [1, 1, 0, 1]
 
 
 def test_a_state_right_behind_rows_that_went_without_one_is_told() -> None:
     line = record('{"a":1}')
-    without, closing = sorted_lines(*[line] * 4, state(1), line, batch_bytes=len('"data":{"a":1}}}\n'))[1:3]
-    assert [(chunk.count, chunk.key is None) for chunk in without.chunks] == [(4, True)]
+    without, closing = sorted_lines(*[line] * 2, state(1), line, batch_bytes=len('"data":{"a":1}}}\n'))[1:3]
+    assert [(chunk.count, chunk.key is None) for chunk in without.chunks] == [(2, True)]
     assert [(chunk.count, chunk.key is None) for chunk in closing.chunks] == [(0, False)]
     assert len(closing.states) == 1
 
@@ -261,7 +261,7 @@ def test_a_state_right_behind_rows_that_went_without_one_is_told() -> None:
 def test_rows_of_another_stream_wait_for_their_own_state() -> None:
     streams = catalog.parse({"streams": [configured({}, stream={"name": n, "json_schema": {}}) for n in "st"]}, "raw")
     lines = [record("{}", "t"), record("{}"), state(1), record("{}", "t"), state(1, "t"), complete("t")]
-    first, second = list(batch.batches(lines, streams, len('"data":{}}}\n')))[:2]
+    first, second = list(batch.batches(lines, streams, 2 * len('"data":{}}}\n')))[:2]
     assert [(str(chunk.stream), chunk.count) for chunk in first.chunks] == [("s", 1)]
     assert [(str(chunk.stream), chunk.count) for chunk in second.chunks] == [("t", 2)]
 

@@ -19,7 +19,7 @@ _EMITTED_AT = b',"emitted_at":'
 #: The part of a RECORD line before its data is the same for many lines; as many different ones are remembered.
 _HEADS = 1000
 #: A batch also ends, without a state, at so many times the size at which it ends at one.
-_HARD_FACTOR = 4
+_HARD_FACTOR = 2
 #: A slow source's states wait no longer than until the first one after so many seconds.
 _BATCH_SECONDS = 60
 
@@ -126,7 +126,7 @@ def batches(
     """The messages (lines, and frames where records come that way) in batches.
 
     A batch ends at the first STATE after ``batch_bytes`` of records or a minute, when a stream is complete, and,
-    without a state, at four times as much. Records that no state stands behind wait for the next batch, except at that
+    without a state, at twice as much. Records that no state stands behind wait for the next batch, except at that
     hard limit, where they make a batch of their own; at the end of the messages they are left out, for whoever resumes
     from the last state reads them again. ``begun`` is called at the first record of each stream.
 

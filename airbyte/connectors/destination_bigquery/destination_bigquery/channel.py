@@ -18,7 +18,7 @@ import orjson
 from destination_bigquery.errors import ConnectorError
 
 #: Frames that wait for their state hold the source back at this size, and are passed on without one.
-_WAITING_BYTES = 8 << 20
+_WAITING_BYTES = 4 << 20
 _WAITING_LINES = 1000
 
 

@@ -13,7 +13,7 @@ from destination_bigquery.errors import ConnectorError
 
 DEFAULT_INTERNAL_DATASET = "airbyte_internal"
 DEFAULT_BATCH_MB = 16
-#: Batches are held in memory, up to four times as large where no state comes.
+#: Three batches are held in memory, up to twice as large where no state comes.
 _LARGEST_BATCH_MB = 256
 #: Keys that upstream's connector has and this version cannot honour: refused rather than ignored.
 _UNSUPPORTED_KEYS = ("job_project_id", "stream_configurations")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import queue
 import threading
 import time
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 #: stream is complete: a MERGE looks at the keys of the whole table, so one for each batch would be wasteful.
 _COMMIT_BATCHES = 8
 _COMMIT_SECONDS = 60
+
+#: Larger blocks of memory go back to the system when they are freed. Of itself glibc comes to keep blocks of up to
+#: 32 MB in case they are needed again, for each thread by itself: 50 MB more than are in use.
+_KEPT_BYTES = 1 << 20
+#: https://man7.org/linux/man-pages/man3/mallopt.3.html
+_M_MMAP_THRESHOLD = -3
 
 #: A Parquet file, and a batch with its chunks on their way to such.
 _Made = tuple[memoryview, "Bounds"]
@@ -50,6 +57,7 @@ class Writer:
             ConnectorError: as the loaders and the batching do; at the end, transient_error naming the streams that did
                 not come to their end. What was committed before stays so.
         """
+        _give_memory_back()
         committer = threading.Thread(target=self._commit_batches, name="committer")
         committer.start()
         with ThreadPoolExecutor(1, "converter") as converter:
@@ -80,7 +88,7 @@ class Writer:
             from destination_bigquery.loader import StreamLoader
             from destination_bigquery.warehouse import Warehouse
 
-            # Arrow's own allocator keeps what a batch leaves; the system's gives it back.
+            # Arrow's own allocator keeps what a batch leaves.
             pyarrow.set_memory_pool(pyarrow.system_memory_pool())
             warehouse = Warehouse(self._config)
             loaders = {id(stream): StreamLoader(warehouse, stream) for stream in self._streams}
@@ -105,8 +113,9 @@ class Writer:
         if any(chunk.key is None for chunk in batch.chunks):
             # Rows without a state must not delay what has one.
             self._commit(loaders)
-        for chunk, prepared in zip(batch.chunks, chunks, strict=True):
-            loaders[id(chunk.stream)].load(chunk, *prepared.result())
+        for chunk in batch.chunks:
+            # Nobody keeps a file that is loaded: a commit may take long, while further batches come.
+            loaders[id(chunk.stream)].load(chunk, *chunks.pop(0).result())
         self._batches += 1
         self._states += batch.states
         overdue = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
@@ -138,3 +147,10 @@ class Writer:
         # An endpoint of one's own is near by: compressing takes longer than sending.
         parquet = to_parquet(rows, compressed=self._config.api_endpoint is None)
         return parquet, key_bounds(rows, chunk.stream)
+
+
+def _give_memory_back() -> None:
+    """Only glibc has, and needs, the call."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)

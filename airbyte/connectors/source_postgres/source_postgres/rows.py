@@ -24,8 +24,9 @@ from source_postgres.stream import ConfiguredStream
 
 #: Bytes of rows that are decoded and written at a time.
 _BLOCK_BYTES = 2 << 20
-#: A range of pages holds no more than about as many bytes, large values included.
-_RANGE_BYTES = 256 << 20
+#: A range of pages holds no more than about as many bytes, large values included: what no state stands behind is held
+#: in the destination's memory.
+_RANGE_BYTES = 16 << 20
 #: Pages between checkpoints where Postgres has no statistics on the table yet (8 MB).
 _PAGES_WITHOUT_STATISTICS = 1024
 #: Since this version a range of ctid is read by its pages alone; before, each range would scan the whole table.
