@@ -15,6 +15,7 @@ import uuid
 from bq_emulator.model import BigQueryError, Dml, Table
 from bq_emulator.sql import literal, types
 from bq_emulator.sql.resolved import Node
+from bq_emulator.sql.scans.elimination import conjuncts
 from bq_emulator.sql.translate.context import Context, column, unsupported
 from bq_emulator.sql.translate.expr import expression
 from bq_emulator.sql.translate.query import result
@@ -204,19 +205,35 @@ MATCHES = {
 }
 
 
+def _joined(context: Context, node: Node, target: str, source: str, kinds: set[str]) -> str:
+    """A MERGE's join as a FROM item, with the rows without a match that ``kinds`` of clauses want."""
+    by_target, by_source = "NOT_MATCHED_BY_TARGET" in kinds, "NOT_MATCHED_BY_SOURCE" in kinds
+    if _is_never_true(node.merge_expr):
+        # DuckDB would compare each row with each.
+        unmatched = f"FROM {target} WHERE {by_source}", f"FROM {source} WHERE {by_target}"
+        return f"({' UNION ALL BY NAME '.join(unmatched)})"
+    join = {
+        (False, False): "INNER",
+        (True, False): "RIGHT",
+        (False, True): "LEFT",
+        (True, True): "FULL",
+    }[by_target, by_source]
+    return f"{target} {join} JOIN {source} ON {expression(context, node.merge_expr)}"
+
+
+def _is_never_true(condition: Node) -> bool:
+    """Whether FALSE or NULL is a condition, or one of the operands of its AND."""
+    literals = (part for part in conjuncts(condition) if part.kind == "Literal")
+    return any(literal.from_proto(part.value.value, types.from_proto(part.type)) is not True for part in literals)
+
+
 def merge(context: Context, node: Node) -> Dml:
     table = _target(context, node)
     clauses = node.when_clause_list
     kinds = {clause.match_type for clause in clauses}
     source = scan(context, node.from_scan)
     source_rows = f"(SELECT true AS _src, * FROM ({source.sql()}))"
-    join = {
-        (False, False): "INNER",
-        (True, False): "RIGHT",
-        (False, True): "LEFT",
-        (True, True): "FULL",
-    }["NOT_MATCHED_BY_TARGET" in kinds, "NOT_MATCHED_BY_SOURCE" in kinds]
-    joined = f"{_rows(node, table)} {join} JOIN {source_rows} ON {expression(context, node.merge_expr)}"
+    joined = _joined(context, node, _rows(node, table), source_rows, kinds)
     arms = []
     for place, clause in enumerate(clauses):
         condition = f" AND {expression(context, clause.match_expr)}" if clause.match_expr is not None else ""
