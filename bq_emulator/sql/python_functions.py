@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from duckdb import func
 
-from bq_emulator.sql import bignumeric, evaluator, json_text, statistics, texts
+from bq_emulator.sql import bignumeric, evaluator, hashes, json_text, statistics, texts
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def numeric_between(left: int, right: int, weight: int) -> int:
 _NUMERIC = "DECIMAL(38,9)"
 FUNCTIONS: tuple[PythonFunction, ...] = (
     PythonFunction("bq_google", evaluator.evaluate, ["VARCHAR", "VARCHAR[]"], "VARCHAR", vectors=True, nulls=True),
+    PythonFunction("bq_farm_fingerprint", hashes.farm_fingerprint, ["BLOB"], "BIGINT", vectors=True),
+    PythonFunction("bq_sha512", hashes.sha512, ["BLOB"], "BLOB", vectors=True),
     PythonFunction("bq_full_upper", str.upper, ["VARCHAR"], "VARCHAR"),
     PythonFunction("bq_full_lower", str.lower, ["VARCHAR"], "VARCHAR"),
     PythonFunction("bq_to_base32", texts.to_base32, ["BLOB"], "VARCHAR"),

@@ -229,7 +229,6 @@ SCALAR: dict[str, Template] = {
         suffixes="BYTES",
     ),
     **_named("REGEXP_INSTR", "SOUNDEX", "NORMALIZE", "NORMALIZE_AND_CASEFOLD", suffixes="STRING"),
-    **_named("FARM_FINGERPRINT", "SHA512", suffixes="STRING BYTES"),
     **_named(
         "SAFE_CONVERT_BYTES_TO_STRING",
         "CODE_POINTS_TO_BYTES",

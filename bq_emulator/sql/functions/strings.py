@@ -180,6 +180,10 @@ SCALAR: dict[str, Template] = {
     "FN_SHA1_BYTES": "unhex(sha1({0}))",
     "FN_SHA256_STRING": "unhex(sha256({0}))",
     "FN_SHA256_BYTES": "unhex(sha256({0}))",
+    "FN_SHA512_STRING": "bq_sha512(encode({0}))",
+    "FN_SHA512_BYTES": "bq_sha512({0})",
+    "FN_FARM_FINGERPRINT_STRING": "bq_farm_fingerprint(encode({0}))",
+    "FN_FARM_FINGERPRINT_BYTES": "bq_farm_fingerprint({0})",
     "FN_TO_CODE_POINTS_STRING": "CASE WHEN {0} = '' THEN [] ELSE "
     "list_transform(string_split({0}, ''), lambda c: CAST(unicode(c) AS BIGINT)) END",
     "FN_CODE_POINTS_TO_STRING": "array_to_string(list_transform({0}, lambda c: chr(CAST(c AS INTEGER))), '')",

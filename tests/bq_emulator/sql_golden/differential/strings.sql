@@ -36,3 +36,6 @@ SAFE.SUBSTR('hello', 2, -1)
 NORMALIZE('é')
 "it's", 'a"b', 'back\\slash', 'tab\t', r'raw\n'
 TO_CODE_POINTS('aé'), CODE_POINTS_TO_STRING([97, 233])
+# Each length has its own way of hashing.
+FARM_FINGERPRINT(s), FARM_FINGERPRINT(CAST(s AS BYTES)), SHA512(s), SHA512(CAST(s AS BYTES)) FROM UNNEST(ARRAY(SELECT LEFT(REPEAT('Grüße, 世界! a0\\n', 20), n) FROM UNNEST(GENERATE_ARRAY(0, 280)) AS n)) AS s
+FARM_FINGERPRINT(s), FARM_FINGERPRINT(CAST(s AS BYTES)), SHA512(s), SHA512(b) FROM UNNEST([STRUCT('a' AS s, CAST(NULL AS BYTES) AS b), (NULL, b'\xff'), ('', b''), ('\0', b'\0')])
