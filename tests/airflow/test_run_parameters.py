@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import dbt_in_process  # noqa: F401
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.utils import db as airflow_database
 from airflow_runs import Run
 from google.cloud import bigquery
+from marketplace_pipeline import project
 from marketplace_pipeline.selection import InvalidParameters, check_window, unselected
 
 DAG_FOLDER = Path(__file__).parent / "miniature_dag"
@@ -61,6 +61,8 @@ def test_a_run_without_sync_builds_what_is_selected_and_publishes_it(
     airflow_database.initdb()
     monkeypatch.setenv("BIGQUERY_API_ENDPOINT", bigquery_endpoint)
     monkeypatch.setenv("MINIATURE_DATASET", dataset)
+    monkeypatch.setattr(project, "_parsed", None)
+    project.warm_up_dbt()
     run = Run.start(DAG_FOLDER, "marketplace_elt_pipeline", sync=False, select="+behind_parent")
     assert set(run.states().values()) == {"success", "skipped"}
     sync = {"check_connection", "trigger_sync", "wait_for_sync", "check_raw"}

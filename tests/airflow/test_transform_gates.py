@@ -2,47 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dbt_in_process  # noqa: F401
 import pytest
 from airflow.utils import db as airflow_database
 from airflow_runs import Run
 from google.cloud import bigquery
+from marketplace_pipeline import project
 
 pytestmark = pytest.mark.slow
 
 DAG_FOLDER = Path(__file__).parent / "miniature_dag"
 TEST_OF_TWO = "relationships_child_id__id__ref_parent__test"
 BEHIND_BOTH = {"behind_both": "upstream_failed", "far_behind": "upstream_failed"}
-Start = Callable[..., Run]
+Contents = dict[str, list[Any]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def metadata(airflow_home: Path) -> None:
+class Miniature:
+    """The miniature's DAG and the dataset that it builds."""
+
+    def __init__(self, client: bigquery.Client, dataset: str) -> None:
+        self._client = client
+        self._dataset = dataset
+
+    def start(self, child_id: str) -> Run:
+        """Run the DAG on an empty dataset, in this process, which has the project in memory as a scheduler has."""
+        self._client.delete_dataset(self._dataset, delete_contents=True, not_found_ok=True)
+        self._client.create_dataset(self._dataset)
+        os.environ["CHILD_ID"] = child_id
+        project.warm_up_dbt()
+        return Run.start(DAG_FOLDER, "miniature")
+
+    def contents(self) -> Contents:
+        return {
+            table.table_id: [
+                row.id
+                for row in self._client.query_and_wait(f"SELECT id FROM `{self._dataset}.{table.table_id}` ORDER BY 1")
+            ]
+            for table in self._client.list_tables(self._dataset)
+        }
+
+
+@pytest.fixture(scope="module")
+def miniature(
+    airflow_home: Path, dbt_projects: dict[str, Path], bigquery_endpoint: str, bigquery_client: bigquery.Client
+) -> Iterator[Miniature]:
     airflow_database.initdb()
+    dataset = f"test_{uuid.uuid4().hex[:12]}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DBT_PROJECT_DIR", str(dbt_projects["miniature"]))
+        patch.setenv("BIGQUERY_API_ENDPOINT", bigquery_endpoint)
+        patch.setenv("MINIATURE_DATASET", dataset)
+        patch.setenv("CHILD_ID", "1")
+        patch.setattr(project, "_parsed", None)
+        # As the stack does: what has changed since the scheduler's start is parsed on top of this.
+        assert project.invoke_dbt("--quiet", "parse", "--target-path", str(project.dbt_manifest().parent)).success
+        yield Miniature(bigquery_client, dataset)
+    bigquery_client.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
 
 
-@pytest.fixture
-def start(
-    dbt_projects: dict[str, Path], bigquery_endpoint: str, dataset: str, monkeypatch: pytest.MonkeyPatch
-) -> Start:
-    """Runs the miniature's DAG in this process."""
-    monkeypatch.setenv("DBT_PROJECT_DIR", str(dbt_projects["miniature"]))
-    monkeypatch.setenv("BIGQUERY_API_ENDPOINT", bigquery_endpoint)
-    monkeypatch.setenv("MINIATURE_DATASET", dataset)
-    return lambda **params: Run.start(DAG_FOLDER, "miniature", **params)
-
-
-def contents(client: bigquery.Client, dataset: str) -> dict[str, list[Any]]:
-    return {
-        table.table_id: [
-            row.id for row in client.query_and_wait(f"SELECT id FROM `{dataset}.{table.table_id}` ORDER BY 1")
-        ]
-        for table in client.list_tables(dataset)
-    }
+@pytest.fixture(scope="module")
+def rebuilt(miniature: Miniature) -> Contents:
+    """What a run without a failure leaves."""
+    assert miniature.start("1").not_green() == {}
+    return miniature.contents()
 
 
 @pytest.mark.parametrize(
@@ -54,26 +81,16 @@ def contents(client: bigquery.Client, dataset: str) -> dict[str, list[Any]]:
     ],
 )
 def test_a_failure_stops_what_is_built_on_it_and_ends_green_once_cured_and_cleared(
-    child_id: str,
-    not_green: dict[str, str],
-    start: Start,
-    bigquery_client: bigquery.Client,
-    dataset: str,
-    monkeypatch: pytest.MonkeyPatch,
+    child_id: str, not_green: dict[str, str], miniature: Miniature, rebuilt: Contents
 ) -> None:
-    monkeypatch.setenv("CHILD_ID", child_id)
-    run = start()
+    run = miniature.start(child_id)
     assert run.not_green() == not_green | BEHIND_BOTH
-    built = contents(bigquery_client, dataset)
+    built = miniature.contents()
     assert {"behind_both", "far_behind"}.isdisjoint(built)
     assert "behind_parent" in built, "a failure does not stop what is not built on it"
 
-    monkeypatch.setenv("CHILD_ID", "1")
+    os.environ["CHILD_ID"] = "1"
     run.clear("child")  # which built the rows that the test of two complains of
     assert run.not_green() == {}
-    recovered = contents(bigquery_client, dataset)
-    assert recovered["far_behind"] == [1]
-    bigquery_client.delete_dataset(dataset, delete_contents=True)
-    bigquery_client.create_dataset(dataset)
-    assert start().not_green() == {}
-    assert contents(bigquery_client, dataset) == recovered, "other rows than a rebuild's"
+    assert rebuilt["far_behind"] == [1]
+    assert miniature.contents() == rebuilt, "other rows than a rebuild's"
