@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
@@ -76,10 +77,16 @@ def require(settings: Settings, names: Collection[str]) -> None:
             raise StackError(f"{service.title} at {service.url} does not answer. Start the services with: make up")
 
 
+@cache
+def _http() -> httpx.Client:
+    """One for all questions: each client of its own reads the certificates, 25 ms, and services are asked often."""
+    return httpx.Client(timeout=5)
+
+
 def answers(url: str) -> bool:
     """Whether a GET on ``url`` gives 200."""
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return _http().get(url).status_code == 200
     except httpx.HTTPError:
         return False
 
@@ -87,7 +94,7 @@ def answers(url: str) -> bool:
 def airflow_health(url: str) -> dict[str, Any]:
     """Airflow's own health report by component; empty while it does not answer."""
     try:
-        response = httpx.get(f"{url}/api/v2/monitor/health", timeout=5)
+        response = _http().get(f"{url}/api/v2/monitor/health")
         return response.json() if response.status_code == 200 else {}
     except (httpx.HTTPError, ValueError):
         return {}

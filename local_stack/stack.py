@@ -15,11 +15,8 @@ from typing import IO
 
 import psutil
 import psycopg
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from google.cloud.bigquery.retry import DEFAULT_RETRY
 
-from local_stack import databases, headlines, services
+from local_stack import databases, services
 from local_stack.airflow_api import AirflowApi
 from local_stack.board import Board
 from local_stack.postgres import SUPERUSER, PostgresError
@@ -260,7 +257,8 @@ def _wait_for(wanted: list[Service], board: Board) -> None:
                 f"{service.title} was not healthy after {START_SECONDS:.0f} s. "
                 f"The end of {service.background.log}:\n{service.background.log_tail()}"
             )
-        time.sleep(0.1)
+        # Each answer costs the starting service, too.
+        time.sleep(0.25)
 
 
 def _require_given_services(settings: Settings, wanted: list[Service]) -> None:
@@ -278,6 +276,13 @@ def _require_given_services(settings: Settings, wanted: list[Service]) -> None:
 
 
 def _require_warehouse(settings: Settings) -> None:
+    # Only here: Google's client takes a second to import, and the emulator is not asked by it.
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+    from google.cloud.bigquery.retry import DEFAULT_RETRY
+
+    from local_stack import headlines
+
     address = settings.bigquery.url or "Google"
     try:
         list(headlines.client(settings).list_datasets(max_results=1, retry=DEFAULT_RETRY.with_timeout(20), timeout=20))
