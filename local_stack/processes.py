@@ -135,13 +135,13 @@ def port_holder(port: int) -> str:
     return "another program"
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Call ``condition`` until it is true or ``seconds`` have passed; whether it became true."""
+def wait_until(condition: Callable[[], bool], seconds: float, pause: float = 0.1) -> bool:
+    """Call ``condition``, with pauses between, until it is true or ``seconds`` have passed; whether it became true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
             return True
-        time.sleep(0.1)
+        time.sleep(pause)
     return False
 
 
