@@ -229,7 +229,7 @@ class Warehouse:
         target = self.folder / "target"
         (target / "run_results.json").unlink(missing_ok=True)
         exit_status, output = dbt(
-            *("--log-path", self.folder / "logs", *arguments),
+            *arguments,
             *("--project-dir", project, "--profiles-dir", project, "--target-path", target),
             environment=self.environment,
             folder=self.folder,

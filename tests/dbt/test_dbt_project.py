@@ -25,7 +25,7 @@ def manifest_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the parsed project in ``target``."""
     folder = tmp_path_factory.mktemp("dbt-parse")
     exit_status, output = dbt(
-        *("--log-path", folder / "logs", "parse", "--show-all-deprecations"),
+        *("parse", "--show-all-deprecations"),
         *("--project-dir", DBT_PROJECT, "--profiles-dir", DBT_PROJECT, "--target-path", folder / "target"),
         environment={"BIGQUERY_API_ENDPOINT": "http://127.0.0.1:1"},
         folder=folder,

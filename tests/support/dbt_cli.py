@@ -26,7 +26,9 @@ def dbt(*arguments: str | Path, environment: Mapping[str, str], folder: Path) ->
             patch.setenv(name, value)
         os.chdir(folder)
         try:
-            result = dbtRunner(callbacks=[collect]).invoke(["--no-use-colors", "--quiet", *map(str, arguments)])
+            # Its log file of all debug messages, which nobody reads, is a fifth of what dbt does beside the warehouse.
+            options = ("--no-use-colors", "--quiet", "--log-level-file", "none")
+            result = dbtRunner(callbacks=[collect]).invoke([*options, *map(str, arguments)])
         finally:
             os.chdir(before)
     if result.exception:

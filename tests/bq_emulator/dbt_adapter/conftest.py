@@ -48,6 +48,8 @@ def profile_user() -> str:
 @pytest.fixture(scope="class")
 def logs_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("dbt-logs")
-    os.environ["DBT_LOG_PATH"] = str(folder)
+    settings = {"DBT_LOG_PATH": str(folder), "DBT_LOG_LEVEL_FILE": "none"}  # as in dbt_cli.py
+    os.environ.update(settings)
     yield str(folder)
-    del os.environ["DBT_LOG_PATH"]
+    for name in settings:
+        del os.environ[name]
