@@ -175,10 +175,6 @@ def test_incremental_builds_equal_a_full_refresh_in_any_order_of_arrival(market:
     market.run()
     assert differences(market, INCREMENTAL) == {}
 
-    again = market.run()
-    affected = {mart: again.results[mart]["adapter_response"]["rows_affected"] for mart in INCREMENTAL}
-    assert affected == dict.fromkeys(INCREMENTAL, 0)
-
     marts = f"{market.warehouse.prefix}marts"
     for mart in INCREMENTAL:
         market.warehouse.query(f"create table `{{prefix}}last`.{mart} clone `{marts}`.{mart}")
