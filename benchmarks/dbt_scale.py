@@ -87,8 +87,8 @@ def measure(parts: SourceAndWarehouse, scale: float, by_log: bool, console: Cons
 
 
 def read(results: list[Result], *kinds: str) -> int:
-    """Bytes that nodes of these kinds processed."""
-    return sum(r["adapter_response"].get("bytes_processed") or 0 for r in results if name_of(r)[0] in kinds)
+    """Bytes that nodes of these kinds scanned."""
+    return sum(result["bytes_scanned"] for result in results if name_of(result)[0] in kinds)
 
 
 def name_of(result: Result) -> list[str]:
@@ -120,7 +120,7 @@ def main() -> None:
             slowest = Table(f"scale {scale:g}, {name}: slowest nodes", "s", "MB read", "rows written")
             for result in sorted(results, key=lambda each: -each["execution_time"])[: options.nodes]:
                 answer = result["adapter_response"]
-                megabytes = f"{(answer.get('bytes_processed') or 0) / 1e6:,.1f}"
+                megabytes = f"{result['bytes_scanned'] / 1e6:,.1f}"
                 rows = f"{answer.get('rows_affected') or 0:,}"
                 slowest.add_row(" ".join(name_of(result)), f"{result['execution_time']:.2f}", megabytes, rows)
             console.print(slowest)
