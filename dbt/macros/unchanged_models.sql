@@ -4,18 +4,30 @@
    raw table when it was last written; of a seed its rows; of a view its query and what that reads; of another model its
    own label, so that a model left as it is leaves those behind it so, too. The fingerprint is taken before the model is
    built and stored after it, and a table that is replaced loses its label: what fails half-way, or is written to
-   meanwhile, is built again. Of an incremental model's code counts what it is to hold, not which of it is written, for
-   that is another once the table is there. Code that asks for the current date is another on each day. A table changed
+   meanwhile, is built again. Of an incremental model's code counts what it is to hold, not of which days it is written
+   (`changed_days.sql`): that is another at each run. Code that asks for the current date is another on each day. A table changed
    by hand is not noticed; --full-refresh builds in any case. Reading a table's metadata costs nothing on BigQuery. #}
 
 {% macro inputs_of_model() -%}
-    {%- set code = compiled_code.split(only_changed_rows())[0] | trim -%}
-    {%- if model.config.materialized == 'incremental' -%}
-        {%- set code = code ~ var('rebuild_from', '') ~ var('rebuild_to', '') -%}
-    {%- endif -%}
-    {%- set found = [code_fingerprint(code), local_md5(tojson(model.config)), tojson(model.columns)] -%}
+    {%- set days = changed_days_in(compiled_code) -%}
+    {%- set code = compiled_code | replace(days, var('rebuild_from', '') ~ var('rebuild_to', '')) if days else compiled_code -%}
+    {%- set found = [code_fingerprint(code), local_md5(tojson(model.config)), tojson(model.columns), parents_of_model()] -%}
+    {{ return(local_md5(found | join('\n'))) }}
+{%- endmacro %}
+
+{% macro parents_of_model() -%}
+    {%- set found = [] -%}
     {%- for unique_id in model.depends_on.nodes -%}
         {%- do found.append(relation_fingerprint(unique_id)) -%}
+    {%- endfor -%}
+    {{ return(local_md5(found | join('\n'))) }}
+{%- endmacro %}
+
+{# The code of an incremental model, before it is compiled, and of the models that it reads. #}
+{% macro code_of_model() -%}
+    {%- set found = [model.raw_code] -%}
+    {%- for unique_id in model.depends_on.nodes if unique_id in graph.nodes -%}
+        {%- do found.append(graph.nodes[unique_id].raw_code) -%}
     {%- endfor -%}
     {{ return(local_md5(found | join('\n'))) }}
 {%- endmacro %}
@@ -56,22 +68,28 @@
     {{ return({'relations': [this.incorporate(type='table')]}) }}
 {%- endmacro %}
 
-{% macro remember_inputs(inputs) -%}
-    {%- do run_query("alter table " ~ this ~ " set options (labels = [('inputs', '" ~ inputs ~ "')])") -%}
+{% macro remember(labels) -%}
+    {%- set pairs = labels.items() | map('join', "', '") | join("'), ('") -%}
+    {%- do run_query("alter table " ~ this ~ " set options (labels = [('" ~ pairs ~ "')])") -%}
 {%- endmacro %}
 
 {% materialization table, adapter='bigquery', supported_languages=['sql'] %}
     {%- set inputs = inputs_of_model() -%}
     {%- if is_built_from(inputs) -%}{{ return(leave_unchanged()) }}{%- endif -%}
     {%- set built = dbt.materialization_table_bigquery() -%}
-    {%- do remember_inputs(inputs) -%}
+    {%- do remember({'inputs': inputs}) -%}
     {{ return(built) }}
 {% endmaterialization %}
 
 {% materialization incremental, adapter='bigquery', supported_languages=['sql'] %}
     {%- set inputs = inputs_of_model() -%}
     {%- if is_built_from(inputs) -%}{{ return(leave_unchanged()) }}{%- endif -%}
-    {%- set built = dbt.materialization_incremental_bigquery() -%}
-    {%- do remember_inputs(inputs) -%}
+    {%- set labels = {'inputs': inputs, 'code': code_of_model(), 'parents': parents_of_model()} -%}
+    {%- if changed_days_in(compiled_code) == 'false' -%}
+        {%- set built = leave_unchanged() -%}
+    {%- else -%}
+        {%- set built = dbt.materialization_incremental_bigquery() -%}
+    {%- endif -%}
+    {%- do remember(labels) -%}
     {{ return(built) }}
 {% endmaterialization %}

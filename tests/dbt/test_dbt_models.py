@@ -294,17 +294,24 @@ def rows_written(run: Any) -> dict[str, int]:
 
 
 def test_a_run_with_nothing_new_rewrites_nothing(warehouse: Any, build: Any) -> None:
-    # a change that the hash does not know of would be undone if the row were written again
+    # a change that the fingerprint does not know of would be undone if the row were written again
     warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'untouched' where order_id = 'order000'")
     tables = ("--select", "config.materialized:table", "config.materialized:incremental")
     assert rows_written(warehouse.dbt("run", *tables)) == {}
-    # incremental models that do not know what they were built from compare row by row
-    incremental = ("fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales")
-    for name in incremental:
-        warehouse.query(f"alter table `{{prefix}}marts`.{name} set options (labels = [])")
-    assert rows_written(warehouse.dbt("run", "--select", *incremental)) == dict.fromkeys(incremental, 0)
-    assert built_orders(warehouse)["order000"]["order_number"] == "untouched"
-    warehouse.query("update `{prefix}marts`.fct_orders set order_number = 'ORD-order000' where order_id = 'order000'")
+    # raw tables that are replaced by the same rows
+    for table in ("orders", "order_items", "payments", "seller_tier_history"):
+        warehouse.query(f"update `{{prefix}}raw`.{table} set id = id where true")
+    written = rows_written(warehouse.dbt("run", *tables))
+    assert {"int_orders__enriched", "int_order_items__tiered", "int_payments__usd"} <= written.keys()
+    assert not written.keys() & {"fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales"}
+    order = built_orders(warehouse)["order000"]
+    assert order["order_number"] == "untouched"
+    # the days of a rebuild are written in any case
+    days = json.dumps(dict.fromkeys(("rebuild_from", "rebuild_to"), str(order["order_date"])))
+    orders_of_the_day = sum(other["order_date"] == order["order_date"] for other in built_orders(warehouse).values())
+    rebuilt = warehouse.dbt("run", "--select", "fct_orders", "--vars", days)
+    assert rows_written(rebuilt) == {"fct_orders": orders_of_the_day}
+    assert built_orders(warehouse)["order000"]["order_number"] == "ORD-order000"
 
 
 def test_what_changed_is_built_again_and_what_is_behind_it(warehouse: Any, build: Any, project_copy: Path) -> None:
@@ -322,6 +329,12 @@ def test_what_changed_is_built_again_and_what_is_behind_it(warehouse: Any, build
     changed = rows_written(warehouse.dbt(*select, project=project_copy)).keys()
     assert changed == data | {"dim_seller_tiers"}
     assert rows_written(warehouse.dbt("run", "--full-refresh", "--select", "dim_seller_tiers"))
+    # an incremental model's code: all of its rows are new
+    replace(project_copy, "fct_orders.sql", "    order_number,", "    lower(order_number) as order_number,")
+    changed = rows_written(warehouse.dbt("run", "--select", "fct_orders", project=project_copy))
+    assert changed == {"fct_orders": len(built_orders(warehouse))}
+    assert built_orders(warehouse)["order000"]["order_number"] == "ord-order000"
+    assert rows_written(warehouse.dbt("run", "--select", "fct_orders")) == changed
 
 
 def test_each_unit_test_goes_red_on_the_naive_query(warehouse: Any, build: Any, project_copy: Path) -> None:
@@ -392,5 +405,5 @@ def test_late_and_changed_rows_update_their_orders_and_no_others(warehouse: Any,
 
     assert run.exit_status == 0, run.output
     assert_marts_are_as_expected(warehouse, raw)
-    differing = {order_id for order_id, row in after.items() if before.get(order_id) != row}
+    differing = {order_id for order_id in before | after if before.get(order_id) != after.get(order_id)}
     assert run.results["fct_orders"]["adapter_response"]["rows_affected"] == len(differing)

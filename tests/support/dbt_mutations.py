@@ -84,7 +84,7 @@ ROUNDS: list[list[tuple[str, str, str, str]]] = [
         ),
         (
             "seller_tier_is_that_of_the_instant_of_the_order",
-            "fct_order_items.sql",
+            "int_order_items__tiered.sql",
             "items.ordered_at < tiers.valid_to",
             "items.ordered_at <= tiers.valid_to",
         ),

@@ -1,3 +1,5 @@
+{{ config(partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'}) }}
+
 -- An item whose order is not in raw yet (the two tables are read one after the other) waits for the next run.
 with items as (
 
@@ -45,38 +47,53 @@ converted as (
     inner join orders on items.order_id = orders.order_id
     left join rates on items.currency = rates.currency and orders.order_date = rates.rate_date
 
+),
+
+categorized as (
+
+    select
+        -- keys
+        converted.order_item_id,
+        converted.order_id,
+        converted.product_id,
+        converted.seller_id,
+        converted.buyer_id,
+
+        -- order
+        converted.ordered_at,
+        converted.order_date,
+        converted.order_status,
+        converted.is_gmv,
+        converted.region,
+
+        -- product
+        converted.product_title,
+        coalesce(categories.root_name, 'Uncategorized') as category,
+        coalesce(categories.name, 'Uncategorized') as subcategory,
+
+        -- money
+        converted.quantity,
+        converted.unit_price,
+        converted.total_price,
+        converted.currency,
+        converted.usd_rate,
+        converted.total_usd,
+        if(converted.is_gmv, converted.total_usd, 0) as gmv_usd,
+        if(converted.is_gmv and converted.order_status <> 'refunded', converted.total_usd, 0) as net_gmv_usd
+
+    from converted
+    left join products on converted.product_id = products.product_id
+    left join categories on products.category_id = categories.category_id
+
 )
 
 select
-    -- keys
-    converted.order_item_id,
-    converted.order_id,
-    converted.product_id,
-    converted.seller_id,
-    converted.buyer_id,
+    *,
+    {{ row_fingerprint([
+        'order_item_id', 'order_id', 'product_id', 'seller_id', 'buyer_id',
+        'ordered_at', 'order_date', 'order_status', 'is_gmv', 'region',
+        'product_title', 'category', 'subcategory',
+        'quantity', 'unit_price', 'total_price', 'currency', 'usd_rate', 'total_usd', 'gmv_usd', 'net_gmv_usd',
+    ]) }}
 
-    -- order
-    converted.ordered_at,
-    converted.order_date,
-    converted.order_status,
-    converted.is_gmv,
-    converted.region,
-
-    -- product
-    converted.product_title,
-    coalesce(categories.root_name, 'Uncategorized') as category,
-    coalesce(categories.name, 'Uncategorized') as subcategory,
-
-    -- money
-    converted.quantity,
-    converted.unit_price,
-    converted.total_price,
-    converted.currency,
-    converted.usd_rate,
-    converted.total_usd,
-    if(converted.is_gmv, converted.total_usd, 0) as gmv_usd,
-    if(converted.is_gmv and converted.order_status <> 'refunded', converted.total_usd, 0) as net_gmv_usd
-
-from converted
-left join products on converted.product_id = products.product_id
-left join categories on products.category_id = categories.category_id
+from categorized

@@ -18,7 +18,6 @@ located as (
 
     select
         orders.*,
-        buyers.country_code as buyer_country_code,
         coalesce(orders.shipping_country, buyers.country_code) as region_country_code
     from orders
     left join buyers on orders.buyer_id = buyers.user_id
@@ -49,7 +48,6 @@ select
 
     -- place
     located.shipping_country,
-    located.buyer_country_code,
     case
         when located.region_country_code is null then 'Unknown'
         else coalesce(country_regions.region, 'Other')

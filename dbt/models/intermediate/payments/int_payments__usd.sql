@@ -1,3 +1,5 @@
+{{ config(partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'}) }}
+
 -- A payment is converted at its order's date, not its own, so that an order and its payments reconcile. A payment whose
 -- order is not in raw yet (the two tables are read one after the other) waits for the next run.
 with payments as (
@@ -16,37 +18,53 @@ rates as (
 
     select * from {{ ref('int_currency__daily_rates') }}
 
+),
+
+converted as (
+
+    select
+        -- keys
+        payments.payment_event_key,
+        payments.payment_id,
+        payments.event_id,
+        payments.order_id,
+
+        -- payment
+        payments.payment_provider,
+        payments.status,
+        payments.duplicate_count,
+        payments.has_conflicting_duplicates,
+
+        -- money
+        payments.amount,
+        payments.platform_fee,
+        payments.seller_payout,
+        payments.currency,
+        rates.usd_rate,
+        round(payments.amount * rates.usd_rate, 2) as amount_usd,
+        round(payments.platform_fee * rates.usd_rate, 2) as platform_fee_usd,
+        round(payments.seller_payout * rates.usd_rate, 2) as seller_payout_usd,
+
+        -- times
+        orders.order_date,
+        payments.first_event_at,
+        payments.event_timestamp,
+        payments.processed_at
+
+    from payments
+    inner join orders on payments.order_id = orders.order_id
+    left join rates on payments.currency = rates.currency and orders.order_date = rates.rate_date
+
 )
 
 select
-    -- keys
-    payments.payment_event_key,
-    payments.payment_id,
-    payments.event_id,
-    payments.order_id,
+    *,
+    {{ row_fingerprint([
+        'payment_event_key', 'payment_id', 'event_id', 'order_id',
+        'payment_provider', 'status', 'duplicate_count', 'has_conflicting_duplicates',
+        'amount', 'platform_fee', 'seller_payout', 'currency', 'usd_rate',
+        'amount_usd', 'platform_fee_usd', 'seller_payout_usd',
+        'order_date', 'first_event_at', 'event_timestamp', 'processed_at',
+    ]) }}
 
-    -- payment
-    payments.payment_provider,
-    payments.status,
-    payments.duplicate_count,
-    payments.has_conflicting_duplicates,
-
-    -- money
-    payments.amount,
-    payments.platform_fee,
-    payments.seller_payout,
-    payments.currency,
-    rates.usd_rate,
-    round(payments.amount * rates.usd_rate, 2) as amount_usd,
-    round(payments.platform_fee * rates.usd_rate, 2) as platform_fee_usd,
-    round(payments.seller_payout * rates.usd_rate, 2) as seller_payout_usd,
-
-    -- times
-    orders.order_date,
-    payments.first_event_at,
-    payments.event_timestamp,
-    payments.processed_at
-
-from payments
-inner join orders on payments.order_id = orders.order_id
-left join rates on payments.currency = rates.currency and orders.order_date = rates.rate_date
+from converted

@@ -6,10 +6,6 @@
         on_schema_change='append_new_columns',
         partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'month'},
         cluster_by=['region', 'category'],
-        post_hook="{{ delete_vanished_rows(
-            \"(select distinct order_date, region, category from \" ~ ref('fct_order_items') ~ \" where is_gmv)\",
-            ['order_date', 'region', 'category']
-        ) }}",
     )
 }}
 -- depends_on: {{ ref('fct_orders') }}
@@ -18,33 +14,22 @@
 with gmv_items as (
 
     select * from {{ ref('fct_order_items') }}
-    where is_gmv
+    where is_gmv and {{ in_changed_days([ref('fct_order_items') ~ ' where is_gmv']) }}
 
-),
+)
 
-daily_sales as (
+select
+    {{ dbt_utils.generate_surrogate_key(['order_date', 'region', 'category']) }} as daily_sales_key,
+    order_date,
+    region,
+    category,
+    count(distinct order_id) as orders,
+    sum(quantity) as units,
+    count(distinct buyer_id) as buyers,
+    sum(gmv_usd) as gmv_usd,
+    sum(net_gmv_usd) as net_gmv_usd,
+    sum(gmv_usd) / count(distinct order_id) as aov_usd,
+    bit_xor(row_fingerprint) as row_fingerprint
 
-    select
-        {{ dbt_utils.generate_surrogate_key(['order_date', 'region', 'category']) }} as daily_sales_key,
-        order_date,
-        region,
-        category,
-        count(distinct order_id) as orders,
-        sum(quantity) as units,
-        count(distinct buyer_id) as buyers,
-        sum(gmv_usd) as gmv_usd,
-        sum(net_gmv_usd) as net_gmv_usd,
-        sum(gmv_usd) / count(distinct order_id) as aov_usd
-    from gmv_items
-    group by order_date, region, category
-
-),
-
-{{ select_changed_rows(
-    from='daily_sales',
-    unique_key='daily_sales_key',
-    columns=[
-        'daily_sales_key', 'order_date', 'region', 'category',
-        'orders', 'units', 'buyers', 'gmv_usd', 'net_gmv_usd', 'aov_usd',
-    ],
-) }}
+from gmv_items
+group by order_date, region, category

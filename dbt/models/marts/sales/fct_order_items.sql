@@ -6,44 +6,56 @@
         on_schema_change='append_new_columns',
         partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'},
         cluster_by=['seller_id', 'category', 'product_id'],
-        post_hook="{{ delete_vanished_rows(ref('int_order_items__usd'), ['order_item_id']) }}",
     )
 }}
+
+{%- set of_changed_days = in_changed_days([ref('int_order_items__tiered')]) %}
 
 with items as (
 
     select * from {{ ref('int_order_items__usd') }}
+    where {{ of_changed_days }}
 
 ),
 
-tiers as (
+tiered as (
 
-    select * from {{ ref('int_seller_tiers__scd2') }}
+    select * from {{ ref('int_order_items__tiered') }}
+    where {{ of_changed_days }}
 
-),
+)
 
--- the tier that held at the instant of the order: intervals are half-open and free of overlaps, so one at most
-with_tier as (
+select
+    -- keys
+    items.order_item_id,
+    items.order_id,
+    items.product_id,
+    items.seller_id,
+    items.buyer_id,
 
-    select
-        items.*,
-        tiers.tier as seller_tier_at_order
-    from items
-    left join tiers
-        on
-            items.seller_id = tiers.seller_id
-            and items.ordered_at >= tiers.valid_from
-            and (tiers.valid_to is null or items.ordered_at < tiers.valid_to)
+    -- order
+    items.ordered_at,
+    items.order_date,
+    items.order_status,
+    items.is_gmv,
+    items.region,
 
-),
+    -- product
+    items.product_title,
+    items.category,
+    items.subcategory,
+    tiered.seller_tier_at_order,
 
-{{ select_changed_rows(
-    from='with_tier',
-    unique_key='order_item_id',
-    columns=[
-        'order_item_id', 'order_id', 'product_id', 'seller_id', 'buyer_id',
-        'ordered_at', 'order_date', 'order_status', 'is_gmv', 'region',
-        'product_title', 'category', 'subcategory', 'seller_tier_at_order',
-        'quantity', 'unit_price', 'total_price', 'currency', 'total_usd', 'gmv_usd', 'net_gmv_usd',
-    ],
-) }}
+    -- money
+    items.quantity,
+    items.unit_price,
+    items.total_price,
+    items.currency,
+    items.total_usd,
+    items.gmv_usd,
+    items.net_gmv_usd,
+
+    tiered.row_fingerprint
+
+from items
+inner join tiered on items.order_item_id = tiered.order_item_id
