@@ -27,7 +27,7 @@ CASTS: dict[tuple[str, str], str] = {
     ("FLOAT64", "STRING"): "bq_float_to_string({0})",
     ("NUMERIC", "INT64"): "CAST({0} AS BIGINT)",
     ("NUMERIC", "FLOAT64"): "CAST({0} AS DOUBLE)",
-    ("NUMERIC", "STRING"): "rtrim(rtrim(CAST({0} AS VARCHAR), '0'), '.')",
+    ("NUMERIC", "STRING"): "bq_numeric_to_string({0})",
     ("INT64", "BIGNUMERIC"): "bq_big_parse(CAST({0} AS VARCHAR))",
     ("FLOAT64", "BIGNUMERIC"): "bq_big_from_double({0})",
     ("NUMERIC", "BIGNUMERIC"): "bq_big_parse(CAST({0} AS VARCHAR))",
@@ -64,14 +64,14 @@ CASTS: dict[tuple[str, str], str] = {
     ("TIMESTAMP", "TIME"): "CAST(bq_local({0}, {1}) AS TIME)",
     ("TIME", "STRING"): "bq_time_to_string({0})",
 }
-#: Shorter texts for the zone that is meant almost always.
+#: Shorter texts for the zone that is meant almost always; AT TIME ZONE takes ten times as long as the microseconds.
 UTC_CASTS = {
-    ("TIMESTAMP", "STRING"): "(bq_datetime_to_string({0} AT TIME ZONE 'UTC') || '+00')",
-    ("DATE", "TIMESTAMP"): "(CAST({0} AS TIMESTAMP) AT TIME ZONE 'UTC')",
-    ("DATETIME", "TIMESTAMP"): "({0} AT TIME ZONE 'UTC')",
-    ("TIMESTAMP", "DATE"): "CAST({0} AT TIME ZONE 'UTC' AS DATE)",
-    ("TIMESTAMP", "DATETIME"): "({0} AT TIME ZONE 'UTC')",
-    ("TIMESTAMP", "TIME"): "CAST({0} AT TIME ZONE 'UTC' AS TIME)",
+    ("TIMESTAMP", "STRING"): "(bq_datetime_to_string(make_timestamp(epoch_us({0}))) || '+00')",
+    ("DATE", "TIMESTAMP"): "make_timestamptz(epoch_us(CAST({0} AS TIMESTAMP)))",
+    ("DATETIME", "TIMESTAMP"): "make_timestamptz(epoch_us({0}))",
+    ("TIMESTAMP", "DATE"): "CAST(make_timestamp(epoch_us({0})) AS DATE)",
+    ("TIMESTAMP", "DATETIME"): "make_timestamp(epoch_us({0}))",
+    ("TIMESTAMP", "TIME"): "CAST(make_timestamp(epoch_us({0})) AS TIME)",
 }
 
 

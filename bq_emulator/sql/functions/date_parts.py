@@ -191,15 +191,15 @@ SCALAR: dict[str, Template] = {
     "FN_EXTRACT_FROM_TIMESTAMP": _extract,
     "FN_EXTRACT_FROM_TIME": _extract,
     "FN_EXTRACT_DATE_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS DATE)"), (2, "bq_date(bq_local({0}, {1}))")
+        (1, "CAST(make_timestamp(epoch_us({0})) AS DATE)"), (2, "bq_date(bq_local({0}, {1}))")
     ),
     "FN_EXTRACT_DATE_FROM_DATETIME": "CAST({0} AS DATE)",
     "FN_EXTRACT_TIME_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS TIME)"), (2, "CAST(bq_local({0}, {1}) AS TIME)")
+        (1, "CAST(make_timestamp(epoch_us({0})) AS TIME)"), (2, "CAST(bq_local({0}, {1}) AS TIME)")
     ),
     "FN_EXTRACT_TIME_FROM_DATETIME": "CAST({0} AS TIME)",
     "FN_EXTRACT_DATETIME_FROM_TIMESTAMP": by_count(
-        (1, "({0} AT TIME ZONE 'UTC')"), (2, "bq_datetime(bq_local({0}, {1}))")
+        (1, "make_timestamp(epoch_us({0}))"), (2, "bq_datetime(bq_local({0}, {1}))")
     ),
     "FN_LAST_DAY_DATE": _last_day,
     "FN_LAST_DAY_DATETIME": _last_day,

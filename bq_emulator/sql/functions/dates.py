@@ -29,14 +29,18 @@ SCALAR: dict[str, Template] = {
         (0, "CAST(now() AT TIME ZONE 'UTC' AS TIME)"), (1, "CAST(bq_local(now(), {0}) AS TIME)")
     ),
     "FN_DATE_FROM_YEAR_MONTH_DAY": "make_date({0}, {1}, {2})",
-    "FN_DATE_FROM_TIMESTAMP": by_count((1, "CAST({0} AT TIME ZONE 'UTC' AS DATE)"), (2, "bq_date(bq_local({0}, {1}))")),
+    "FN_DATE_FROM_TIMESTAMP": by_count(
+        (1, "CAST(make_timestamp(epoch_us({0})) AS DATE)"), (2, "bq_date(bq_local({0}, {1}))")
+    ),
     "FN_DATE_FROM_DATETIME": "CAST({0} AS DATE)",
     "FN_DATE_FROM_DATE": "{0}",
     "FN_DATE_FROM_STRING": "bq_string_to_date({0})",
     "FN_DATETIME_FROM_YEAR_MONTH_DAY_HOUR_MINUTE_SECOND": "make_timestamp({0}, {1}, {2}, {3}, {4}, "
     "CAST({5} AS DOUBLE))",
     "FN_DATETIME_FROM_DATE_AND_TIME": "({0} + {1})",
-    "FN_DATETIME_FROM_TIMESTAMP": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "bq_datetime(bq_local({0}, {1}))")),
+    "FN_DATETIME_FROM_TIMESTAMP": by_count(
+        (1, "make_timestamp(epoch_us({0}))"), (2, "bq_datetime(bq_local({0}, {1}))")
+    ),
     "FN_DATETIME_FROM_DATE": "CAST({0} AS TIMESTAMP)",
     "FN_DATETIME_FROM_DATETIME": "{0}",
     "FN_DATETIME_FROM_STRING": "bq_string_to_datetime({0})",
@@ -44,18 +48,18 @@ SCALAR: dict[str, Template] = {
         (1, "bq_string_to_timestamp({0}, 'UTC')"), (2, "bq_string_to_timestamp({0}, {1})")
     ),
     "FN_TIMESTAMP_FROM_DATE": by_count(
-        (1, "(CAST({0} AS TIMESTAMP) AT TIME ZONE 'UTC')"), (2, "bq_instant(CAST({0} AS TIMESTAMP), {1})")
+        (1, "make_timestamptz(epoch_us(CAST({0} AS TIMESTAMP)))"), (2, "bq_instant(CAST({0} AS TIMESTAMP), {1})")
     ),
-    "FN_TIMESTAMP_FROM_DATETIME": by_count((1, "({0} AT TIME ZONE 'UTC')"), (2, "bq_instant({0}, {1})")),
+    "FN_TIMESTAMP_FROM_DATETIME": by_count((1, "make_timestamptz(epoch_us({0}))"), (2, "bq_instant({0}, {1})")),
     "FN_TIMESTAMP_FROM_TIMESTAMP": "{0}",
     "FN_TIME_FROM_HOUR_MINUTE_SECOND": "make_time({0}, {1}, CAST({2} AS DOUBLE))",
     "FN_TIME_FROM_TIMESTAMP": by_count(
-        (1, "CAST({0} AT TIME ZONE 'UTC' AS TIME)"), (2, "CAST(bq_local({0}, {1}) AS TIME)")
+        (1, "CAST(make_timestamp(epoch_us({0})) AS TIME)"), (2, "CAST(bq_local({0}, {1}) AS TIME)")
     ),
     "FN_TIME_FROM_DATETIME": "CAST({0} AS TIME)",
     "FN_TIME_FROM_TIME": "{0}",
     "FN_STRING_FROM_TIMESTAMP": by_count(
-        (1, "(bq_datetime_to_string({0} AT TIME ZONE 'UTC') || '+00')"),
+        (1, "(bq_datetime_to_string(make_timestamp(epoch_us({0}))) || '+00')"),
         (
             2,
             "bq_zoned_string({0} AT TIME ZONE 'UTC', bq_local({0}, {1}))",

@@ -9,6 +9,7 @@ from bq_emulator.model import BigQueryError
 from bq_emulator.sql import literal
 from bq_emulator.sql.functions.evaluated import Evaluated, program
 from bq_emulator.sql.functions.spec import Call, Template
+from bq_emulator.sql.functions.zones import local
 from bq_emulator.sql.types import Type
 
 
@@ -123,11 +124,7 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
             [cast_to_string(context, operand, kind)],
         )
     if name == "NUMERIC":
-        printed = cast_to_string(context, "{0}", kind)
-        quoted = "abs({0}) > 9007199254740992 OR {0} <> trunc({0})"
-        return context.apply(
-            f"coalesce(CASE WHEN {quoted} THEN '\"' || {printed} || '\"' ELSE {printed} END, 'null')", [operand]
-        )
+        return context.apply("coalesce(bq_numeric_to_json({0}), 'null')", [operand])
     if name == "STRING":
         return f"coalesce(CAST(to_json({operand}) AS VARCHAR), 'null')"
     if name == "BYTES":
@@ -135,9 +132,8 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
     if name in ("DATE", "TIME"):
         return f"coalesce('\"' || {cast_to_string(context, operand, kind)} || '\"', 'null')"
     if name in ("DATETIME", "TIMESTAMP"):
-        clock = operand if name == "DATETIME" else f"({operand} AT TIME ZONE 'UTC')"
-        zone = "Z" if name == "TIMESTAMP" else ""
-        printed = context.apply("replace(bq_datetime_to_string({0}), ' ', 'T')", [clock])
+        clock, zone = ("{0}", "") if name == "DATETIME" else (local("{0}", "'UTC'"), "Z")
+        printed = context.apply(f"replace(bq_datetime_to_string({clock}), ' ', 'T')", [operand])
         return f"coalesce('\"' || {printed} || '{zone}\"', 'null')"
     if name == "ARRAY":
         item = context.fresh("e")
@@ -152,16 +148,33 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
 
 
 def _struct_text(call: Call, operand: str, kind: Type, wide: bool) -> str:
-    parts = []
-    members = [(place, name, member) for place, (name, member) in enumerate(kind.fields, 1)]
+    if not kind.fields:
+        return "'{}'"
+    fields = [f"struct_extract_at({operand}, {place})" for place in range(1, len(kind.fields) + 1)]
+    return f"CASE WHEN {operand} IS NULL THEN 'null' ELSE {_object(call, fields, kind, wide)} END"
+
+
+def _object(call: Call, fields: list[str], kind: Type, wide: bool) -> str:
+    """The JSON object of a STRUCT of these ``fields``."""
+    members = [(name, field, member) for (name, member), field in zip(kind.fields, fields, strict=True)]
     if wide:  # a JSON value has its keys in order, and the first of those that repeat
-        first = {name: (place, name, member) for place, name, member in reversed(members)}
+        first = {member[0]: member for member in reversed(members)}
         members = [first[name] for name in sorted(first)]
-    for place, name, member in members:
+    parts = []
+    for place, (name, field, member) in enumerate(members):
         key = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '":'
-        parts.append(f"{literal.text(key)} || {text(call, f'struct_extract_at({operand}, {place})', member, wide)}")
-    inside = " || ',' || ".join(parts)
-    return f"CASE WHEN {operand} IS NULL THEN 'null' ELSE '{{' || {inside} || '}}' END" if parts else "'{}'"
+        parts += [literal.text(("," if place else "{") + key), text(call, field, member, wide)]
+    return f"concat({', '.join(parts)}, '}}')"  # no part is NULL; a chain of || would copy the text for each
+
+
+def _whole(call: Call, wide: bool) -> str:
+    """The call's first argument as JSON. A row, or another STRUCT put together on the spot, need not become one."""
+    from bq_emulator.sql.translate.expr import expression
+
+    node, kind = call.nodes[0], call.type(0)
+    if node.kind == "MakeStruct" and call.args[0].startswith("struct_pack("):
+        return _object(call, [expression(call.context, each) for each in node.field_list], kind, wide)
+    return text(call, call.args[0], kind, wide)
 
 
 def _is_default(call: Call, place: int) -> bool:
@@ -172,13 +185,13 @@ def _is_default(call: Call, place: int) -> bool:
 def _to_json_string(call: Call) -> str:
     if not _is_default(call, 1):
         return Evaluated("TO_JSON_STRING({*})")(call)
-    return text(call, call.args[0], call.type(0), wide=False)
+    return _whole(call, wide=False)
 
 
 def _to_json(call: Call) -> str:
     if not _is_default(call, 1):
         return Evaluated("TO_JSON({0}, stringify_wide_numbers => {1})")(call)
-    return f"CAST({text(call, call.args[0], call.type(0), wide=True)} AS JSON)"
+    return f"CAST({_whole(call, wide=True)} AS JSON)"
 
 
 def _parse_json(call: Call) -> str:

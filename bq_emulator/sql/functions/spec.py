@@ -52,7 +52,8 @@ Template = str | Callable[[Call], str]
 
 
 _ATOMIC = re.compile(
-    r"""[\w.]+|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?"""
+    r"""[\w.]+|(?:struct_extract_at\()+[\w.]+(?:, \d+\))+"""
+    r"""|(?:\w+\.)?"[^"]*"|'[^']*'|(?:[\d.]+|\([-\d.]+\)|NULL|'[^']*')::\w+(?:\(\d+,\d+\))?"""
     r"""|getvariable\('\w+'\)"""
 )
 _COLUMN = re.compile(r"(?!true$|false$|\d)[\w.]+")
@@ -64,7 +65,7 @@ def is_column(text: str) -> bool:
 
 
 def is_atomic(text: str) -> bool:
-    """True for what costs nothing to repeat: such a column or a constant."""
+    """True for what costs nothing to repeat: such a column, a STRUCT's field or a constant."""
     return _ATOMIC.fullmatch(text) is not None
 
 

@@ -117,6 +117,15 @@ def _padded(call: str) -> str:
     return f"bq_check({{2}} <> '' OR {{0}} IS NULL OR {{1}} IS NULL, {empty}, {checked})"
 
 
+def _to_hex(call: Call) -> str:
+    """DuckDB's digests are hexadecimal, before they become BYTES."""
+    (text,), (node,) = call.args, call.nodes
+    is_digest = node.kind == "FunctionCall" and node.function.name in ("ZetaSQL:md5", "ZetaSQL:sha1", "ZetaSQL:sha256")
+    if is_digest and text.startswith("unhex("):
+        return text.removeprefix("unhex(").removesuffix(")")
+    return f"lower(hex({text}))"
+
+
 SCALAR: dict[str, Template] = {
     "FN_CONCAT_STRING": lambda call: f"({' || '.join(call.args)})",
     "FN_CONCAT_BYTES": lambda call: f"({' || '.join(call.args)})",
@@ -168,7 +177,7 @@ SCALAR: dict[str, Template] = {
     "FN_REGEXP_EXTRACT_ALL_STRING": _regexp_extract_all,
     "FN_REGEXP_REPLACE_STRING": "regexp_replace({0}, {1}, {2}, 'g')",
     "FN_FORMAT_STRING": _format,
-    "FN_TO_HEX": "lower(hex({0}))",
+    "FN_TO_HEX": _to_hex,
     "FN_FROM_HEX": "unhex(CASE WHEN length({0}) % 2 = 0 THEN {0} ELSE '0' || {0} END)",
     "FN_TO_BASE32": "bq_to_base32({0})",
     "FN_FROM_BASE32": "bq_from_base32({0})",
@@ -180,10 +189,11 @@ SCALAR: dict[str, Template] = {
     "FN_SHA1_BYTES": "unhex(sha1({0}))",
     "FN_SHA256_STRING": "unhex(sha256({0}))",
     "FN_SHA256_BYTES": "unhex(sha256({0}))",
-    "FN_SHA512_STRING": "bq_sha512(encode({0}))",
-    "FN_SHA512_BYTES": "bq_sha512({0})",
-    "FN_FARM_FINGERPRINT_STRING": "bq_farm_fingerprint(encode({0}))",
-    "FN_FARM_FINGERPRINT_BYTES": "bq_farm_fingerprint({0})",
+    # No macros, so that their arguments need not be bound
+    "FN_SHA512_STRING": lambda call: f"bq_sha512(encode({call.args[0]}))",
+    "FN_SHA512_BYTES": lambda call: f"bq_sha512({call.args[0]})",
+    "FN_FARM_FINGERPRINT_STRING": lambda call: f"bq_farm_fingerprint(encode({call.args[0]}))",
+    "FN_FARM_FINGERPRINT_BYTES": lambda call: f"bq_farm_fingerprint({call.args[0]})",
     "FN_TO_CODE_POINTS_STRING": "CASE WHEN {0} = '' THEN [] ELSE "
     "list_transform(string_split({0}, ''), lambda c: CAST(unicode(c) AS BIGINT)) END",
     "FN_CODE_POINTS_TO_STRING": "array_to_string(list_transform({0}, lambda c: chr(CAST(c AS INTEGER))), '')",

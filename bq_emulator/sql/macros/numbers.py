@@ -6,7 +6,26 @@ from __future__ import annotations
 _UNITS = "CAST(replace(CAST((x) AS VARCHAR), '.', '') AS HUGEINT)"
 _FROM_UNITS = """CAST((u) // 1000000000 AS DECIMAL(38,9)) + CAST((u) % 1000000000 AS DECIMAL(10,0)) * 0.000000001"""
 
+#: One NUMERIC as DuckDB's 64-bit decimal, whose conversions take a fifth of the time; for what fits.
+_SMALL = "TRY_CAST(x AS DECIMAL(18,9))"
+_IS_SMALL = "(x) BETWEEN -999999999 AND 999999999"
+_SMALL_AND_WHOLE = f"CASE WHEN {_IS_SMALL} THEN {_SMALL} = trunc({_SMALL}) END"
+_WHOLE_TO_STRING = f"CAST(CAST({_SMALL} AS BIGINT) AS VARCHAR)"
+
 MACROS: dict[str, tuple[str, str]] = {
+    "bq_numeric_to_string": (
+        "x",
+        f"""CASE WHEN {_SMALL_AND_WHOLE} THEN {_WHOLE_TO_STRING}
+        WHEN {_IS_SMALL} THEN rtrim(CAST({_SMALL} AS VARCHAR), '0')
+        ELSE rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.') END""",
+    ),
+    # A string where it is no whole number within ±2^53
+    "bq_numeric_to_json": (
+        "x",
+        f"""CASE WHEN {_SMALL_AND_WHOLE} THEN {_WHOLE_TO_STRING}
+        WHEN {_IS_SMALL} OR abs(x) > 9007199254740992 OR (x) <> trunc(x) THEN '"' || bq_numeric_to_string(x) || '"'
+        ELSE bq_numeric_to_string(x) END""",
+    ),
     "bq_units": ("x", _UNITS),
     "bq_from_units": ("u", _FROM_UNITS),
     "bq_units_to_string": ("u", "rtrim(rtrim(CAST(bq_from_units(u) AS VARCHAR), '0'), '.')"),

@@ -59,7 +59,9 @@ MACROS: dict[str, tuple[str, str]] = {
     # Fractions of a second print with none, three or six digits.
     "bq_datetime_to_string": (
         "x",
-        r"""regexp_replace(regexp_replace(strftime(x, '%Y-%m-%d %H:%M:%S.%f'), '000$', ''), '\.000$', '')""",
+        """CASE WHEN epoch_us(x) % 1000000 = 0 THEN CAST(x AS VARCHAR)
+        WHEN epoch_us(x) % 1000 = 0 THEN strftime(x, '%Y-%m-%d %H:%M:%S.%g')
+        ELSE strftime(x, '%Y-%m-%d %H:%M:%S.%f') END""",
     ),
     "bq_time_to_string": (
         "x",
