@@ -5,12 +5,16 @@ from __future__ import annotations
 #: A zone's name in a text; Google takes those of the time zone database (https://www.iana.org/time-zones).
 _ZONE = "([A-Za-z]{2,}[A-Za-z0-9]*(?:/[A-Za-z0-9_+-]+)*)"
 
+#: DuckDB takes no sign before 0x.
+_INT64 = r"""TRY_CAST(CASE WHEN contains(s, 'x') OR contains(s, 'X')
+    THEN CAST(CASE WHEN contains(s, '-') THEN -1 ELSE 1 END * TRY_CAST(trim(s, E' \t\n\r+-') AS HUGEINT) AS VARCHAR)
+    ELSE trim(s, E' \t\n\r') END AS BIGINT)"""
+
 MACROS: dict[str, tuple[str, str]] = {
     "bq_string_to_int64": (
         "s",
-        r"""bq_check(regexp_full_match(s, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*')
-            AND TRY_CAST(trim(s, E' \t\n\r') AS BIGINT) IS NOT NULL,
-        'Bad int64 value: ' || (s), TRY_CAST(trim(s, E' \t\n\r') AS BIGINT))""",
+        rf"""bq_check(regexp_full_match(s, '\s*[+-]?([0-9]+|0[xX][0-9a-fA-F]+)\s*') AND {_INT64} IS NOT NULL,
+        'Bad int64 value: ' || (s), {_INT64})""",
     ),
     "bq_string_to_float64": (
         "s",
