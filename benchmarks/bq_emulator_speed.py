@@ -287,6 +287,27 @@ def merge(both: Sides) -> None:
         print(f"MERGE {len(ids):,} rows into 1M: {ratio}", flush=True)
 
 
+def hashing(both: Sides) -> None:
+    """A million rows of three ids, an amount and an instant hashed, and two days of them replaced."""
+    both.query(
+        "CREATE OR REPLACE TABLE d.hashed PARTITION BY day AS SELECT GENERATE_UUID() AS a, GENERATE_UUID() AS b, "
+        "GENERATE_UUID() AS c, DATE_ADD(DATE '2025-07-01', INTERVAL MOD(n, 365) DAY) AS day, "
+        "CAST(n AS NUMERIC) AS x, TIMESTAMP_SECONDS(n) AS at FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS n"
+    )
+    days = "day IN (DATE '2025-07-01', DATE '2025-07-09')"
+    both.query(f"CREATE OR REPLACE TABLE d.days AS SELECT * FROM d.hashed WHERE {days}")
+    queries = {
+        "FARM_FINGERPRINT of an id": "SELECT BIT_XOR(FARM_FINGERPRINT(a)) FROM d.hashed",
+        "FARM_FINGERPRINT of TO_JSON_STRING": "SELECT BIT_XOR(FARM_FINGERPRINT(TO_JSON_STRING(t))) FROM d.hashed AS t",
+        "MD5 of all columns as text": "SELECT MAX(TO_HEX(MD5(CONCAT(a, b, c, CAST(day AS STRING), CAST(x AS STRING), "
+        "CAST(at AS STRING))))) FROM d.hashed",
+        "MERGE ON FALSE that replaces 5,480 rows": f"MERGE d.hashed USING d.days ON FALSE "
+        f"WHEN NOT MATCHED BY SOURCE AND {days} THEN DELETE WHEN NOT MATCHED THEN INSERT ROW",
+    }
+    found = in_turn(3, **{name: partial(both.query, sql) for name, sql in queries.items()})
+    print("1M rows: " + ", ".join(f"{name} {taken:.2f} s" for name, taken in found.items()), flush=True)
+
+
 def reading(both: Sides) -> None:
     """A million rows of four columns back to the client."""
     rows = wide(MILLION).select(["n0", "f0", "s0", "t"])
@@ -345,7 +366,7 @@ def healthz(both: Sides) -> None:
         )
 
 
-PARTS = {part.__name__: part for part in (fixed, join, parquet, append, merge, reading, start, healthz)}
+PARTS = {part.__name__: part for part in (fixed, join, parquet, append, merge, hashing, reading, start, healthz)}
 
 
 def main() -> None:
