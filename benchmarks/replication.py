@@ -271,6 +271,7 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
     changes = []
     for number in range(runs):  # other rows each time, spread over the table
         bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED), run=number))
+        bench.execute("CHECKPOINT")  # else the sync is measured together with the database's writing of the change
         changes.append(bench.sync("append_dedup", state))
         state = changes[-1].states
     print(

@@ -302,7 +302,8 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
         _run(db, statement.steps[first:], counts, few=changing is not None and changing.few)
         if counts["insert"] or counts["update"]:
             tables.enforce(db, record)
-        tables.touch(db, record, None if counts["update"] or counts["delete"] else counts["insert"])
+        rows = int(record.resource["numRows"]) + counts["insert"] - counts["delete"]
+        tables.touch(db, record, None if counts["update"] or counts["delete"] else counts["insert"], rows)
     statistics: dict[str, Any] = {"dmlStats": {_COUNTERS[role]: str(count) for role, count in counts.items()}}
     statistics["numDmlAffectedRows"] = str(sum(counts.values()))
     return Outcome(statistics, target=record.ref, partitions=changing.partitions if changing else None)

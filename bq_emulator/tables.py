@@ -239,19 +239,23 @@ class Tables:
             return stored_value(field, f"CAST(NULL AS {duckdb_type(field)})")
         return stored_value(field, converted(match, field, identifier(match.name)))
 
-    def touch(self, db: Session, record: TableRecord, added: int | None = None) -> None:
+    def touch(self, db: Session, record: TableRecord, added: int | None = None, rows: int | None = None) -> None:
         """Record that the table changed: row count, modification time, etag. Rows of expired partitions go.
 
-        ``added`` is the number of rows that came in, if those that were there are as they were.
+        ``added`` is the number of rows that came in, if those that were there are as they were; otherwise ``rows`` is
+        the number there is now, if it is known.
         """
         if record.kind in STORED_KINDS:
             if record.physical and record.partitioning and (expired := record.partitioning.expired(now_ms())):
                 self.own(db, record)
-                added = None if db.change(f"DELETE FROM {record.physical} WHERE {expired}") else added
-            rows = int(record.resource.get("numRows", 0)) + (added or 0)
-            if added is None:
+                if db.change(f"DELETE FROM {record.physical} WHERE {expired}"):
+                    added = rows = None
+            if added is not None:
+                rows = int(record.resource.get("numRows", 0)) + added
+            else:
                 record.resource[REWRITTEN] = new_etag()
-                rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
+                if rows is None:
+                    rows = db.scalar(f"SELECT count(*) FROM {record.physical}") if record.physical else 0
             record.resource["numRows"] = str(rows)
         self.metadata.save_table(db, record)
 

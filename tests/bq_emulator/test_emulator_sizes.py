@@ -45,6 +45,11 @@ FEW = (
     "UPDATE d.{t} SET s = 'again', a = ['b'] WHERE id >= {new} OR id = {k}; COMMIT TRANSACTION",
     "BEGIN TRANSACTION; DELETE FROM d.{t} WHERE id < 500; INSERT INTO d.{t} (id) VALUES ({new}); ROLLBACK TRANSACTION",
     "UPDATE d.{t} SET id = DIV(1, id - id) WHERE MOD(id, 50) = {k}",
+    """MERGE d.{t} AS t USING (SELECT * FROM d.other WHERE MOD(id, 50) = {k}) AS o
+       ON t.id = o.id AND t.id BETWEEN 9 AND 400
+       WHEN MATCHED THEN UPDATE SET a = o.a, st = o.st, j = o.j, s = 'whole', day = o.day, id = o.id
+       WHEN NOT MATCHED THEN INSERT ROW""",
+    "UPDATE d.{t} SET id = NULL WHERE MOD(id, 50) = {k} AND id < 100",
 )
 MANY = (
     "UPDATE d.{t} SET s = CONCAT(IFNULL(s, ''), 'all') WHERE TRUE",

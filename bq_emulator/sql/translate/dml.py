@@ -15,9 +15,9 @@ import uuid
 from bq_emulator.model import BigQueryError, Dml, Table
 from bq_emulator.sql import literal, types
 from bq_emulator.sql.resolved import Node
-from bq_emulator.sql.scans.elimination import conjuncts
 from bq_emulator.sql.translate.context import Context, column, unsupported
 from bq_emulator.sql.translate.expr import expression
+from bq_emulator.sql.translate.merge_join import joined
 from bq_emulator.sql.translate.query import result
 from bq_emulator.sql.translate.scan import ids, scan
 from bq_emulator.sql.types import Type, quote
@@ -188,11 +188,15 @@ def _update_step(table: Table, values: list[tuple[str, str]], rows: str) -> Step
 
 def _staged_update_step(table: Table, values: list[tuple[str, str]], stage: str, where: str = "true") -> Step:
     """As :func:`_update_step`, and the same as an INSERT and a DELETE."""
-    changes = ", ".join(f"_s.{value} AS {quote(name)}" for name, value in values)
-    changed = f"SELECT _t.* REPLACE ({changes}) FROM {table.physical} AS _t JOIN {stage} AS _s ON _t.rowid = _s._rid"
+    new = {name.lower(): f"_s.{value} AS {quote(name)}" for name, value in values}
+    if table.pseudo_columns or any(field.name.lower() not in new for field in table.schema):
+        rows = f"SELECT _t.* REPLACE ({', '.join(new.values())})"
+        changed = f"{rows} FROM {table.physical} AS _t JOIN {stage} AS _s ON _t.rowid = _s._rid"
+    else:  # nothing is left of the old rows
+        changed = f"SELECT {', '.join(new.values())} FROM {stage} AS _s"
     return (
         *_update_step(table, values, f"(FROM {stage} AS _s WHERE {where} ORDER BY _rid)"),
-        f"INSERT INTO {table.physical} {changed} WHERE {where}",
+        f"INSERT INTO {table.physical} BY NAME {changed} WHERE {where}",
         f"DELETE FROM {table.physical} WHERE rowid IN (SELECT _rid FROM {stage} AS _s WHERE {where})",
     )
 
@@ -205,41 +209,19 @@ MATCHES = {
 }
 
 
-def _joined(context: Context, node: Node, target: str, source: str, kinds: set[str]) -> str:
-    """A MERGE's join as a FROM item, with the rows without a match that ``kinds`` of clauses want."""
-    by_target, by_source = "NOT_MATCHED_BY_TARGET" in kinds, "NOT_MATCHED_BY_SOURCE" in kinds
-    if _is_never_true(node.merge_expr):
-        # DuckDB would compare each row with each.
-        unmatched = f"FROM {target} WHERE {by_source}", f"FROM {source} WHERE {by_target}"
-        return f"({' UNION ALL BY NAME '.join(unmatched)})"
-    join = {
-        (False, False): "INNER",
-        (True, False): "RIGHT",
-        (False, True): "LEFT",
-        (True, True): "FULL",
-    }[by_target, by_source]
-    return f"{target} {join} JOIN {source} ON {expression(context, node.merge_expr)}"
-
-
-def _is_never_true(condition: Node) -> bool:
-    """Whether FALSE or NULL is a condition, or one of the operands of its AND."""
-    literals = (part for part in conjuncts(condition) if part.kind == "Literal")
-    return any(literal.from_proto(part.value.value, types.from_proto(part.type)) is not True for part in literals)
-
-
 def merge(context: Context, node: Node) -> Dml:
     table = _target(context, node)
     clauses = node.when_clause_list
     kinds = {clause.match_type for clause in clauses}
     source = scan(context, node.from_scan)
     source_rows = f"(SELECT true AS _src, * FROM ({source.sql()}))"
-    joined = _joined(context, node, _rows(node, table), source_rows, kinds)
+    rows_of_both = joined(context, node, _rows(node, table), source_rows, kinds)
     arms = []
     for place, clause in enumerate(clauses):
         condition = f" AND {expression(context, clause.match_expr)}" if clause.match_expr is not None else ""
         arms.append(f"WHEN {MATCHES[clause.match_type]}{condition} THEN {place}")
     reads = ["_rid", *(alias for _, alias in _columns(node, table)), *(column(each) for each in ids(node.from_scan))]
-    decided = f"SELECT {', '.join(reads)}, CASE {' '.join(arms)} END AS _action FROM {joined}"
+    decided = f"SELECT {', '.join(reads)}, CASE {' '.join(arms)} END AS _action FROM {rows_of_both}"
 
     stage = _stage_name()
     #: Text and type of a value that is to be written → its name in the stage, and the clauses that write it.
