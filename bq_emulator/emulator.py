@@ -51,6 +51,8 @@ class Emulator:
         self.metadata = Metadata(project, location)
         kept = KeptFiles(data_dir, self.database, self.metadata)
         self.tables = Tables(self.metadata, frontend.default_value)
+        with self.database.session() as db:
+            self.tables.sizes.restore(db)
         self.locks = Locks()
         self.insert_ids = InsertIds()
         objects = Objects(gcs_dir or data_dir / "gcs")
@@ -80,5 +82,7 @@ class Emulator:
             log.error("jobs do not stop; the emulator ends without them", jobs=stuck)
             return False
         self.sweeper.close()
+        with self.database.transaction() as db:
+            self.tables.sizes.store(db)
         self.database.close()
         return True

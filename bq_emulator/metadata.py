@@ -34,6 +34,7 @@ SETUP = (
     "state VARCHAR NOT NULL, resource VARCHAR NOT NULL)",
     "CREATE TABLE IF NOT EXISTS __bq.routines (dataset_id VARCHAR NOT NULL, routine_id VARCHAR NOT NULL, "
     "resource VARCHAR NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS __bq.sizes (physical VARCHAR NOT NULL, rewritten VARCHAR, measured VARCHAR NOT NULL)",
     "ALTER TABLE __bq.jobs ADD COLUMN IF NOT EXISTS parent_job_id VARCHAR",
     # Of a hundred thousand jobs, each job is looked for when it begins, ends and is asked for.
     "CREATE INDEX IF NOT EXISTS jobs_by_id ON __bq.jobs (job_id)",

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import orjson
+
 from bq_emulator.duck import Session, identifier
 from bq_emulator.kept import is_kept
 from bq_emulator.metadata import REWRITTEN, TableRecord
@@ -32,6 +34,10 @@ _TEXTS = ("STRING", "BYTES", "JSON")
 #: DuckDB numbers rows from here on that their transaction has not committed yet.
 _UNCOMMITTED = 36_028_797_018_960_000
 _KNOWN_TABLES = 5000
+#: Tables with fewer rows are measured sooner than looked up.
+_LARGE = 100_000
+#: In place of a row's number: the number of rows tells whether these measures, which an earlier process left, are true.
+_UNCHECKED = -2
 #: Stands for the number of rows among the names of columns.
 ROWS = ""
 #: Looking for rows by their ids, before and after a change, takes as long as reading this part of the table.
@@ -100,8 +106,7 @@ class Sizes:
         if record.physical is None or not rows:
             return {}
         key = _key(record)
-        with self._mutex:
-            known = self._known.get(key)
+        known = self._of(db, record)
         now = self._brought_up_to(db, record, known, rows)
         if missing := wanted - now.names:
             more = _read(db, record, missing)
@@ -110,6 +115,35 @@ class Sizes:
         if now.last < _UNCOMMITTED and (known is None or now.rows >= known.rows):
             self._remember(key, now)
         return {each: {name: values[name] for name in wanted} for each, values in now.measured.items()}
+
+    def store(self, db: Session) -> None:
+        """Leave what is known of large tables to the next process. A table's mark and number of rows tell it whether
+        they are still those of the table, so that what a crash leaves behind is forgotten, not believed."""
+        with self._mutex:
+            large = [(key, known) for key, known in self._known.items() if known.rows >= _LARGE]
+        db.execute("DELETE FROM __bq.sizes")
+        for key, known in large:
+            measured = orjson.dumps(list(known.measured.items())).decode()
+            db.execute("INSERT INTO __bq.sizes VALUES (?, ?, ?)", [*key, measured])
+
+    def restore(self, db: Session) -> None:
+        """What an earlier process has left."""
+        for physical, rewritten, text in db.rows("SELECT * FROM __bq.sizes"):
+            measured = dict(orjson.loads(text))
+            rows = sum(values[ROWS] for values in measured.values())
+            names = frozenset(name for values in measured.values() for name in values)
+            self._remember((physical, rewritten), _Known(rows, _UNCHECKED, names, measured))
+
+    def _of(self, db: Session, record: TableRecord) -> _Known | None:
+        with self._mutex:
+            known = self._known.get(_key(record))
+        if known is None or known.last != _UNCHECKED:
+            return known
+        if known.rows != int(record.resource["numRows"]):
+            return None
+        # DuckDB may number rows anew when it opens its file.
+        last = 0 if is_kept(record.physical) else db.scalar(f"SELECT max(rowid) FROM {record.physical}")
+        return replace(known, last=last)
 
     def _brought_up_to(self, db: Session, record: TableRecord, known: _Known | None, rows: int) -> _Known:
         if known is None or known.rows > rows:  # or the transaction began before what is known was there
@@ -127,8 +161,7 @@ class Sizes:
         """What is known of all but the ``count`` rows that the DuckDB query ``rows`` of row ids gives, which are about
         to be changed; None if measuring all of them anew, when that is asked for, is less work than going on from here.
         And the partitions of these rows, if that has told."""
-        with self._mutex:
-            known = self._known.get(_key(record))
+        known = self._of(db, record)
         if known is None or known.last < 0 or count * _FEW > known.rows:
             return None, None
         gone = _read(db, record, known.names, _chosen(rows, known.last))

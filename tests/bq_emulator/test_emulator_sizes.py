@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,12 +82,9 @@ def load(emulator: Emulator, table: str, write: str, day: int | None = None) -> 
     return run(emulator, {"load": configuration}, upload)
 
 
-@pytest.mark.parametrize("layout", ["", "PARTITION BY day"])
-def test_sizes_that_follow_changes_are_those_of_all_rows(
-    emulator: Emulator, layout: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"t{uuid.uuid4().hex[:8]}"
-    numbers = random.Random(layout)
+@pytest.fixture
+def reads_all(monkeypatch: pytest.MonkeyPatch) -> Callable[[Emulator, str], bool]:
+    """Whether all rows of a table are read to measure it; its measures must be those of all rows."""
     read, whole = sizes._read, []
 
     def watched(db: object, record: object, names: object, condition: str | None = None) -> object:
@@ -95,13 +93,27 @@ def test_sizes_that_follow_changes_are_those_of_all_rows(
 
     monkeypatch.setattr(sizes, "_read", watched)
 
-    def check(after: str, *, follows: bool) -> None:
+    def measure(emulator: Emulator, name: str) -> bool:
         with emulator.database.transaction() as db:
             record = emulator.metadata.table(db, "d", name)
             whole.clear()
             found = emulator.tables.sizes.measure(db, record, NAMES)
-            assert not (whole and follows), after
-            assert found == sizes.Sizes().measure(db, record, NAMES), after
+            read_all = bool(whole)
+            assert found == sizes.Sizes().measure(db, record, NAMES)
+            return read_all
+
+    return measure
+
+
+@pytest.mark.parametrize("layout", ["", "PARTITION BY day"])
+def test_sizes_that_follow_changes_are_those_of_all_rows(
+    emulator: Emulator, layout: str, reads_all: Callable[[Emulator, str], bool]
+) -> None:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    numbers = random.Random(layout)
+
+    def check(after: str, *, follows: bool) -> None:
+        assert not (reads_all(emulator, name) and follows), after
 
     query(emulator, f"CREATE TABLE d.{name} {layout} AS {ROWS}")
     check("the start", follows=False)
@@ -142,3 +154,27 @@ def test_rows_that_are_written_anew_are_those_that_an_update_would_give(
             rows = db.rows(f"SELECT * FROM {record.physical} ORDER BY ALL")
         found.append((rows, [job.statistics["query"].get("dmlStats") for job in jobs]))
     assert found[0] == found[1]
+
+
+def test_sizes_outlive_a_restart_and_a_crash_forgets_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads_all: Callable[[Emulator, str], bool]
+) -> None:
+    monkeypatch.setattr(sizes, "_LARGE", 1)
+    frontend = GoogleSqlFrontend(threads=1)
+    emulator = Emulator(tmp_path, "p", "US", frontend)
+    query(emulator, f"CREATE SCHEMA d; CREATE TABLE d.other AS {ROWS}; CREATE TABLE d.t PARTITION BY day AS {ROWS}")
+    assert reads_all(emulator, "t")
+    assert query(emulator, "DELETE FROM d.t WHERE MOD(id, 50) = 1").error is None  # DuckDB may close the gaps
+    assert emulator.close()
+    emulator = Emulator(tmp_path, "p", "US", frontend)
+    assert query(emulator, FEW[7].format(t="t", k=2, new=20_000)).error is None
+    assert not reads_all(emulator, "t")
+    with emulator.database.transaction() as db:
+        emulator.tables.sizes.store(db)
+    for sql in (FEW[6], FEW[0]):  # an insert, which leaves the table's mark, and an update, which does not
+        assert query(emulator, sql.format(t="t", k=3, new=30_000)).error is None
+        monkeypatch.setattr(emulator.tables.sizes, "store", lambda db: None)  # as if killed
+        assert emulator.close()
+        emulator = Emulator(tmp_path, "p", "US", frontend)
+        assert reads_all(emulator, "t")
+    assert emulator.close()
