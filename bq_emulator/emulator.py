@@ -41,6 +41,7 @@ class Emulator:
     ) -> None:
         """``gcs_dir`` stands for Cloud Storage, a folder a bucket; by default ``gcs`` in ``data_dir``."""
         data_dir.mkdir(parents=True, exist_ok=True)
+        self._closed = False
         self.project = project
         self.location = location
         self.database = Database(data_dir / f"{project}.duckdb", metadata.SETUP, SETUP_SQL, memory_limit)
@@ -77,7 +78,9 @@ class Emulator:
 
     def close(self) -> bool:
         """Stop the jobs and close the file. False if a job does not stop: then the file stays open, and only the end
-        of the process frees it, which is safe at any moment."""
+        of the process frees it, which is safe at any moment. May be called again."""
+        if self._closed:
+            return True
         if stuck := self.jobs.shut_down():
             log.error("jobs do not stop; the emulator ends without them", jobs=stuck)
             return False
@@ -85,4 +88,5 @@ class Emulator:
         with self.database.transaction() as db:
             self.tables.sizes.store(db)
         self.database.close()
+        self._closed = True
         return True
