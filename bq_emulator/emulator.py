@@ -86,7 +86,7 @@ class Emulator:
             return False
         self.sweeper.close()
         with self.database.transaction() as db:
-            self.tables.sizes.store(db)
+            self.tables.sizes.store(db, self.metadata.all_tables(db))
         self.database.close()
         self._closed = True
         return True

@@ -36,8 +36,8 @@ _UNCOMMITTED = 36_028_797_018_960_000
 _KNOWN_TABLES = 5000
 #: Tables with fewer rows are measured sooner than looked up.
 _LARGE = 100_000
-#: In place of a row's number: the number of rows tells whether these measures, which an earlier process left, are true.
-_UNCHECKED = -2
+#: In place of the last row's number: an earlier process, which may have been killed later, has left these measures.
+_RESTORED = -2
 #: Stands for the number of rows among the names of columns.
 ROWS = ""
 #: Looking for rows by their ids, before and after a change, takes as long as reading this part of the table.
@@ -116,15 +116,16 @@ class Sizes:
             self._remember(key, now)
         return {each: {name: values[name] for name in wanted} for each, values in now.measured.items()}
 
-    def store(self, db: Session) -> None:
-        """Leave what is known of large tables to the next process. A table's mark and number of rows tell it whether
-        they are still those of the table, so that what a crash leaves behind is forgotten, not believed."""
-        with self._mutex:
-            large = [(key, known) for key, known in self._known.items() if known.rows >= _LARGE]
+    def store(self, db: Session, records: Iterable[TableRecord]) -> None:
+        """Leave what is known of the large ones among these tables to the next process. A table's mark and number of
+        rows tell it whether they are still the table's: what was left before a crash is forgotten, not believed."""
         db.execute("DELETE FROM __bq.sizes")
-        for key, known in large:
-            measured = orjson.dumps(list(known.measured.items())).decode()
-            db.execute("INSERT INTO __bq.sizes VALUES (?, ?, ?)", [*key, measured])
+        for record in records:
+            rows = int(record.resource.get("numRows", 0))
+            known = self._of(db, record) if rows >= _LARGE else None
+            if known is not None and (now := self._brought_up_to(db, record, known, rows)).names:
+                measured = orjson.dumps(list(now.measured.items())).decode()
+                db.execute("INSERT INTO __bq.sizes VALUES (?, ?, ?)", [*_key(record), measured])
 
     def restore(self, db: Session) -> None:
         """What an earlier process has left."""
@@ -132,16 +133,16 @@ class Sizes:
             measured = dict(orjson.loads(text))
             rows = sum(values[ROWS] for values in measured.values())
             names = frozenset(name for values in measured.values() for name in values)
-            self._remember((physical, rewritten), _Known(rows, _UNCHECKED, names, measured))
+            self._remember((physical, rewritten), _Known(rows, _RESTORED, names, measured))
 
     def _of(self, db: Session, record: TableRecord) -> _Known | None:
         with self._mutex:
             known = self._known.get(_key(record))
-        if known is None or known.last != _UNCHECKED:
+        if known is None or known.last != _RESTORED:
             return known
         if known.rows != int(record.resource["numRows"]):
             return None
-        # DuckDB may number rows anew when it opens its file.
+        # DuckDB may have numbered the rows anew when it opened or closed its file.
         last = 0 if is_kept(record.physical) else db.scalar(f"SELECT max(rowid) FROM {record.physical}")
         return replace(known, last=last)
 
