@@ -292,7 +292,7 @@ def hashing(both: Sides) -> None:
     both.query(
         "CREATE OR REPLACE TABLE d.hashed PARTITION BY day AS SELECT GENERATE_UUID() AS a, GENERATE_UUID() AS b, "
         "GENERATE_UUID() AS c, DATE_ADD(DATE '2025-07-01', INTERVAL MOD(n, 365) DAY) AS day, "
-        "CAST(n AS NUMERIC) AS x, TIMESTAMP_SECONDS(n) AS at FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS n"
+        "CAST(n AS NUMERIC) AS x, TIMESTAMP_SECONDS(n) AS made FROM UNNEST(GENERATE_ARRAY(1, 1000000)) AS n"
     )
     days = "day IN (DATE '2025-07-01', DATE '2025-07-09')"
     both.query(f"CREATE OR REPLACE TABLE d.days AS SELECT * FROM d.hashed WHERE {days}")
@@ -300,7 +300,7 @@ def hashing(both: Sides) -> None:
         "FARM_FINGERPRINT of an id": "SELECT BIT_XOR(FARM_FINGERPRINT(a)) FROM d.hashed",
         "FARM_FINGERPRINT of TO_JSON_STRING": "SELECT BIT_XOR(FARM_FINGERPRINT(TO_JSON_STRING(t))) FROM d.hashed AS t",
         "MD5 of all columns as text": "SELECT MAX(TO_HEX(MD5(CONCAT(a, b, c, CAST(day AS STRING), CAST(x AS STRING), "
-        "CAST(at AS STRING))))) FROM d.hashed",
+        "CAST(made AS STRING))))) FROM d.hashed",
         "MERGE ON FALSE that replaces 5,480 rows": f"MERGE d.hashed USING d.days ON FALSE "
         f"WHEN NOT MATCHED BY SOURCE AND {days} THEN DELETE WHEN NOT MATCHED THEN INSERT ROW",
     }
