@@ -186,14 +186,11 @@ def test_what_is_seen_from_outside_and_by_the_hour(
 
 
 def test_what_keeps_the_sync_from_its_end(checkout: Checkout, first_run: str, mails: Mailbox) -> None:
-    checkout.red(rebuild_from="2026-06-30", rebuild_to="2026-06-01")
-    mails.take("TaskFailed")
-    checkout.mend("TaskFailed")
-
+    # Its parameters and its connection are looked at side by side.
     checkout.change_the_connection_by_hand()
-    checkout.red()
-    mails.take("ConnectionDrift")
-    checkout.mend("ConnectionDrift")
+    checkout.red(rebuild_from="2026-06-30", rebuild_to="2026-06-01")
+    mails.take("TaskFailed", "ConnectionDrift")
+    checkout.mend("TaskFailed", "ConnectionDrift")
 
     checkout.as_superuser("ALTER ROLE airbyte PASSWORD 'nobody knows'")
     checkout.red()
