@@ -73,6 +73,8 @@ class Session:
         self._deferred: list[str] = []
         #: What has been read or written in the present transaction, for who reads it again; None outside one.
         self.memo: dict[Any, Any] | None = None
+        #: The present transaction is a script's, which may have many statements.
+        self.goes_on = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:
         return self._connection.execute(sql, list(parameters)) if parameters else self._connection.execute(sql)
@@ -116,10 +118,11 @@ class Session:
         self._deferred.append(sql)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, goes_on: bool = False) -> Iterator[None]:
         self._deferred.clear()
         self._connection.begin()
         self.memo = {}
+        self.goes_on = goes_on
         try:
             yield
             for sql in self._deferred:
@@ -130,6 +133,7 @@ class Session:
             raise
         finally:
             self.memo = None
+            self.goes_on = False
 
     def rollback(self) -> None:
         # An error inside COMMIT ends the transaction by itself, so there may be none left.

@@ -362,8 +362,12 @@ class Dml(Statement):
     The engine runs ``steps`` in one transaction, in order. Each step is ``(role, sql)``: the affected-row counts of
     the steps with role insert, update and delete add up to the job's dmlStats; role ``run`` counts nothing; a step
     with role ``check`` must return no row, else the job fails with the text in its first column (used, for example,
-    where MERGE matches one target row more than once). An ``update`` may have two more texts, an INSERT and a DELETE,
-    which together do the same, faster where few of many rows are updated.
+    where MERGE matches one target row more than once). An ``insert`` or ``update`` may have a query that gives a row if
+    there is anything to do, and an ``update`` two more texts, an INSERT and a DELETE, which together do the same,
+    faster where few of many rows are updated.
+
+    An INSERT of no rows is left out: DuckDB 2.0.0 loses sight of a row group that the same transaction then inserts
+    into the same table, until its file is opened again.
     """
 
     target: TableRef

@@ -299,7 +299,10 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
     first = [role in _COUNTERS for role, *_ in statement.steps].index(True)
     _run(db, statement.steps[:first], counts)
     with tables.changing(db, record, statement.changed) if statement.changed else nullcontext() as changing:
-        _run(db, statement.steps[first:], counts, few=changing is not None and changing.few)
+        # Nothing is inserted after the only step of an INSERT, unless a script goes on.
+        is_last = not statement.changed and not db.goes_on
+        steps = tuple(step[:2] for step in statement.steps) if is_last else statement.steps[first:]
+        _run(db, steps, counts, few=changing is not None and changing.few)
         if counts["insert"] or counts["update"]:
             tables.enforce(db, record)
         rows = int(record.resource["numRows"]) + counts["insert"] - counts["delete"]
@@ -311,13 +314,15 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
 
 def _run(db: Session, steps: Iterable[tuple[str, ...]], counts: dict[str, int], few: bool = False) -> None:
     """``few``: the rows to be changed are few of the table's."""
-    for role, sql, *instead in steps:
+    for role, sql, *more in steps:
         if role == "check":
             check_rows(db, (sql,))
         elif role == "run":
             db.execute(sql).fetchall()
-        elif few and instead:
-            insert, delete = instead
+        elif more and not db.scalar(more[0]):
+            continue
+        elif few and len(more) == 3:
+            _, insert, delete = more
             counts[role] += db.change(insert)
             db.execute(delete)
         else:

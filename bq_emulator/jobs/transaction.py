@@ -39,7 +39,7 @@ class ScriptTransaction:
         if self.is_open:
             raise BigQueryError("invalidQuery", "Transaction is already in progress; nested ones do not exist", "query")
         self._id = str(uuid.uuid4())
-        self._stack.enter_context(self._db.transaction())
+        self._stack.enter_context(self._db.transaction(goes_on=True))
         self.is_open, self.has_failed = True, False
 
     @contextmanager

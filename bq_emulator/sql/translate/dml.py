@@ -77,13 +77,15 @@ def insert(context: Context, node: Node) -> Dml:
         outputs = [column(each.column_id) for each in node.query_output_column_list]
         values = [_written(context, text, kind) for text, kind in zip(outputs, kinds, strict=True)]
         rows = f"SELECT {', '.join(values)} FROM ({select.sql()})"
+        some = [f"SELECT true FROM ({rows}) LIMIT 1"]
     else:
+        some = []
         rows = "VALUES " + ", ".join(
             f"({', '.join(_value(context, *pair, table) for pair in zip(row.value_list, names, strict=True))})"
             for row in node.row_list
         )
     columns = ", ".join(quote(name) for name in names)
-    return Dml("INSERT", table.ref, (("insert", f"INSERT INTO {table.physical} ({columns}) {rows}"),))
+    return Dml("INSERT", table.ref, (("insert", f"INSERT INTO {table.physical} ({columns}) {rows}", *some),))
 
 
 def delete(context: Context, node: Node) -> Dml:
@@ -187,7 +189,7 @@ def _update_step(table: Table, values: list[tuple[str, str]], rows: str) -> Step
 
 
 def _staged_update_step(table: Table, values: list[tuple[str, str]], stage: str, where: str = "true") -> Step:
-    """As :func:`_update_step`, and the same as an INSERT and a DELETE."""
+    """As :func:`_update_step`, whether there is anything to do, and the same as an INSERT and a DELETE."""
     new = {name.lower(): f"_s.{value} AS {quote(name)}" for name, value in values}
     if table.pseudo_columns or any(field.name.lower() not in new for field in table.schema):
         rows = f"SELECT _t.* REPLACE ({', '.join(new.values())})"
@@ -196,9 +198,14 @@ def _staged_update_step(table: Table, values: list[tuple[str, str]], stage: str,
         changed = f"SELECT {', '.join(new.values())} FROM {stage} AS _s"
     return (
         *_update_step(table, values, f"(FROM {stage} AS _s WHERE {where} ORDER BY _rid)"),
+        _some(stage, where),
         f"INSERT INTO {table.physical} BY NAME {changed} WHERE {where}",
         f"DELETE FROM {table.physical} WHERE rowid IN (SELECT _rid FROM {stage} AS _s WHERE {where})",
     )
+
+
+def _some(stage: str, where: str) -> str:
+    return f"SELECT true FROM {stage} AS _s WHERE {where} LIMIT 1"
 
 
 #: When a MERGE clause applies, of a joined row.
@@ -250,9 +257,8 @@ def merge(context: Context, node: Node) -> Dml:
             updates.append(_staged_update_step(table, written, stage, where))
         else:
             columns, new = ", ".join(quote(name) for name, _ in written), ", ".join(value for _, value in written)
-            inserts.append(
-                ("insert", f"INSERT INTO {table.physical} ({columns}) SELECT {new} FROM {stage} AS _s WHERE {where}")
-            )
+            rows = f"SELECT {new} FROM {stage} AS _s WHERE {where}"
+            inserts.append(("insert", f"INSERT INTO {table.physical} ({columns}) {rows}", _some(stage, where)))
     items = ["_rid", "_action"]
     for (value, kind), (name, places) in staged.items():
         chosen = ", ".join(map(str, sorted(set(places))))
