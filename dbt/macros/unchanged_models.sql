@@ -23,10 +23,16 @@
     {{ return(local_md5(found | join('\n'))) }}
 {%- endmacro %}
 
-{# The code of an incremental model, before it is compiled, and of the models that it reads. #}
+{# The code of a model and of all models before it, as it is written. #}
 {% macro code_of_model() -%}
-    {%- set found = [model.raw_code] -%}
-    {%- for unique_id in model.depends_on.nodes if unique_id in graph.nodes -%}
+    {%- set nodes = [model.unique_id] -%}
+    {%- for unique_id in nodes if unique_id in graph.nodes -%}
+        {%- for parent in graph.nodes[unique_id].depends_on.nodes if parent not in nodes -%}
+            {%- do nodes.append(parent) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set found = [] -%}
+    {%- for unique_id in nodes | sort if unique_id in graph.nodes -%}
         {%- do found.append(graph.nodes[unique_id].raw_code) -%}
     {%- endfor -%}
     {{ return(local_md5(found | join('\n'))) }}

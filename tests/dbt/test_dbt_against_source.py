@@ -26,7 +26,7 @@ from source_db.simulate import simulate_day
 # Under load the whole file takes longer than the five minutes that a test may.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-INCREMENTAL = ("fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales")
+INCREMENTAL = ("fct_orders", "fct_order_items", "fct_payments", "fct_daily_sales", "fct_payment_reconciliation")
 TABLES = (
     "users", "categories", "products", "orders", "order_items", "payments", "reviews", "seller_tier_history",
     "event_log",

@@ -1,8 +1,21 @@
-{{ config(partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'}) }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key='order_id',
+        on_schema_change='append_new_columns',
+        partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'},
+    )
+}}
+
+{%- set of_changed_days = in_changed_days([
+    ref('int_orders__usd'), ref('int_order_items__usd'), ref('int_payments__usd'),
+]) %}
 
 with orders as (
 
     select * from {{ ref('int_orders__usd') }}
+    where {{ of_changed_days }}
 
 ),
 
@@ -14,8 +27,10 @@ items as (
         sum(quantity) as units,
         count(distinct seller_id) as seller_count,
         sum(gmv_usd) as gmv_usd,
-        sum(net_gmv_usd) as net_gmv_usd
+        sum(net_gmv_usd) as net_gmv_usd,
+        bit_xor(row_fingerprint) as row_fingerprint
     from {{ ref('int_order_items__usd') }}
+    where {{ of_changed_days }}
     group by order_id
 
 ),
@@ -26,8 +41,10 @@ payments as (
         order_id,
         sum(if(status = 'completed', amount_usd, 0)) as paid_usd,
         array_agg(status order by event_timestamp desc, processed_at desc, payment_id desc limit 1)[offset(0)]
-            as payment_status
+            as payment_status,
+        bit_xor(row_fingerprint) as row_fingerprint
     from {{ ref('int_payments__usd') }}
+    where {{ of_changed_days }}
     group by order_id
 
 ),
@@ -36,47 +53,29 @@ quarantined as (
 
     select * from {{ ref('int_orders__quarantined') }}
 
-),
-
-enriched as (
-
-    select
-        orders.*,
-        quarantined.order_id is not null as is_quarantined,
-
-        -- items
-        coalesce(items.item_count, 0) as item_count,
-        coalesce(items.units, 0) as units,
-        coalesce(items.seller_count, 0) as seller_count,
-        coalesce(items.gmv_usd, 0) as gmv_usd,
-        coalesce(items.net_gmv_usd, 0) as net_gmv_usd,
-
-        -- payments
-        coalesce(payments.payment_status, 'none') as payment_status,
-        coalesce(payments.paid_usd, 0) as paid_usd,
-
-        -- buyer
-        row_number() over (
-            partition by orders.buyer_id order by orders.ordered_at, orders.order_id
-        ) as buyer_order_number
-
-    from orders
-    left join items on orders.order_id = items.order_id
-    left join payments on orders.order_id = payments.order_id
-    left join quarantined on orders.order_id = quarantined.order_id
-
 )
 
 select
-    *,
-    {{ row_fingerprint([
-        'order_id', 'order_number', 'buyer_id', 'buyer_order_number',
-        'status', 'is_gmv', 'payment_status', 'is_quarantined',
-        'ordered_at', 'order_date', 'confirmed_at', 'shipped_at', 'delivered_at',
-        'shipping_country', 'region',
-        'currency', 'usd_rate', 'subtotal_amount', 'shipping_amount', 'tax_amount', 'discount_amount', 'total_amount',
-        'total_usd', 'gmv_usd', 'net_gmv_usd', 'paid_usd',
-        'item_count', 'units', 'seller_count',
-    ]) }}
+    orders.* except (row_fingerprint),
+    quarantined.order_id is not null as is_quarantined,
 
-from enriched
+    -- items
+    coalesce(items.item_count, 0) as item_count,
+    coalesce(items.units, 0) as units,
+    coalesce(items.seller_count, 0) as seller_count,
+    coalesce(items.gmv_usd, 0) as gmv_usd,
+    coalesce(items.net_gmv_usd, 0) as net_gmv_usd,
+
+    -- payments
+    coalesce(payments.payment_status, 'none') as payment_status,
+    coalesce(payments.paid_usd, 0) as paid_usd,
+
+    -- what the row is made of; whether it is quarantined follows from the order's own amounts
+    orders.row_fingerprint
+    ^ coalesce(items.row_fingerprint, 0)
+    ^ coalesce(payments.row_fingerprint, 0) as row_fingerprint
+
+from orders
+left join items on orders.order_id = items.order_id
+left join payments on orders.order_id = payments.order_id
+left join quarantined on orders.order_id = quarantined.order_id

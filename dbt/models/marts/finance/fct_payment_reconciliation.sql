@@ -1,6 +1,27 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='merge',
+        unique_key='order_id',
+        on_schema_change='append_new_columns',
+        partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'},
+        cluster_by=['reconciliation_status'],
+    )
+}}
+
+{%- set of_changed_days = in_changed_days([ref('int_orders__enriched')]) %}
+
 with orders as (
 
     select * from {{ ref('int_orders__enriched') }}
+    where {{ of_changed_days }}
+
+),
+
+payment_events as (
+
+    select * from {{ ref('int_payments__usd') }}
+    where {{ of_changed_days }}
 
 ),
 
@@ -18,7 +39,7 @@ payments as (
         countif(payments.status = 'refunded') as refund_events,
         countif(payments.status in ('completed', 'refunded') and payments.currency <> orders.currency)
             as foreign_currency_events
-    from {{ ref('int_payments__usd') }} as payments
+    from payment_events as payments
     inner join orders on payments.order_id = orders.order_id
     group by payments.order_id
 
@@ -44,7 +65,10 @@ select
         when payments.paid_amount < orders.total_amount then 'underpaid'
         when payments.paid_amount > orders.total_amount then 'overpaid'
         else 'matched'
-    end as reconciliation_status
+    end as reconciliation_status,
+
+    -- that of the enriched order is made of its payments, too
+    orders.row_fingerprint
 
 from orders
 left join payments on orders.order_id = payments.order_id
