@@ -5,8 +5,9 @@
    own label, so that a model left as it is leaves those behind it so, too. The fingerprint is taken before the model is
    built and stored after it, and a table that is replaced loses its label: what fails half-way, or is written to
    meanwhile, is built again. Of an incremental model's code counts what it is to hold, not of which days it is written
-   (`changed_days.sql`): that is another at each run. Code that asks for the current date is another on each day. A table changed
-   by hand is not noticed; --full-refresh builds in any case. Reading a table's metadata costs nothing on BigQuery. #}
+   (`changed_days.sql`): that is another at each run. Code that asks for the current date is another on each day. A table
+   changed by hand is not noticed; --full-refresh builds in any case. Reading a table's metadata costs nothing on
+   BigQuery. #}
 
 {% macro inputs_of_model() -%}
     {%- set days = changed_days_in(compiled_code) -%}
