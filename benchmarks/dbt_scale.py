@@ -2,8 +2,9 @@
 
 For each scale a database and an emulator of their own: seeded, synced by the connectors as the declared connection has
 them (``--cdc``: as the overlay of that name has them), built from nothing; a day is simulated, synced and built; it is
-built once more with nothing new. Reads of models that follow days, of other models and of tests are counted apart. Scale 50 is a million orders and wants
-10 GB of disk. Run it on an idle machine: on a busy one only the processor's seconds compare.
+built once more with nothing new. Reads of models that follow days, of other models and of tests are counted apart.
+Scale 50 is a million orders and wants 10 GB of disk. Run it on an idle machine: on a busy one only the processor's
+seconds compare.
 """
 
 from __future__ import annotations
