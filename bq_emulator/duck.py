@@ -73,7 +73,7 @@ class Session:
         self._deferred: list[str] = []
         #: What has been read or written in the present transaction, for who reads it again; None outside one.
         self.memo: dict[Any, Any] | None = None
-        #: The present transaction is a script's, which may have many statements.
+        #: The present transaction may write to one table more than once: it is a script's, or loads several files.
         self.goes_on = False
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> duckdb.DuckDBPyConnection:

@@ -69,6 +69,7 @@ class LoadRunner:
             job.check_stop()
             target = (destination.ref.dataset, destination.ref.table)
             with self._locks.tables([target], check=job.check_stop), manager.committing(db, job):
+                db.goes_on = len(files) > 1
                 schema = _merged(declared, [source.schema for source in sources])
                 record = prepare(db, self._tables, destination, schema, bool(declared))
                 size = sum(file.path.stat().st_size for file in files)
