@@ -74,20 +74,20 @@ class LoadRunner:
                 record = prepare(db, self._tables, destination, schema, bool(declared))
                 size = sum(file.path.stat().st_size for file in files)
                 was_kept = is_kept(record.physical)
-                before = self._tables.sizes.total(db, record) if was_kept else 0
+                sizes = self._tables.sizes
+                # Rows that were there may have been written anew, with another schema.
+                before = (sizes.total if was_kept else sizes.uncommitted)(db, record)
                 rows = 0
                 for file, source in zip(files, sources, strict=True):
                     with reader.naming(file):
                         rows += self._write(db, job, record, source, destination)
-                if was_kept or is_kept(record.physical):
-                    written = self._tables.sizes.total(db, record) - before
-                else:
-                    written = self._tables.sizes.uncommitted(db, record)
+                in_files = was_kept or is_kept(record.physical)
+                after = (sizes.total if in_files else sizes.uncommitted)(db, record)
                 job.statistics["load"] = {
                     "inputFiles": str(len(files)),
                     "inputFileBytes": str(size),
                     "outputRows": str(rows),
-                    "outputBytes": str(written),
+                    "outputBytes": str(after - before),
                     "badRecords": str(sum(source.bad_records for source in sources)),
                 }
 

@@ -44,6 +44,16 @@ JSON = "NEWLINE_DELIMITED_JSON"
 PAIR = [Column("id", "INT64", mode="REQUIRED"), Column("n", "NUMERIC")]
 
 
+def test_output_bytes_are_of_the_rows_that_came_even_where_the_others_are_written_anew(
+    bigquery_client: bigquery.Client, dataset: str
+) -> None:
+    bigquery_client.query(f"CREATE TABLE {dataset}.t (n INT64 NOT NULL) AS SELECT 1 AS n").result()
+    options = {"schema": [Column("n", "INT64")], "schema_update_options": ["ALLOW_FIELD_RELAXATION"]}
+    job = load_parquet(bigquery_client, pa.table({"n": [2, None, 3]}), f"{dataset}.t", **options)
+    assert (job.output_rows, job.output_bytes) == (3, 16)
+    assert bigquery_client.get_table(f"{dataset}.t").num_bytes == 24
+
+
 def test_parquet_columns_go_by_name_and_types_stay_exact(bigquery_client: bigquery.Client, dataset: str) -> None:
     table = f"{dataset}.t"
     schema = [
