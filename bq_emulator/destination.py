@@ -69,6 +69,11 @@ class Destination:
             partition,
         )
 
+    @property
+    def empties(self) -> bool:
+        """Whether rows are deleted from a table that is there, and no other table takes its place."""
+        return self.write == "WRITE_TRUNCATE_DATA" or (self.write == "WRITE_TRUNCATE" and self.partition is not None)
+
 
 def partition_ref(resource: dict[str, Any]) -> tuple[TableRef, str | None]:
     """A TableReference, and the partition its decorator names.
@@ -105,7 +110,7 @@ def prepare(db: Session, tables: Tables, destination: Destination, schema: Schem
     if destination.write == "WRITE_EMPTY" and tables.count(db, record, partition):
         raise BigQueryError("duplicate", f"Already Exists: Table {display(ref)}{f'${partition}' if partition else ''}")
     _check_same_layout(record, destination)
-    if destination.write == "WRITE_TRUNCATE_DATA" or (destination.write == "WRITE_TRUNCATE" and partition):
+    if destination.empties:
         tables.empty_partition(db, record, partition)
     elif destination.write == "WRITE_TRUNCATE":
         return _truncate(db, tables, record, destination, schema)

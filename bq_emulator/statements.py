@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,9 +105,20 @@ def _query(db: Session, tables: Tables, query: Query, destination: Destination |
         ref = TableRef(tables.metadata.project, ANONYMOUS_DATASET, f"anon{secrets.token_hex(16)}")
         record, rows = tables.keep_result(db, ref, query.schema, query.sql, now_ms() + ANONYMOUS_LIFETIME_MS)
     else:
-        record = destinations.prepare(db, tables, destination, query.schema, declared=False)
-        rows = tables.insert(db, record, query.schema, query.sql, destination.partition)
+        reads_it = any(scan.ref == destination.ref for scan in query.scans)
+        with _apart(db, query.sql) if destination.empties and reads_it else nullcontext(query.sql) as source:
+            record = destinations.prepare(db, tables, destination, query.schema, declared=False)
+            rows = tables.insert(db, record, query.schema, source, destination.partition)
     return Outcome(result=record, rows=rows, target=record.ref)
+
+
+@contextmanager
+def _apart(db: Session, sql: str) -> Iterator[str]:
+    """The rows of a query as they are now, whatever becomes of its tables: a query of them."""
+    stage = f"_result_{secrets.token_hex(8)}"
+    db.execute(f"CREATE TEMP TABLE {stage} AS {sql}")
+    yield f"FROM {stage}"
+    db.execute(f"DROP TABLE {stage}")
 
 
 # DDL ------------------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class CopyRunner:
                     )
             properties = {key: first.resource[key] for key in _COPIED if first.resource.get(key)}
             target = replace(destination, properties=properties)
-            if destination.write == "WRITE_TRUNCATE" and (destination.ref, destination.partition) in refs:
+            if _onto_itself(refs, destination):
                 raise BigQueryError("invalid", f"Cannot copy {first} onto itself.")
             record = prepare(db, self._tables, target, first.schema, declared=True)
             written = first.schema
@@ -109,6 +109,16 @@ class CopyRunner:
             "copiedRows": str(rows),
             "copiedLogicalBytes": str(sum(self._tables.sizes.total(db, source) for source in sources)),
         }
+
+
+def _onto_itself(sources: list[tuple[TableRef, str | None]], destination: Destination) -> bool:
+    """Whether rows that are to be copied would go first."""
+    if destination.write == "WRITE_TRUNCATE" and (destination.ref, destination.partition) in sources:
+        return True
+    partitions = [partition for ref, partition in sources if ref == destination.ref]
+    return destination.empties and any(
+        None in (partition, destination.partition) or partition == destination.partition for partition in partitions
+    )
 
 
 def _expiration(job: Job) -> dict[str, datetime]:

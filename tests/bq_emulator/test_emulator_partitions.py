@@ -59,6 +59,36 @@ def test_a_query_replaces_just_the_partition_it_is_sent_to(
         run("SELECT * FROM `t$20240101`")
 
 
+@pytest.mark.parametrize(
+    ("read", "target", "write", "left"),
+    [
+        ("SELECT day, n + 10 AS n FROM t WHERE day = '2024-01-01'", "t$20240101", "WRITE_TRUNCATE", [3, 4, 11, 12]),
+        ("SELECT day, n + 10 AS n FROM v WHERE n <> 2", "t", "WRITE_TRUNCATE_DATA", [11, 13, 14]),
+        ("SELECT DATE '2024-01-01' AS day, COUNT(*) AS n FROM t", "t", "WRITE_TRUNCATE_DATA", [4]),
+    ],
+)
+def test_a_query_reads_the_rows_that_its_result_replaces(
+    run: Run, dataset: str, read: str, target: str, write: str, left: list[int]
+) -> None:
+    run(DAYS)
+    run("CREATE VIEW v AS SELECT * FROM t")
+    run(read, destination=f"{PROJECT}.{dataset}.{target}", write_disposition=write)
+    assert run("SELECT n FROM t ORDER BY n") == [(n,) for n in left]
+
+
+def test_a_copy_that_would_empty_its_source_first_is_refused(
+    run: Run, bigquery_client: bigquery.Client, dataset: str
+) -> None:
+    run(DAYS)
+    whole = f"{PROJECT}.{dataset}.t"
+    truncate, keep_schema = "WRITE_TRUNCATE", "WRITE_TRUNCATE_DATA"
+    for source, target, write in (("", "", keep_schema), ("$20240101", "", keep_schema), ("", "$20240101", truncate)):
+        config = bigquery.CopyJobConfig(write_disposition=write)
+        with pytest.raises(BadRequest, match="onto itself"):
+            bigquery_client.copy_table(whole + source, whole + target, job_config=config).result()
+    assert run("SELECT n FROM t ORDER BY n") == [(1,), (2,), (3,), (4,)]
+
+
 def test_loads_lists_and_deletes_reach_one_partition(run: Run, bigquery_client: bigquery.Client, dataset: str) -> None:
     run(DAYS)
     load(bigquery_client, f"{dataset}.t$20240102", '{"day": "2024-01-02", "n": 7}', "WRITE_TRUNCATE")
