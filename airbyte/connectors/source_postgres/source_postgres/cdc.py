@@ -29,6 +29,7 @@ from source_postgres.follow import FollowedStream, Follower
 from source_postgres.replication import LogReader
 from source_postgres.rows import RowReader
 from source_postgres.slot import Published, Slot
+from source_postgres.snapshot import snapshot_of
 from source_postgres.state import SavedStates, StreamKey, StreamState
 from source_postgres.stream import ConfiguredStream
 from source_postgres.sync import Sync
@@ -182,7 +183,7 @@ class _Reading:
 
     def _snapshot(self, stream: FollowedStream, saved: StreamState | None) -> None:
         session = self._sync.session
-        with session.connection.transaction():
+        with snapshot_of(session.connection, stream.table):
             row = session.connection.execute(_SNAPSHOT).fetchone()
             assert row is not None  # noqa: S101 (a SELECT without FROM)
             position, snapshot, at = row

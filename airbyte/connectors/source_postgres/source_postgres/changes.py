@@ -16,6 +16,7 @@ from source_postgres.batches import Batch, Field, from_texts
 from source_postgres.catalog import CDC_FIELDS, Table
 from source_postgres.errors import ConnectorError
 from source_postgres.pgoutput import Changes, Positions, Relation, Values
+from source_postgres.snapshot import snapshot_of
 from source_postgres.stream import ConfiguredStream, selected_columns
 
 LSN, UPDATED_AT, DELETED_AT = CDC_FIELDS
@@ -157,7 +158,12 @@ class StreamChanges:
             new, old = changes.new[index].take(rows), changes.old[index].take(rows)
             keys.append(changes.texts(new.replaced(new.kinds == pgoutput.UNCHANGED, old)).to_pylist())
         statement = query.copy_by_key(self._table, names, keys)
-        with self._connection().cursor() as cursor, cursor.copy(statement.encode()) as copy:
+        connection = self._connection()
+        with (
+            snapshot_of(connection, self._table),
+            connection.cursor() as cursor,
+            cursor.copy(statement.encode()) as copy,
+        ):
             return {int(row[0]) - 1: row[1:] for row in copy.rows()}
 
 

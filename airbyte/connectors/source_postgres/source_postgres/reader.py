@@ -12,6 +12,7 @@ from source_postgres.checkpoints import Checkpoints
 from source_postgres.config import Replication
 from source_postgres.errors import ConnectorError
 from source_postgres.rows import RowReader, Session
+from source_postgres.snapshot import snapshot_of
 from source_postgres.state import StreamState
 from source_postgres.stream import ConfiguredStream, cursor_column, selected_columns
 
@@ -48,7 +49,7 @@ class StreamReader:
 
     def read(self, saved: StreamState | None) -> None:
         """Everything the stream owes after ``saved``, in one snapshot, ending with a state."""
-        with self._connection.transaction():
+        with snapshot_of(self._connection, self._table):
             if self._cursor is not None:
                 self._read_by_cursor(self._cursor, saved)
             elif self._by_xmin:
