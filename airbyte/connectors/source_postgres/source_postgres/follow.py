@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import psycopg
+
 from source_postgres import pgoutput
 from source_postgres.catalog import Table
 from source_postgres.changes import StreamChanges
@@ -152,6 +154,12 @@ class Follower:
                     "were deleted before values that the log does not hold could be read; the deletions follow.",
                 )
 
+    @property
+    def _connection(self) -> psycopg.Connection[Any]:
+        """The session's, once the pipeline has done with it: it reads values there that the log does not hold."""
+        self._session.pipeline.drain()
+        return self._session.connection
+
     def _hold(self, held: _Held, message: memoryview, transaction: Transaction) -> None:
         stream = held.stream
         if stream.transaction is not transaction:
@@ -181,7 +189,7 @@ class Follower:
 
     def _partitioned(self, oid: int) -> FollowedStream | None:
         """The stream of a partition that was made after reading began."""
-        row = self._session.connection.execute("SELECT pg_partition_root(%s)::oid::int8", [oid]).fetchone()
+        row = self._connection.execute("SELECT pg_partition_root(%s)::oid::int8", [oid]).fetchone()
         return self._by_oid.get(row[0]) if row and row[0] is not None else None
 
     def _truncated(self, oids: tuple[int, ...], transaction: Transaction) -> None:
@@ -234,7 +242,7 @@ class Follower:
     def _sender_waits(self) -> bool:
         """Whether the server has sent everything that is flushed: a target amid an unfinished transaction's log may
         stay unflushed as long as nothing else happens."""
-        row = self._session.connection.execute(
+        row = self._connection.execute(
             "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", [self._log.backend_pid]
         ).fetchone()
         return row is not None and str(row[0]).lower() == _SENDER_WAITS
