@@ -396,3 +396,21 @@ def test_a_stream_may_begin_and_cease_to_be_deduplicated(destination: Any, query
         run = destination("write", messages(record(id=1), state(number), COMPLETE), catalog=cat)
         assert run.status == 0, run.errors
         assert query("SELECT COUNT(*) FROM {t}") == [(count,)]
+
+
+def test_a_truncating_refresh_that_was_given_up_is_ended_by_the_next_sync(destination: Any, query: Query) -> None:
+    """The source goes on from the refresh's last state: what came before that state is in the stage alone."""
+    destination("write", messages(record(id=0), record(id=1), state(1), COMPLETE), catalog=catalog({"id": INTEGER}))
+    begun = catalog({"id": INTEGER}, sync=2, generation=2, truncate=True, resumable=True)
+    assert destination("write", messages(record(id=1), state(2)), catalog=begun).status == 1
+    after = catalog({"id": INTEGER}, sync=3, generation=2, resumable=True)
+    assert destination("write", messages(record(id=2), state(3), COMPLETE), catalog=after).status == 0
+    assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,)]
+
+
+def test_an_incremental_stream_without_a_key_goes_on_with_what_its_refresh_had(destination: Any, query: Query) -> None:
+    cat = catalog({"id": INTEGER}, sync=2, generation=2, truncate=True)
+    cat["streams"][0]["sync_mode"] = "incremental"
+    assert destination("write", messages(record(id=1), state(1)), catalog=cat).status == 1
+    assert destination("write", messages(record(id=2), state(2), COMPLETE), catalog=cat).status == 0
+    assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,)]

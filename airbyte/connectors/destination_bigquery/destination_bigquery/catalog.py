@@ -135,7 +135,8 @@ def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
         generation,
         minimum > 0,
         sync,
-        stream.get("is_resumable") is True,
+        # A source goes on from the state of an incremental stream, whatever it says of full refreshes.
+        stream.get("is_resumable") is True or configured.get("sync_mode") == "incremental",
     )
 
 

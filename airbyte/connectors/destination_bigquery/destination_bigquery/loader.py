@@ -24,8 +24,8 @@ from destination_bigquery.errors import ConnectorError
 from destination_bigquery.warehouse import Resource, Warehouse
 
 #: How long stage tables outlive the process that made them, in hours: one holds nothing a retry could use, the other
-#: what a truncating stream has loaded so far.
-_STAGE_HOURS, _REPLACEMENT_HOURS = 24, 7 * 24
+#: what a truncating stream has loaded so far, and the next sync may be long in coming: its connection may be paused.
+_STAGE_HOURS, _REPLACEMENT_HOURS = 24, 90 * 24
 
 Bounds = dict[str, tuple[Any, Any] | None]
 
@@ -139,6 +139,7 @@ class StreamLoader:
             self._warehouse.ensure_dataset(self._internal)
             self._warehouse.ensure_dataset(self._stream.dataset)
             self._finish_rebuilding()
+            self._replaces = self._replaces or self._was_replacing()
             self._target = self._open_replacement() if self._replaces else self._open_final()
         return self._target
 
@@ -161,6 +162,11 @@ class StreamLoader:
             self._warehouse, self._internal, self._replacement_name, self._stream, _REPLACEMENT_HOURS
         )
         return self._stage
+
+    def _was_replacing(self) -> bool:
+        """Whether a sync that was given up (a refresh that was cancelled, say) has begun this generation: the source
+        goes on from its last state, and what came before that is in its stage alone."""
+        return self._stream.resumable and self._warehouse.get_table(self._internal, self._replacement_name) is not None
 
     def _is_finished(self) -> bool:
         """Whether the final table holds rows, all of them of this generation."""
