@@ -24,7 +24,7 @@ from airbyte_server.failures import Failure
 from airbyte_server.replication import attempt as replication
 from airbyte_server.replication.checkpoints import Checkpoint
 from airbyte_server.replication.logs import AttemptLog, attempt_log_path, remove_old_logs
-from airbyte_server.replication.plan import Planner, drop_cleared_state, fix_streams, store_checkpoints
+from airbyte_server.replication.plan import Planner, fix_streams, store_checkpoints
 from airbyte_server.replication.processes import Launcher, end_leftovers
 from airbyte_server.replication.progress import totals
 from airbyte_server.replication.queue import AttemptQueue
@@ -244,8 +244,6 @@ class Orchestrator:
         _end_attempt(job.attempts[-1], failures)
         if not failures:
             _set_status(job, "succeeded")
-            if job.config_type == "clear":
-                drop_cleared_state(session, job)
             return
         delay = next_delay([_failed(attempt) for attempt in job.attempts], self._limits)
         if delay is None:

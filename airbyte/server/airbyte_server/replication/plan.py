@@ -25,12 +25,15 @@ def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
 
     A stream that the job replaces (full refresh overwrite, a truncating refresh, or any stream when clearing) gets a
     new generation, which is also the minimum one: the destination drops older rows when the stream is complete. A
-    merging refresh begins a generation too, and keeps older rows. Full-refresh and refreshed streams start without
-    state. Attempts after the first keep all this, so that they can go on where the last one stopped.
+    merging refresh begins a generation too, and keeps older rows. Full-refresh, refreshed and cleared streams start
+    without state: a clear that is cancelled when the rows are gone already must not leave it. Attempts after the first
+    keep all this, so that they can go on where the last one stopped. A stream whose replacing was given up (a refresh
+    or clear was cancelled, or failed too often) goes on being replaced by the jobs that follow.
 
     A clear has only the streams of its scope; a refresh also syncs the connection's others.
     """
     clear, refresh = job.config_type == "clear", job.config_type == "refresh"
+    given_up = _given_up(session, job)
     streams = []
     for stored in job.connection.streams:
         mode = SYNC_MODES[stored["syncMode"]]
@@ -48,7 +51,9 @@ def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
             session.add(generation)
         if replaces or refreshed:
             generation.generation_id += 1
-        if refreshed or (mode.source == "full_refresh" and not clear):
+        elif key in given_up:
+            replaces = True
+        if refreshed or clear or mode.source == "full_refresh":
             drop_state(session, job.connection_id, key)
         streams.append(
             {
@@ -57,10 +62,26 @@ def fix_streams(session: Session, job: Job) -> list[dict[str, Any]]:
                 "minimumGenerationId": generation.generation_id if replaces else 0,
             }
         )
-    if refresh and job.scope is None:
+    if (refresh or clear) and job.scope is None:
         # Also what the streams share.
         drop_all_state(session, job.connection_id)
     return streams
+
+
+def _given_up(session: Session, job: Job) -> set[tuple[str, str]]:
+    """The streams whose last job was to replace them, and did not succeed."""
+    keys = {stream_key(stream) for stream in job.connection.streams}
+    found = set()
+    earlier = select(Job).where(Job.connection_id == job.connection_id, Job.id < job.id, Job.streams.is_not(None))
+    for last in session.scalars(earlier.order_by(Job.id.desc()).execution_options(yield_per=5)):
+        for stream in last.streams or []:
+            key = stream_key(stream)
+            if key in keys and last.status != "succeeded" and stream["minimumGenerationId"]:
+                found.add(key)
+            keys.discard(key)
+        if not keys:
+            break
+    return found
 
 
 def _clearing_mode(mode: SyncMode) -> str:
@@ -75,14 +96,6 @@ def drop_state(session: Session, connection_id: Any, key: tuple[str, str]) -> No
             StreamState.connection_id == connection_id, StreamState.namespace == key[0], StreamState.name == key[1]
         )
     )
-
-
-def drop_cleared_state(session: Session, job: Job) -> None:
-    """Forget the state of what a job has cleared."""
-    if job.scope is None:
-        drop_all_state(session, job.connection_id)
-    for stream in job.scope or []:
-        drop_state(session, job.connection_id, stream_key(stream))
 
 
 def drop_all_state(session: Session, connection_id: Any) -> None:
