@@ -198,6 +198,9 @@ def protocol_stream(stored: dict[str, Any], *, generation_id: int, minimum_gener
         schema = dict(stream["json_schema"])
         schema["properties"] = {name: field for name, field in schema["properties"].items() if name in selected}
         stream["json_schema"] = schema
+        if any(path[0] not in selected for path in stream.get("source_defined_primary_key") or []):
+            # Rows that come once more after an interruption could not be told from others.
+            stream["is_resumable"] = False
     return {
         "stream": stream,
         "sync_mode": mode.source,

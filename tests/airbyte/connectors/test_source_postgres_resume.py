@@ -29,6 +29,21 @@ def test_an_interrupted_full_refresh_goes_on_and_misses_no_moved_row(
     assert {record["id"] for record in rest.records("t") if record["v"] == 1} == set(range(120001, 130001))
 
 
+def test_a_full_refresh_does_not_go_on_where_the_platform_does_not_want_it(
+    source: Any, execute: Any, configured: Any
+) -> None:
+    execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 60000) i")
+    execute("ANALYZE t")
+    resumable = configured()
+    states = source("read", catalog=resumable).states("t")
+    assert len(states) == 2
+    unwanted = configured()
+    unwanted["streams"][0]["stream"]["is_resumable"] = False
+    again = source("read", catalog=unwanted, state=states[:1])
+    assert len(again.records("t")) == 60000
+    assert len(again.states("t")) == 1, "none amid the table"
+
+
 def test_a_finished_full_refresh_is_not_read_again(source: Any, execute: Any, configured: Any) -> None:
     execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
     first = source("read", catalog=configured())

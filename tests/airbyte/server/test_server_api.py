@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -208,6 +209,14 @@ def test_selected_fields_narrow_the_schema_that_connectors_get(airbyte: AirbyteS
     catalog = (tmp_path / "catalog.json").read_text()
     assert '"updated_at":{' in catalog
     assert '"name":{' not in catalog
+
+
+def test_without_its_key_a_full_refresh_is_not_resumed(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    streams = [{"name": "users", "selectedFields": [{"fieldPath": ["name"]}]}, {"name": "orders"}]
+    connection = airbyte.connect([*SCRIPT, {"status": "orders"}], tmp_path, streams=streams)
+    airbyte.sync(connection)
+    configured = json.loads((tmp_path / "catalog.json").read_text())["streams"]
+    assert [one["stream"].get("is_resumable") for one in configured] == [False, None]
 
 
 def test_a_patch_of_streams_replaces_the_selection(airbyte: AirbyteServer, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class StreamReader:
         """A full refresh. Only a table with a primary key goes on where it stopped, for rows may come twice then."""
         done = StreamState("ctid_based", complete=True)
         if saved is None or saved.kind != "ctid_based" or not saved.complete:
-            resumable = bool(self._table.primary_key)
+            resumable = self._stream.resumable and bool(self._table.primary_key)
             # Without the first snapshot's xmin, nothing tells which rows have moved to pages that were read before.
             going_on = resumable and saved and saved.ctid and saved.kind == "ctid_based" and saved.xmin is not None
             if saved is not None and going_on and self._rows.usable_pass(saved):

@@ -11,13 +11,15 @@ from source_postgres.errors import ConnectorError
 
 @dataclass(frozen=True)
 class ConfiguredStream:
-    """One stream of the configured catalog; ``columns`` are its fields' JSON schemas, and none means all."""
+    """One stream of the configured catalog; ``columns`` are its fields' JSON schemas, and none means all.
+    ``resumable``: whether the platform wants a full refresh that was interrupted to go on, if it can."""
 
     name: str
     namespace: str | None
     incremental: bool
     cursor_field: str | None
     columns: dict[str, Any]
+    resumable: bool
 
     @classmethod
     def parse(cls, raw: dict[str, Any]) -> ConfiguredStream:
@@ -29,6 +31,7 @@ class ConfiguredStream:
             raw.get("sync_mode") == "incremental",
             cursor[0],
             (stream.get("json_schema") or {}).get("properties") or {},
+            stream.get("is_resumable") is not False,
         )
 
     @property
