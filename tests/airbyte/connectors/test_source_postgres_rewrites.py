@@ -25,7 +25,7 @@ def being_rewritten(conninfo: str, table: str) -> Iterator[None]:
         def end() -> None:
             until = time.monotonic() + 20
             while time.monotonic() < until:
-                if watching.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone():
+                if watching.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
                     break
                 time.sleep(0.02)
             rewriting.commit()
