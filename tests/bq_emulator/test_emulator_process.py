@@ -67,6 +67,12 @@ def test_a_second_instance_and_a_taken_port_end_with_a_message(server: Server, t
     assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
+def test_pandas_is_left_where_it_is(server: Server) -> None:
+    assert server.query("SELECT FARM_FINGERPRINT('a')").status_code == 200
+    assert server.process is not None
+    assert "/pandas/" not in Path(f"/proc/{server.process.pid}/maps").read_text()
+
+
 def test_each_job_is_one_line_of_the_log_without_its_data(server: Server) -> None:
     client = server.client()
     client.create_dataset("d")

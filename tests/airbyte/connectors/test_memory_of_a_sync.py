@@ -87,3 +87,9 @@ def test_a_sync_holds_no_more_of_a_table_than_a_few_batches(
     for package in ("source_postgres", "destination_bigquery"):
         used, peak = map(int, (tmp_path / package).read_text().split())
         assert (peak - used) >> 10 < MOST_MB, f"{package} grew from {used >> 10} to {peak >> 10} MB"
+
+
+def test_connectors_are_forked_from_what_has_no_pandas() -> None:
+    for package in ("source_postgres", "destination_bigquery"):
+        check = f"import sys, {package}.preload; sys.exit('pandas' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", check]).returncode == 0, package

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits 0, or 1 after a TRACE ERROR message."""
     if arguments is None:
-        sys.meta_path.insert(0, _WithoutPandas())
+        sys.meta_path.insert(0, WithoutPandas())
     options = _parser().parse_args(arguments)
     output = Output(sys.stdout.buffer)
     try:
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(0 if succeeded else 1)
 
 
-class _WithoutPandas:
+class WithoutPandas:
     """Where pandas happens to be installed Arrow imports it, to see whether a list is a data frame: 0.3 s, 50 MB."""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
