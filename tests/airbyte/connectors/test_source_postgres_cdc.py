@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from cdc_replica import CDC, Replica
+from source_postgres import follow
 
 
 def test_a_snapshot_then_changes(replica: Replica, execute: Any) -> None:
@@ -179,3 +180,16 @@ def test_the_slot_can_move_on_while_reading(replica: Replica, execute: Any, slot
     # The states of that read were lost on the way: so are its changes, and that is told.
     replica.state = state
     assert "it was advanced by something else" in replica.sync(status=1).errors[0]["message"]
+
+
+def test_changes_of_wide_rows_have_states_by_bytes(
+    replica: Replica, execute: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "CHECKPOINT_BYTES", 50_000)
+    execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    replica.sync()
+    for first in range(0, 100, 10):
+        execute(f"INSERT INTO t SELECT i, repeat('x', 2000) FROM generate_series({first}, {first} + 9) i")
+    counts = [state["sourceStats"]["recordCount"] for state in replica.sync().states()]
+    assert sum(counts) == 100
+    assert max(counts) <= 30

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from source_postgres import checkpoints, rows
 
 
 def test_full_refresh_ends_with_a_state_and_complete(source: Any, execute: Any, configured: Any) -> None:
@@ -263,3 +264,19 @@ def test_a_broken_connection_is_transient(source: Any, execute: Any, configured:
     assert process.returncode == 1
     assert error["failure_type"] == "transient_error"
     assert messages[-1]["trace"]["stream_status"]["status"] == "INCOMPLETE"
+
+
+def test_an_increment_of_wide_rows_has_states_by_bytes(
+    source: Any, execute: Any, configured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "CHECKPOINT_BYTES", 50_000)
+    monkeypatch.setattr(rows, "_BLOCK_BYTES", 10_000)
+    execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (0, '')")
+    catalog = configured(t={"cursor_field": ["id"]})
+    state = source("read", catalog=catalog).states("t")[-1:]
+    execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 200) i")
+    run = source("read", catalog=catalog, state=state)
+    counts = [state["sourceStats"]["recordCount"] for state in run.states("t")]
+    assert len(counts) > 3
+    assert max(counts) <= 60
+    assert sum(counts) == 200

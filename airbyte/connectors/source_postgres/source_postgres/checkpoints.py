@@ -9,8 +9,9 @@ from source_postgres.protocol import Output
 from source_postgres.state import StreamKey, StreamState
 from source_postgres.stream import ConfiguredStream
 
-#: A checkpoint comes after about as many rows.
+#: A checkpoint comes after about as many rows or bytes: the destination holds in memory what no state stands behind.
 CHECKPOINT_ROWS = 50_000
+CHECKPOINT_BYTES = 16 << 20
 
 
 class Checkpoints:
@@ -20,18 +21,21 @@ class Checkpoints:
         self._output = output
         self._seconds = seconds
         self._records: dict[StreamKey, int] = {}
+        self._bytes = 0
         self._last = time.monotonic()
 
-    def add(self, stream: ConfiguredStream, records: int) -> None:
-        """Note records that have been written."""
+    def add(self, stream: ConfiguredStream, records: int, size: int) -> None:
+        """Note records that have been written, of so many bytes."""
         if stream.key not in self._records and records:
             self._output.status(stream.name, stream.namespace, "RUNNING")
         self._records[stream.key] = self._records.get(stream.key, 0) + records
+        self._bytes += size
 
     @property
     def due(self) -> bool:
         rows = sum(self._records.values())
-        return rows >= CHECKPOINT_ROWS or (rows > 0 and time.monotonic() - self._last > self._seconds)
+        overdue = rows > 0 and time.monotonic() - self._last > self._seconds
+        return overdue or rows >= CHECKPOINT_ROWS or self._bytes >= CHECKPOINT_BYTES
 
     def emit(self, stream: ConfiguredStream, state: StreamState | None) -> None:
         """Write a state that covers all records of the stream so far."""
@@ -43,6 +47,7 @@ class Checkpoints:
         for key in keys:
             if key in self._records:
                 self._records[key] = 0
+        self._bytes = 0
         self._last = time.monotonic()
 
 

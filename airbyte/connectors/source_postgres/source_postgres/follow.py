@@ -13,7 +13,7 @@ import psycopg
 from source_postgres import pgoutput
 from source_postgres.catalog import Table
 from source_postgres.changes import StreamChanges
-from source_postgres.checkpoints import CHECKPOINT_ROWS, GlobalCheckpoints
+from source_postgres.checkpoints import CHECKPOINT_BYTES, CHECKPOINT_ROWS, GlobalCheckpoints
 from source_postgres.config import Cdc
 from source_postgres.pgoutput import Relation, Transaction
 from source_postgres.replication import DATA_HEADER, LogReader, lsn_text
@@ -111,7 +111,7 @@ class Follower:
         self._by_oid = {oid: stream for stream in streams for oid in stream.relations}
         self._by_name = {(stream.table.namespace, stream.table.name): stream for stream in streams}
         self._relations: dict[int, _Held | None] = {}
-        self._held = self._held_bytes = self._since_state = 0
+        self._held = self._held_bytes = self._since_state = self._bytes_since_state = 0
         self._last_state = time.monotonic()
 
     def read(self, target: int) -> None:
@@ -212,6 +212,7 @@ class Follower:
         for held in waiting:
             self._relations[held.relation.oid] = _Held(held.stream, held.relation)
         self._since_state += self._held
+        self._bytes_since_state += self._held_bytes
         self._held = self._held_bytes = 0
 
         def write() -> None:
@@ -219,7 +220,7 @@ class Follower:
                 stream = held.stream
                 batch = stream.changes.records(held.relation, held.messages, held.positions, held.numbers, held.times)
                 if batch.rows:
-                    self._checkpoints.add(stream.configured, batch.rows)
+                    self._checkpoints.add(stream.configured, batch.rows, sum(map(len, held.messages)))
                     self._session.channel.write(stream.configured.name, stream.configured.namespace, batch)
 
         self._session.pipeline.put(write)
@@ -227,7 +228,8 @@ class Follower:
     def _checkpoint(self, position: int) -> None:
         """Between transactions: a state, if one is due."""
         overdue = time.monotonic() - self._last_state > self._sync.config.checkpoint_seconds
-        if overdue or self._since_state + self._held >= CHECKPOINT_ROWS:
+        many = self._since_state + self._held >= CHECKPOINT_ROWS
+        if overdue or many or self._bytes_since_state + self._held_bytes >= CHECKPOINT_BYTES:
             self._emit(position)
 
     def _emit(self, position: int) -> None:
@@ -235,7 +237,8 @@ class Follower:
         shared = self._shared(position)
         states = {stream.configured.key: stream.state_at(position) for stream in self._streams}
         self._session.pipeline.put(lambda: self._checkpoints.advance(shared, states))
-        self._since_state, self._last_state = 0, time.monotonic()
+        self._since_state = self._bytes_since_state = 0
+        self._last_state = time.monotonic()
         if self._cdc.confirm_while_reading:
             self._log.confirm(position)
 

@@ -14,7 +14,7 @@ from source_postgres import query
 from source_postgres.batches import Batch, Field, from_csv
 from source_postgres.catalog import Table
 from source_postgres.channel import Channel
-from source_postgres.checkpoints import CHECKPOINT_ROWS, Checkpoints
+from source_postgres.checkpoints import CHECKPOINT_BYTES, CHECKPOINT_ROWS, Checkpoints
 from source_postgres.copying import blocks
 from source_postgres.errors import ConnectorError
 from source_postgres.pipeline import Pipeline
@@ -24,9 +24,6 @@ from source_postgres.stream import ConfiguredStream
 
 #: Bytes of rows that are decoded and written at a time.
 _BLOCK_BYTES = 2 << 20
-#: A range of pages holds no more than about as many bytes, large values included: what no state stands behind is held
-#: in the destination's memory.
-_RANGE_BYTES = 16 << 20
 #: Pages between checkpoints where Postgres has no statistics on the table yet (8 MB).
 _PAGES_WITHOUT_STATISTICS = 1024
 #: Since this version a range of ctid is read by its pages alone; before, each range would scan the whole table.
@@ -78,16 +75,15 @@ class RowReader:
     def _put(self, rows: bytearray, after: Callable[[Batch], None] | None) -> None:
         def write() -> None:
             batch = from_csv(self._fields, rows)
-            self.write(batch if self._decorate is None else self._decorate(batch))
+            self._write(batch if self._decorate is None else self._decorate(batch), len(rows))
             if after:
                 after(batch)
 
         self._session.pipeline.put(write)
 
-    def write(self, batch: Batch) -> None:
-        """Write a batch and count it; to be called in the pipeline."""
+    def _write(self, batch: Batch, size: int) -> None:
         # First the count: it announces the stream's first records.
-        self._checkpoints.add(self._stream, batch.rows)
+        self._checkpoints.add(self._stream, batch.rows, size)
         self._session.channel.write(self._stream.name, self._stream.namespace, batch)
 
     def emit(self, state: StreamState | None) -> None:
@@ -158,7 +154,7 @@ class RowReader:
         yield lower, None
 
     def _pages(self) -> tuple[int, int]:
-        """The table's size, and how much of it holds about CHECKPOINT_ROWS rows, both in pages."""
+        """The table's size, and how much of it lies between checkpoints, both in pages; large values count."""
         row = self._connection.execute(
             "SELECT pg_relation_size(oid) / current_setting('block_size')::int8, relpages, reltuples, "
             "pg_table_size(oid) FROM pg_class WHERE oid = %s",
@@ -168,7 +164,7 @@ class RowReader:
         per_range = _PAGES_WITHOUT_STATISTICS
         if known_pages > 0 and known_rows > 0:
             per_range = round(CHECKPOINT_ROWS * known_pages / known_rows)
-        return pages, max(1, min(per_range, _RANGE_BYTES * pages // max(size, 1)))
+        return pages, max(1, min(per_range, CHECKPOINT_BYTES * pages // max(size, 1)))
 
 
 def _both(*conditions: str) -> str:
