@@ -38,6 +38,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure() -> None:
     """Each process of the suite has a home for Airflow, the one that only hands out tests, too."""
+    gc.unfreeze()  # or extension modules take what is frozen for leaks, and say so
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
