@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,24 @@ def test_a_log_that_was_removed_is_told(replica: Replica, execute: Any, administ
     execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", slot)
     replica.source.config["replication_method"]["invalid_cdc_cursor_position_behavior"] = "Re-sync data"
     assert [record["id"] for record in replica.sync().records("t")] == [1, 2, 3]
+
+
+def test_a_slot_that_was_idle_for_too_long_is_told(replica: Replica, execute: Any, administer: Any) -> None:
+    if execute("SELECT current_setting('idle_replication_slot_timeout', true)") == [(None,)]:
+        pytest.skip("before Postgres 18")
+    execute("CREATE TABLE t (id int PRIMARY KEY)")
+    replica.sync()
+    administer("ALTER SYSTEM SET idle_replication_slot_timeout = '1s'")
+    administer("SELECT pg_reload_conf()")
+    try:
+        time.sleep(1.5)
+        administer("CHECKPOINT")
+        run = replica.sync(status=1)
+    finally:
+        administer("ALTER SYSTEM RESET idle_replication_slot_timeout")
+        administer("SELECT pg_reload_conf()")
+    assert "nobody read it for long (idle_replication_slot_timeout)" in run.errors[0]["message"]
+    assert "SELECT pg_create_logical_replication_slot" in run.errors[0]["message"]
 
 
 def test_a_heartbeat_moves_the_log_of_a_quiet_database(replica: Replica, execute: Any) -> None:

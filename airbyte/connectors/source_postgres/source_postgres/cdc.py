@@ -95,7 +95,7 @@ def _start(sync: Sync, cdc: Cdc, found: Slot, states: SavedStates) -> tuple[int,
         ConnectorError: config_error where the slot or the server cannot give the changes since the saved position.
     """
     if found.lost:
-        raise slot.lost(cdc)
+        raise slot.lost(cdc, found.lost)
     if states.shared is None:
         return found.confirmed, {key: state for key, state in states.streams.items() if state.kind != "cdc_based"}
     position, listed = _saved_position(states.shared), states.shared.get("streams")

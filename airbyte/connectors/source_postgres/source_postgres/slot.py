@@ -40,13 +40,21 @@ FROM pg_class c LEFT JOIN pg_index key ON key.indrelid = c.oid AND key.indisprim
 """
 
 
+#: What the server has done, by pg_replication_slots.invalidation_reason.
+_CAUSES = {
+    "wal_removed": "has removed log that replication slot {slot} had not read yet (max_slot_wal_keep_size)",
+    "idle_timeout": "has given up replication slot {slot} for nobody read it for long (idle_replication_slot_timeout)",
+}
+
+
 @dataclass(frozen=True)
 class Slot:
-    """``confirmed``: the log before this position is gone from the slot. ``system``: which server it is on."""
+    """``confirmed``: the log before this position is gone from the slot. ``system``: which server it is on. ``lost``:
+    why the server has given the slot up, in its words; empty where it has not."""
 
     confirmed: int
     system: str
-    lost: bool
+    lost: str
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def check(connection: psycopg.Connection[Any], config: Config, cdc: Cdc, tables:
     """
     slot = find(connection, config, cdc)
     if slot.lost:
-        raise lost(cdc)
+        raise lost(cdc, slot.lost)
     connect_replication(config).close()
     shown = published(connection, cdc)
     keyed = [table for table in tables if table.primary_key]
@@ -123,7 +131,9 @@ def find(connection: psycopg.Connection[Any], config: Config, cdc: Cdc, *, wait:
             "transient_error",
         )
     system = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
-    return Slot(int(row.confirmed or 0), system[0] if system else "", bool(row.lost or row.invalidated))
+    return Slot(
+        int(row.confirmed or 0), system[0] if system else "", row.invalidated or ("wal_removed" if row.lost else "")
+    )
 
 
 def _slot_row(connection: psycopg.Connection[Any], cdc: Cdc) -> Any:
@@ -255,11 +265,11 @@ def _require_identity(connection: psycopg.Connection[Any], oid: int, name: str, 
         )
 
 
-def lost(cdc: Cdc) -> ConnectorError:
+def lost(cdc: Cdc, reason: str) -> ConnectorError:
     slot = literal_text(cdc.slot)
+    cause = _CAUSES.get(reason, f"has given up replication slot {{slot}} ({reason})").format(slot=repr(cdc.slot))
     return ConnectorError(
-        f"The server has removed log that replication slot {cdc.slot!r} had not read yet (max_slot_wal_keep_size), and "
-        f"the slot is of no use any more. SELECT pg_drop_replication_slot({slot}); "
+        f"The server {cause}, and the slot is of no use any more. SELECT pg_drop_replication_slot({slot}); "
         f"SELECT pg_create_logical_replication_slot({slot}, 'pgoutput'); then refresh the connection's data, or set "
         "invalid_cdc_cursor_position_behavior to 'Re-sync data'."
     )
