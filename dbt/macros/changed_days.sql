@@ -15,9 +15,9 @@
    differs, and those that the query no longer gives are deleted, in one MERGE. It is partitioned by order_date. What is in
    the fingerprints of one input is not named as a second: twice the same is 0. #}
 
-{# A column: INT64 hash over `columns`, which are all the others of the row. #}
-{% macro row_fingerprint(columns) -%}
-    farm_fingerprint({{ dbt_utils.generate_surrogate_key(columns) }}) as row_fingerprint
+{# A column: INT64 hash over all columns of `row`, the name of what the query selects from. #}
+{% macro row_fingerprint(row) -%}
+    farm_fingerprint(to_json_string({{ row }})) as row_fingerprint
 {%- endmacro %}
 
 {# The condition on order_date that leaves the days of which `inputs` (what may follow FROM: a relation, with a WHERE if

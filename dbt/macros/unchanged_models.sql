@@ -24,7 +24,7 @@
     {{ return(local_md5(found | join('\n'))) }}
 {%- endmacro %}
 
-{# The code of a model and of all models before it, as it is written. #}
+{# The columns a model has promised, its code and that of all models before it, as it is written. #}
 {% macro code_of_model() -%}
     {%- set nodes = [model.unique_id] -%}
     {%- for unique_id in nodes if unique_id in graph.nodes -%}
@@ -32,7 +32,7 @@
             {%- do nodes.append(parent) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {%- set found = [] -%}
+    {%- set found = [model.contract.checksum] -%}
     {%- for unique_id in nodes | sort if unique_id in graph.nodes -%}
         {%- do found.append(graph.nodes[unique_id].raw_code) -%}
     {%- endfor -%}

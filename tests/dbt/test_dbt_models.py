@@ -339,6 +339,11 @@ def test_what_changed_is_built_again_and_what_is_behind_it(warehouse: Any, build
     assert changed == {"fct_orders": len(built_orders(warehouse))}
     assert built_orders(warehouse)["order000"]["order_number"] == "ord-order000"
     assert rows_written(warehouse.dbt("run", "--select", "fct_orders")) == changed
+    # its contract
+    processed_at = "name: processed_at, data_type: "
+    replace(project_copy, "_finance__models.yml", f"{processed_at}timestamp", f"{processed_at}date")
+    run = warehouse.dbt("run", "--select", "fct_payments", project=project_copy)
+    assert run.named("error") == {"fct_payments"}
 
 
 def test_each_unit_test_goes_red_on_the_naive_query(warehouse: Any, build: Any, project_copy: Path) -> None:

@@ -97,15 +97,6 @@ def test_marts_have_their_key_as_constraint_and_the_others_none(manifest: dict[s
         assert len(keys) == (model["schema"] == "marts"), model["name"]
 
 
-def test_a_fingerprint_is_of_all_columns(manifest: dict[str, Any]) -> None:
-    hashed = {}
-    for node in manifest["nodes"].values():
-        if node["resource_type"] == "model" and (call := re.search(r"row_fingerprint\(\[(.*?)\]\)", node["raw_code"], re.S)):
-            hashed[node["name"]] = set(re.findall(r"'(\w+)'", call[1]))
-            assert hashed[node["name"]] == node["columns"].keys() - {"row_fingerprint"}, node["name"]
-    assert len(hashed) == 4
-
-
 def test_personal_columns_of_marts_are_tagged_and_masked(manifest: dict[str, Any]) -> None:
     personal = {
         (model["schema"], column["name"]): column["config"]["meta"].get("masked")

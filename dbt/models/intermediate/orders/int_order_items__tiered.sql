@@ -31,6 +31,6 @@ tiered as (
 
 select
     *,
-    {{ row_fingerprint(['order_item_id', 'order_date', 'seller_tier_at_order', 'item_fingerprint']) }}
+    {{ row_fingerprint('tiered') }}
 
 from tiered

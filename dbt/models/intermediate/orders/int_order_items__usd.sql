@@ -89,11 +89,6 @@ categorized as (
 
 select
     *,
-    {{ row_fingerprint([
-        'order_item_id', 'order_id', 'product_id', 'seller_id', 'buyer_id',
-        'ordered_at', 'order_date', 'order_status', 'is_gmv', 'region',
-        'product_title', 'category', 'subcategory',
-        'quantity', 'unit_price', 'total_price', 'currency', 'usd_rate', 'total_usd', 'gmv_usd', 'net_gmv_usd',
-    ]) }}
+    {{ row_fingerprint('categorized') }}
 
 from categorized

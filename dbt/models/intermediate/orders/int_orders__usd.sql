@@ -85,11 +85,6 @@ converted as (
 
 select
     *,
-    {{ row_fingerprint([
-        'order_id', 'order_number', 'buyer_id', 'buyer_order_number',
-        'status', 'is_gmv', 'shipping_country', 'region',
-        'currency', 'usd_rate', 'subtotal_amount', 'shipping_amount', 'tax_amount', 'discount_amount', 'total_amount',
-        'total_usd', 'ordered_at', 'order_date', 'confirmed_at', 'shipped_at', 'delivered_at',
-    ]) }}
+    {{ row_fingerprint('converted') }}
 
 from converted

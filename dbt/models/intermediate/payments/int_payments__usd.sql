@@ -59,12 +59,6 @@ converted as (
 
 select
     *,
-    {{ row_fingerprint([
-        'payment_event_key', 'payment_id', 'event_id', 'order_id',
-        'payment_provider', 'status', 'duplicate_count', 'has_conflicting_duplicates',
-        'amount', 'platform_fee', 'seller_payout', 'currency', 'usd_rate',
-        'amount_usd', 'platform_fee_usd', 'seller_payout_usd',
-        'order_date', 'first_event_at', 'event_timestamp', 'processed_at',
-    ]) }}
+    {{ row_fingerprint('converted') }}
 
 from converted

@@ -1,9 +1,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='merge',
         unique_key='order_id',
-        on_schema_change='append_new_columns',
         partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'day'},
         cluster_by=['reconciliation_status'],
     )

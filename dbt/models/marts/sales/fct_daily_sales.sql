@@ -1,9 +1,7 @@
 {{
     config(
         materialized='incremental',
-        incremental_strategy='merge',
         unique_key='daily_sales_key',
-        on_schema_change='append_new_columns',
         partition_by={'field': 'order_date', 'data_type': 'date', 'granularity': 'month'},
         cluster_by=['region', 'category'],
     )
