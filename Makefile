@@ -30,7 +30,7 @@ test: $(VENV)/.built ## Run the suite, on ports and folders of its own; see also
 	@$(MAKE) --no-print-directory --jobs=2 check browser analyzer
 	@$(BIN)/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "not containers"
 
-test-containers: $(VENV)/.built ## Run what the image runs, by the compose file, without Docker (five minutes)
+test-containers: $(VENV)/.built ## Run what the image runs, by the compose file, without Docker (three minutes)
 	@$(BIN)/pytest -m containers
 
 check: lint types ## Lint and type-check
