@@ -23,11 +23,6 @@ MERGE = """
 """
 
 
-@pytest.fixture(scope="module")
-def frontend() -> GoogleSqlFrontend:
-    return GoogleSqlFrontend(threads=1)
-
-
 @pytest.fixture
 def emulator(tmp_path: Path, frontend: GoogleSqlFrontend) -> Iterator[Emulator]:
     emulator = Emulator(tmp_path / "data", "p", "US", frontend)

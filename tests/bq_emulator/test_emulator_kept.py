@@ -27,11 +27,6 @@ PLAIN = "CREATE TABLE d.plain (n NUMERIC, s STRING, t TIMESTAMP, missing STRING)
 KEPT = PLAIN.replace("plain", "kept") + " OPTIONS (expiration_timestamp = TIMESTAMP '2999-01-01')"
 
 
-@pytest.fixture(scope="module")
-def frontend() -> GoogleSqlFrontend:
-    return GoogleSqlFrontend(threads=1)
-
-
 @pytest.fixture
 def emulator(tmp_path: Path, frontend: GoogleSqlFrontend) -> Iterator[Emulator]:
     emulator = Emulator(tmp_path / "data", "p", "US", frontend)

@@ -19,11 +19,6 @@ from bq_emulator.rest.uploads import Uploads
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 
 
-@pytest.fixture(scope="module")
-def frontend() -> GoogleSqlFrontend:
-    return GoogleSqlFrontend(threads=1)
-
-
 @pytest.fixture
 def emulator(tmp_path: Path, frontend: GoogleSqlFrontend) -> Iterator[Emulator]:
     emulator = Emulator(tmp_path, "p", "US", frontend)

@@ -83,11 +83,6 @@ class Shop:
         return None
 
 
-@pytest.fixture(scope="module")
-def frontend() -> GoogleSqlFrontend:
-    return GoogleSqlFrontend(threads=1)
-
-
 def shown(field: Field) -> str:
     """A column as the corpus writes it."""
     text = f"{field.name} {field.type}"
