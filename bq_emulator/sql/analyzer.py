@@ -29,8 +29,6 @@ Result = TypeVar("Result")
 RECURSION_LIMIT = 50_000
 #: Catalogs an analyzer keeps; some 2 MB each.
 REGISTERED_CATALOGS = 16
-#: Expressions an instance keeps prepared, see :meth:`Analyzer._start`.
-_KEPT_PREPARED = 16
 #: The largest texts take some seconds.
 MAX_SECONDS = 300.0
 
@@ -92,13 +90,6 @@ class Analyzer:
         self._registered: dict[bytes, service.RegisterResponse] = {}
         self._shared: dict[Path, bytes] = {}
         self.options = self._bigquery_options()
-        # The package is built with Abseil's checks of its hash tables, which try each lookup on every entry of a table
-        # of up to 16. There is one at every identifier, in the table of live pools of identifiers; each prepared
-        # expression has a pool, and beyond 16 an analysis takes a sixth less.
-        prepare = service.PrepareRequest(sql="1", options=self.options)
-        self.use_catalog(prepare, self.catalog())
-        for _ in range(_KEPT_PREPARED):
-            self._instance.call("Prepare", prepare, service.PrepareResponse)
 
     def _bigquery_options(self) -> options_pb2.AnalyzerOptionsProto:
         language = self._instance.call(
@@ -194,7 +185,7 @@ class Analyzer:
 
     def use_catalog(
         self,
-        request: service.AnalyzeRequest | service.EvaluateQueryRequest | service.PrepareRequest,
+        request: service.AnalyzeRequest | service.EvaluateQueryRequest,
         catalog: simple_catalog_pb2.SimpleCatalogProto,
     ) -> None:
         """Have ``request`` use ``catalog``. Its functions cost the analyzer 16 ms, so catalogs are registered and the

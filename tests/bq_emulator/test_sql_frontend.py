@@ -197,6 +197,14 @@ def test_a_damaged_or_foreign_compiled_analyzer_is_never_run(tmp_path: Path, mon
     assert len(list((tmp_path / "cache").glob("*.cwasm"))) == 2
 
 
+def test_assertions_are_left_out_of_the_pinned_analyzer_and_of_no_other() -> None:
+    module = wasm.get_wasm_path().read_bytes()
+    quick = wasm.without_assertions(module)
+    assert quick != module, "another zetasql: find its assertions anew (docs/decisions.md)"
+    assert len(quick) == len(module)
+    assert wasm.without_assertions(module + b"\0") == module + b"\0"
+
+
 def test_a_query_asked_again_follows_its_tables_parameters_and_variables(frontend: GoogleSqlFrontend) -> None:
     base = Table(TableRef("p", "d", "t"), "TABLE", (Field("x", "INT64"),), '"first"')
     catalog = Tables({base.ref: base})
