@@ -183,6 +183,10 @@ class Analyzer:
         except BigQueryError:
             return self.analyze(sql, mount.proto, options)  # for an error that suggests none of the others
 
+    def expect(self, path: Path, table: bytes) -> None:
+        """Have the next catalog that is registered hold ``table``, whose making was just analyzed."""
+        self._known.with_tables({path: table})
+
     def use_catalog(
         self,
         request: service.AnalyzeRequest | service.EvaluateQueryRequest,

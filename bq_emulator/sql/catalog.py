@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zetasql.wasi._pb2.zetasql.proto import simple_catalog_pb2
+from zetasql.wasi._pb2.zetasql.public import simple_table_pb2
 
 from bq_emulator.model import BigQueryError, Catalog, Table, TableRef
 from bq_emulator.sql import routines, types
@@ -197,18 +198,22 @@ class Mount:
         routines.mount(home_of(self.proto, path), path[-1], routine)
 
     def _mount(self, path: tuple[str, ...], table: Table) -> None:
-        known_as = number(path)
-        self.tables[known_as] = table
-        mounted = home_of(self.proto, path).table.add(
-            name=path[-1], serialization_id=known_as, full_name=".".join(path)
-        )
-        for column in table.schema:
-            mounted.column.add(name=column.name, is_writable_column=True).type.CopyFrom(types.to_proto(column))
-        for column, text in table.pseudo_columns:
-            pseudo = mounted.column.add(name=column.name, is_pseudo_column=True)
-            pseudo.is_writable_column = text == quote(column.name)
-            pseudo.type.CopyFrom(types.to_proto(column))
+        mounted = as_mounted(path, table)
+        self.tables[mounted.serialization_id] = table
+        home_of(self.proto, path).table.append(mounted)
         self.mounted[path] = mounted.SerializeToString(deterministic=True)
+
+
+def as_mounted(path: tuple[str, ...], table: Table) -> simple_table_pb2.SimpleTableProto:
+    """The table as the analyzer knows it by ``path``."""
+    mounted = simple_table_pb2.SimpleTableProto(name=path[-1], serialization_id=number(path), full_name=".".join(path))
+    for column in table.schema:
+        mounted.column.add(name=column.name, is_writable_column=True).type.CopyFrom(types.to_proto(column))
+    for column, text in table.pseudo_columns:
+        pseudo = mounted.column.add(name=column.name, is_pseudo_column=True)
+        pseudo.is_writable_column = text == quote(column.name)
+        pseudo.type.CopyFrom(types.to_proto(column))
+    return mounted
 
 
 def home_of(

@@ -11,10 +11,21 @@ from typing import Any
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
 from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
-from bq_emulator.model import BigQueryError, Catalog, Field, Query, RoutineRef, Statement, Table, TableRef
+from bq_emulator.model import (
+    BigQueryError,
+    Catalog,
+    CreateTable,
+    CreateView,
+    Field,
+    Query,
+    RoutineRef,
+    Statement,
+    Table,
+    TableRef,
+)
 from bq_emulator.sql import routines, scans, types
 from bq_emulator.sql.analyzer import Analyzer, Pool
-from bq_emulator.sql.catalog import Mount, Normalized, column_after, split_dotted_names
+from bq_emulator.sql.catalog import Mount, Normalized, as_mounted, column_after, split_dotted_names
 from bq_emulator.sql.defaults import default_value
 from bq_emulator.sql.parameters import Parameters
 from bq_emulator.sql.resolved import Node
@@ -300,7 +311,7 @@ class _Compilation:
         if altered is not None:
             mount.add(altered[0], self.catalog, optional=altered[1])
         try:
-            if altered is not None:  # a table that is not there must not be found
+            if altered is not None and altered[0] not in mount.mounted:  # what is not there must not be found
                 response = self._analyzer.analyze(sql, mount.proto, self._options(sql))
             else:
                 response = self._analyzer.analyze_mounted(sql, mount, self._options(sql))
@@ -317,6 +328,8 @@ class _Compilation:
         )
         names = Names(self._project, self._default_dataset, tuple(paths), self._scope)
         compiled = statements.translate(context, names, node)
+        if isinstance(compiled, CreateTable | CreateView):
+            self._expect_reads(compiled)
         self.read.tables |= {table.ref: table for table in mount.tables.values()}
         # Google names the tables behind views, not the views.
         behind = ((self._views[ref].tables if ref in self._views else (ref,)) for ref in context.referenced)
@@ -330,6 +343,15 @@ class _Compilation:
             referenced_routines=tuple(self.read.routines),
             scans=scans.of_statement(context, node, self._view_reads),
         )
+
+    def _expect_reads(self, made: CreateTable | CreateView) -> None:
+        """What is made to stay is read soon, and by its whole name."""
+        if "expiration_timestamp" in made.options or (isinstance(made, CreateTable) and made.is_temporary):
+            return
+        ref = made.target
+        path = (ref.project, ref.dataset, ref.table)
+        table = as_mounted(path, Table(ref, "TABLE", made.schema, physical=""))
+        self._analyzer.expect(path, table.SerializeToString(deterministic=True))
 
     def _mount_read(self, mount: Mount, sql: str) -> list[tuple[str, ...]]:
         """Mount the tables ``sql`` reads, whose paths are given back, and the functions it calls with what they

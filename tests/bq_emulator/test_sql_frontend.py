@@ -16,6 +16,7 @@ from zetasql.wasi._pb2.zetasql.resolved_ast import resolved_ast_pb2
 
 from bq_emulator.model import BigQueryError, Field, Query, RoutineRef, Table, TableRef
 from bq_emulator.sql import python_functions, wasm
+from bq_emulator.sql.analyzer import Analyzer
 from bq_emulator.sql.catalog import split_dotted_names
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 from bq_emulator.sql.functions import additional, registry
@@ -258,3 +259,30 @@ def test_statements_that_share_a_catalog_find_only_what_they_name() -> None:
     with pytest.raises(BigQueryError, match=r"Not found: Table p:d\.b"):
         compiled("SELECT * FROM d.b")
     assert compiled("ALTER TABLE IF EXISTS d.a ADD COLUMN z INT64").statement_type == "ALTER_TABLE"
+
+
+def test_what_statements_made_is_read_and_altered_with_one_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    call = Analyzer.call
+
+    def counted(analyzer: Analyzer, method: str, *rest: Any) -> Any:
+        called.append(method)
+        return call(analyzer, method, *rest)
+
+    monkeypatch.setattr(Analyzer, "call", counted)
+    refs = [TableRef("p", "d", name) for name in ("first", "second", "third")]
+    tables = Tables({ref: Table(ref, "TABLE", (Field("x", "INT64"),), ref.table) for ref in refs})
+    one_thread = GoogleSqlFrontend(threads=1)
+
+    def compiled(sql: str) -> Any:
+        return one_thread.compile(sql, catalog=tables, project="p")
+
+    compiled("CREATE TABLE p.d.first AS SELECT 1 AS x")
+    compiled("CREATE VIEW p.d.second AS SELECT x FROM p.d.first")
+    compiled("CREATE TABLE p.d.third (x INT64)")
+    called.clear()
+    for ref in refs:
+        assert compiled(f"SELECT x FROM p.d.{ref.table}").referenced_tables == (ref,)
+    compiled("ALTER TABLE p.d.third SET OPTIONS (description = 'no')")
+    assert called.count("Analyze") == 4
+    assert called.count("RegisterCatalog") == 1
