@@ -96,11 +96,14 @@ class Session:
         row = self.one(sql, parameters)
         return int(row[0]) if row else 0
 
+    def table(self, sql: str) -> pa.Table:
+        # execute() would copy the rows once more.
+        return self._connection.sql(sql).to_arrow_table()
+
     def text(self, sql: str) -> tuple[int, bytes]:
         """The only, VARCHAR and not NULL, column of a short result: its number of rows, and their UTF-8 text run
         together without Python ever holding one of them."""
-        # execute() would copy the rows once more.
-        column = self._connection.sql(sql).to_arrow_table().column(0)
+        column = self.table(sql).column(0)
         parts = []
         for chunk in column.chunks:
             _, offsets, data = chunk.buffers()

@@ -51,7 +51,7 @@ class Emulator:
         self.uploads.mkdir()
         self.metadata = Metadata(project, location)
         kept = KeptFiles(data_dir, self.database, self.metadata)
-        self.tables = Tables(self.metadata, frontend.default_value)
+        self.tables = Tables(self.database, self.metadata, frontend.default_value)
         with self.database.session() as db:
             self.tables.sizes.restore(db)
         self.locks = Locks()
@@ -87,6 +87,7 @@ class Emulator:
         self.sweeper.close()
         with self.database.transaction() as db:
             self.tables.sizes.store(db, self.metadata.all_tables(db))
+        self.tables.sizes.close()
         self.database.close()
         self._closed = True
         return True

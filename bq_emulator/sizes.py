@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import orjson
+import pyarrow as pa
+import structlog
 
 from bq_emulator.duck import Session, identifier
 from bq_emulator.kept import is_kept
 from bq_emulator.metadata import REWRITTEN, TableRecord
-from bq_emulator.model import Field
+from bq_emulator.model import Field, TableRef
 from bq_emulator.schema import Schema, find
+
+log = structlog.get_logger("bq_emulator.sizes")
 
 _FIXED_BYTES = {
     "INT64": 8,
@@ -42,6 +47,8 @@ _RESTORED = -2
 ROWS = ""
 #: Looking for rows by their ids, before and after a change, takes as long as reading this part of the table.
 _FEW = 4
+#: After so many seconds who waited for a change has gone on, and the rows it took are weighed though nobody asks.
+_SOON = 1.0
 
 #: Partition id (None for a table without partitions) → column → bytes; :data:`ROWS` → rows.
 Measured = dict[str | None, dict[str, int]]
@@ -88,12 +95,57 @@ class _Known:
     measured: Measured
 
 
+#: A table as it is committed: its record in a transaction of another session, open until the context ends.
+Committed = Callable[[TableRef], AbstractContextManager[tuple[Session, TableRecord | None]]]
+
+
+class _Leaving:
+    """Rows that a change takes out of a table, to be weighed in a transaction that still sees them."""
+
+    def __init__(self, known: _Known, ids: pa.Table, db: Session, record: TableRecord, transaction: ExitStack) -> None:
+        self.rows = len(ids)
+        self.timer: threading.Timer | None = None
+        self._known = known
+        self._ids = ids
+        self._db = db
+        self._record = record
+        self._transaction: ExitStack | None = transaction
+        self._rest: _Known | None = None
+        self._mutex = threading.Lock()
+
+    def rest(self) -> _Known | None:
+        """The measures of the rows that stay; None if weighing has failed before, or was given up."""
+        with self._mutex:
+            if (transaction := self._ended()) is not None:
+                with transaction:
+                    self._db.register("_leaving", self._ids)
+                    gone = _read(self._db, self._record, self._known.names, "rowid IN (FROM _leaving)")
+                self._rest = _without(self._known, gone)
+            return self._rest
+
+    def give_up(self) -> None:
+        with self._mutex:
+            if (transaction := self._ended()) is not None:
+                transaction.close()
+
+    def _ended(self) -> ExitStack | None:
+        """The transaction, once; its end is the caller's."""
+        if self.timer is not None:
+            self.timer.cancel()
+        transaction, self._transaction = self._transaction, None
+        return transaction
+
+
 class Sizes:
     """Each table is measured lazily, once for each column that is asked for. After that the rows that are appended,
-    updated or deleted are all that is looked at: a change costs what its rows weigh, however large the table is."""
+    updated or deleted are all that is looked at: a change costs what its rows weigh, however large the table is. What
+    is taken out of a large table is weighed after the change, by who asks first or by a thread :data:`_SOON` after."""
 
-    def __init__(self) -> None:
+    def __init__(self, committed: Committed | None = None) -> None:
+        """Without ``committed`` all is weighed in the transaction that changes it."""
+        self._committed = committed
         self._known: OrderedDict[_Key, _Known] = OrderedDict()
+        self._leaving: dict[_Key, _Leaving] = {}
         self._mutex = threading.Lock()
 
     def measure(self, db: Session, record: TableRecord, names: Iterable[str]) -> Measured:
@@ -135,9 +187,20 @@ class Sizes:
             names = frozenset(name for values in measured.values() for name in values)
             self._remember((physical, rewritten), _Known(rows, _RESTORED, names, measured))
 
-    def _of(self, db: Session, record: TableRecord) -> _Known | None:
+    def close(self) -> None:
+        """Weigh nothing more, and let go of the database."""
         with self._mutex:
-            known = self._known.get(_key(record))
+            leaving = list(self._leaving.values())
+            self._leaving.clear()
+        for each in leaving:
+            each.give_up()
+
+    def _of(self, db: Session, record: TableRecord) -> _Known | None:
+        key = _key(record)
+        with self._mutex:
+            leaving, known = self._leaving.get(key), self._known.get(key)
+        if leaving is not None:
+            return self._weighed(key, leaving)
         if known is None or known.last != _RESTORED:
             return known
         if known.rows != int(record.resource["numRows"]):
@@ -156,21 +219,69 @@ class Sizes:
             return _Known(rows, -1, frozenset(), {})
         return _Known(rows, added.last, known.names, _sum_of(known.measured, added.measured))
 
-    def without(
-        self, db: Session, record: TableRecord, rows: str, count: int
-    ) -> tuple[_Known | None, set[str | None] | None]:
-        """What is known of all but the ``count`` rows that the DuckDB query ``rows`` of row ids gives, which are about
-        to be changed; None if measuring all of them anew, when that is asked for, is less work than going on from here.
-        And the partitions of these rows, if that has told."""
+    @contextmanager
+    def following(
+        self, db: Session, record: TableRecord, rows: str, count: int, *, leave: bool
+    ) -> Iterator[set[str | None] | None]:
+        """Around a change of the ``count`` rows that the DuckDB query ``rows`` of row ids gives: what is known of the
+        table stays so, unless measuring all of it anew, when that is asked for, is less work. ``leave``: they are few
+        of the table's and none stays where it is. Yields the partitions of these rows, if that has told."""
         known = self._of(db, record)
         if known is None or known.last < 0 or count * _FEW > known.rows:
-            return None, None
-        gone = _read(db, record, known.names, _chosen(rows, known.last))
-        measured = _sum_of(known.measured, gone.measured, -1)
-        rest = _Known(known.rows - gone.rows, known.last, known.names, measured)
-        return rest, set(gone.measured) if gone.rows == count else None
+            yield None
+            return
+        leaving = self._leave(db, record, known, rows) if leave and count and known.rows >= _LARGE else None
+        if leaving is None:
+            gone = _read(db, record, known.names, _chosen(rows, known.last))
+            yield set(gone.measured) if gone.rows == count else None
+            self._remember_rest(db, record, _without(known, gone), rows)
+            return
+        try:
+            yield set(known.measured) if leaving.rows == count and len(known.measured) == 1 else None
+        except BaseException:
+            leaving.give_up()
+            raise
+        self._weigh_soon(_key(record), leaving)
 
-    def remember(self, db: Session, record: TableRecord, rest: _Known, rows: str) -> None:
+    def _leave(self, db: Session, record: TableRecord, known: _Known, rows: str) -> _Leaving | None:
+        """Those of ``rows`` that are known, in a transaction that begins now; None if ``db`` itself has changed some of
+        the table's rows before, which that does not see."""
+        if self._committed is None:
+            return None
+        with ExitStack() as transaction:
+            other, committed = transaction.enter_context(self._committed(record.ref))
+            if committed is None or _key(committed) != _key(record):
+                return None
+            ids = db.table(f"SELECT id FROM ({rows}) AS rows(id) WHERE id <= {known.last}")
+            return _Leaving(known, ids, other, committed, transaction.pop_all())
+
+    def _weigh_soon(self, key: _Key, leaving: _Leaving) -> None:
+        with self._mutex:
+            self._leaving[key] = leaving
+        leaving.timer = threading.Timer(_SOON, self._weigh_unasked, [key, leaving])
+        leaving.timer.daemon = True
+        leaving.timer.start()
+
+    def _weigh_unasked(self, key: _Key, leaving: _Leaving) -> None:
+        try:
+            self._weighed(key, leaving)
+        except Exception:
+            log.exception("weighing changed rows failed; their table will be measured anew", table=key[0])
+
+    def _weighed(self, key: _Key, leaving: _Leaving) -> _Known | None:
+        rest = None
+        try:
+            rest = leaving.rest()
+        finally:
+            with self._mutex:
+                # Else somebody was quicker, and may know more by now.
+                if self._leaving.get(key) is leaving:
+                    del self._leaving[key]
+                    if rest is not None:
+                        self._put(key, rest)
+        return rest
+
+    def _remember_rest(self, db: Session, record: TableRecord, rest: _Known, rows: str) -> None:
         """The table's measures, now that nothing but ``rows`` has changed since ``rest`` was left of them. What was
         written at the table's end is not looked at before it is asked for."""
         beyond = db.scalar(f"SELECT count(*) FROM {record.physical} WHERE rowid > {rest.last}")
@@ -184,10 +295,13 @@ class Sizes:
 
     def _remember(self, key: _Key, known: _Known) -> None:
         with self._mutex:
-            self._known[key] = known
-            self._known.move_to_end(key)
-            while len(self._known) > _KNOWN_TABLES:
-                self._known.popitem(last=False)
+            self._put(key, known)
+
+    def _put(self, key: _Key, known: _Known) -> None:
+        self._known[key] = known
+        self._known.move_to_end(key)
+        while len(self._known) > _KNOWN_TABLES:
+            self._known.popitem(last=False)
 
     def attached(self, db: Session, record: TableRecord, physical: str, part: str) -> dict[str, int]:
         """The measures of ``part``, by reading all of it; they are remembered as those of ``physical``, together with
@@ -229,6 +343,11 @@ def _key(record: TableRecord) -> _Key:
 
 def _chosen(rows: str, last: int) -> str:
     return f"rowid IN ({rows}) AND rowid <= {last}"
+
+
+def _without(known: _Known, gone: _Known) -> _Known:
+    measured = _sum_of(known.measured, gone.measured, -1)
+    return _Known(known.rows - gone.rows, known.last, known.names, measured)
 
 
 def _sum_of(measured: Measured, more: Measured, sign: int = 1) -> Measured:

@@ -309,9 +309,11 @@ def _dml(db: Session, tables: Tables, statement: Dml) -> Outcome:
     counts = dict.fromkeys(_COUNTERS, 0)
     first = [role in _COUNTERS for role, *_ in statement.steps].index(True)
     _run(db, statement.steps[:first], counts)
-    with tables.changing(db, record, statement.changed) if statement.changed else nullcontext() as changing:
+    in_place = any(role == "update" and not more for role, _, *more in statement.steps)
+    changed = statement.changed
+    with tables.changing(db, record, changed, in_place=in_place) if changed else nullcontext() as changing:
         # Nothing is inserted after the only step of an INSERT, unless a script goes on.
-        is_last = not statement.changed and not db.goes_on
+        is_last = not changed and not db.goes_on
         steps = tuple(step[:2] for step in statement.steps) if is_last else statement.steps[first:]
         _run(db, steps, counts, few=changing is not None and changing.few)
         if counts["insert"] or counts["update"]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bq_emulator.duck import Session, identifier
+from bq_emulator.duck import Database, Session, identifier
 from bq_emulator.kept import is_kept
 from bq_emulator.metadata import REWRITTEN, Metadata, TableRecord, display, new_etag, now_ms
 from bq_emulator.model import BigQueryError, Field, TableRef
@@ -40,11 +40,17 @@ class Changing:
 
 
 class Tables:
-    def __init__(self, metadata: Metadata, translate_default: Callable[[Field], str]) -> None:
+    def __init__(self, database: Database, metadata: Metadata, translate_default: Callable[[Field], str]) -> None:
+        self._database = database
         self.metadata = metadata
         #: DuckDB text of a column's default value, by the SQL front end.
         self.translate_default = translate_default
-        self.sizes = Sizes()
+        self.sizes = Sizes(self._committed)
+
+    @contextmanager
+    def _committed(self, ref: TableRef) -> Iterator[tuple[Session, TableRecord | None]]:
+        with self._database.transaction() as db:
+            yield db, self.metadata.find_table(db, ref.dataset, ref.table)
 
     # Creating and dropping ------------------------------------------------------------------------------------------
 
@@ -351,22 +357,21 @@ class Tables:
         return int(db.scalar(f"SELECT count(*) FROM {record.physical} WHERE {condition}") or 0)
 
     @contextmanager
-    def changing(self, db: Session, record: TableRecord, row_ids: str) -> Iterator[Changing]:
+    def changing(self, db: Session, record: TableRecord, row_ids: str, *, in_place: bool = False) -> Iterator[Changing]:
         """Around what updates or deletes the rows that the DuckDB query ``row_ids`` gives, and :meth:`touch` after it:
-        the table's sizes stay known."""
+        the table's sizes stay known. ``in_place``: even where they are few, updated rows may stay where they are."""
         chosen = f"_changed_{secrets.token_hex(8)}"
         count = db.change(f"CREATE TEMP TABLE {chosen} AS SELECT id FROM ({row_ids}) AS rows(id) WHERE id IS NOT NULL")
         rows = f"FROM {chosen}"
-        rest, partitions = self.sizes.without(db, record, rows, count)
-        if record.partitioning is None:
-            partitions = {None}
-        elif partitions is None:
-            partition = record.partitioning.id_expression()
-            ids = f"SELECT DISTINCT {partition} FROM {record.physical} WHERE rowid IN ({rows})"
-            partitions = {row[0] for row in db.rows(ids)}
-        yield Changing(partitions, count * _MANY <= int(record.resource["numRows"]))
-        if rest is not None:
-            self.sizes.remember(db, record, rest, rows)
+        few = count * _MANY <= int(record.resource["numRows"])
+        with self.sizes.following(db, record, rows, count, leave=few and not in_place) as partitions:
+            if record.partitioning is None:
+                partitions = {None}
+            elif partitions is None:
+                partition = record.partitioning.id_expression()
+                ids = f"SELECT DISTINCT {partition} FROM {record.physical} WHERE rowid IN ({rows})"
+                partitions = {row[0] for row in db.rows(ids)}
+            yield Changing(partitions, few)
         db.execute(f"DROP TABLE {chosen}")
 
     def empty_partition(self, db: Session, record: TableRecord, partition: str | None) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,6 +48,8 @@ FEW = (
     "BEGIN TRANSACTION; UPDATE d.{t} SET s = 'twice' WHERE MOD(id, 50) = {k}; INSERT INTO d.{t} (id) VALUES ({new}); "
     "UPDATE d.{t} SET s = 'again', a = ['b'] WHERE id >= {new} OR id = {k}; COMMIT TRANSACTION",
     "BEGIN TRANSACTION; DELETE FROM d.{t} WHERE id < 500; INSERT INTO d.{t} (id) VALUES ({new}); ROLLBACK TRANSACTION",
+    "BEGIN TRANSACTION; UPDATE d.{t} SET s = 'much longer than before' WHERE MOD(id, 50) = {k}; INSERT INTO d.{t} (id) "
+    "VALUES ({new}); DELETE FROM d.{t} WHERE MOD(id, 100) = {k} OR id = {new}; COMMIT TRANSACTION",
     "UPDATE d.{t} SET id = DIV(1, id - id) WHERE MOD(id, 50) = {k}",
     """MERGE d.{t} AS t USING (SELECT * FROM d.other WHERE MOD(id, 50) = {k}) AS o
        ON t.id = o.id AND t.id BETWEEN 9 AND 400
@@ -105,6 +110,21 @@ def reads_all(monkeypatch: pytest.MonkeyPatch) -> Callable[[Emulator, str], bool
     return measure
 
 
+@pytest.fixture(params=[False, True], ids=["at once", "afterwards"])
+def afterwards(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that a change takes out are weighed in its transaction, or after it."""
+    if request.param:
+        weigh_afterwards(monkeypatch)
+
+
+def weigh_afterwards(monkeypatch: pytest.MonkeyPatch, soon: float = 600) -> None:
+    """``soon``: seconds after which changed rows are weighed though nobody asks."""
+    monkeypatch.setattr(sizes, "_LARGE", 1)
+    monkeypatch.setattr(sizes, "_SOON", soon)
+    monkeypatch.setattr(tables, "_MANY", 4)
+
+
+@pytest.mark.usefixtures("afterwards")
 @pytest.mark.parametrize("layout", ["", "PARTITION BY day"])
 def test_sizes_that_follow_changes_are_those_of_all_rows(
     emulator: Emulator, layout: str, reads_all: Callable[[Emulator, str], bool]
@@ -179,3 +199,116 @@ def test_sizes_outlive_a_restart_and_a_crash_forgets_them(
         emulator = Emulator(tmp_path, "p", "US", frontend)
         assert reads_all(emulator, "t")
         assert emulator.close()
+
+
+@pytest.fixture
+def weighed(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Semaphore]:
+    """Counts how often rows that a change took out were weighed after it."""
+    read, count = sizes._read, threading.Semaphore(0)
+
+    def watched(db: object, record: object, names: object, condition: str | None = None) -> object:
+        found = read(db, record, names, condition)  # type: ignore[arg-type]
+        if condition is not None and "_leaving" in condition:
+            count.release()
+        return found
+
+    monkeypatch.setattr(sizes, "_read", watched)
+    yield count
+
+
+MERGE = FEW[7]
+
+
+def merge(emulator: Emulator, number: int) -> None:
+    assert query(emulator, MERGE.format(t="t", k=number, new=1000 * number)).error is None
+
+
+def test_changed_rows_are_weighed_once_and_after_the_answer(
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    reads_all: Callable[[Emulator, str], bool],
+    weighed: threading.Semaphore,
+) -> None:
+    weigh_afterwards(monkeypatch)
+    query(emulator, f"CREATE OR REPLACE TABLE d.t PARTITION BY day AS {ROWS}")
+    reads_all(emulator, "t")
+
+    def measured() -> sizes.Measured:
+        with emulator.database.transaction() as db:
+            return emulator.tables.sizes.measure(db, emulator.metadata.table(db, "d", "t"), NAMES)
+
+    before = measured()
+    with emulator.database.transaction() as earlier:
+        old = emulator.metadata.table(earlier, "d", "t")
+        merge(emulator, 1)
+        assert not weighed.acquire(blocking=False)
+        with ThreadPoolExecutor(4) as pool:
+            answers = [future.result() for future in [pool.submit(measured) for _ in range(4)]]
+        assert emulator.tables.sizes.measure(earlier, old, NAMES) == before
+    assert answers == [answers[0]] * 4 != [before] * 4
+    assert weighed.acquire(blocking=False)
+    assert not weighed.acquire(blocking=False)
+    assert not reads_all(emulator, "t")
+
+
+def test_changed_rows_are_weighed_soon_though_nobody_asks(
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    reads_all: Callable[[Emulator, str], bool],
+    weighed: threading.Semaphore,
+) -> None:
+    weigh_afterwards(monkeypatch, soon=0.01)
+    query(emulator, f"CREATE OR REPLACE TABLE d.t PARTITION BY day AS {ROWS}")
+    reads_all(emulator, "t")
+    merge(emulator, 1)
+    assert weighed.acquire(timeout=30)
+    assert not reads_all(emulator, "t")
+    assert not weighed.acquire(blocking=False)
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_what_is_not_weighed_yet_outlives_a_restart_and_a_crash_forgets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads_all: Callable[[Emulator, str], bool], *, crashes: bool
+) -> None:
+    weigh_afterwards(monkeypatch)
+    frontend = GoogleSqlFrontend(threads=1)
+    emulator = Emulator(tmp_path, "p", "US", frontend)
+    query(emulator, f"CREATE SCHEMA d; CREATE TABLE d.other AS {ROWS}; CREATE TABLE d.t PARTITION BY day AS {ROWS}")
+    reads_all(emulator, "t")
+    merge(emulator, 1)
+    if crashes:
+        monkeypatch.setattr(emulator.tables.sizes, "store", lambda db, records: None)
+    assert emulator.close()
+    emulator = Emulator(tmp_path, "p", "US", frontend)
+    assert reads_all(emulator, "t") == crashes
+    assert emulator.close()
+
+
+def test_nothing_holds_the_moment_before_a_change_that_fails_or_whose_table_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads_all: Callable[[Emulator, str], bool]
+) -> None:
+    weigh_afterwards(monkeypatch)
+    emulator = Emulator(tmp_path, "p", "US", GoogleSqlFrontend(threads=1))
+
+    def is_held() -> bool:
+        now = time.monotonic()
+        return emulator.database.busy_since() < now
+
+    query(
+        emulator,
+        f"CREATE SCHEMA d; CREATE TABLE d.other AS {ROWS}; CREATE TABLE d.t (id INT64 NOT NULL, day DATE, s STRING,"
+        " j JSON, a ARRAY<STRING>, st STRUCT<i INT64, s STRING>); INSERT d.t SELECT * FROM d.other",
+    )
+    reads_all(emulator, "t")
+    job = query(
+        emulator,
+        "MERGE d.t AS t USING d.other AS o ON t.id = o.id AND MOD(o.id, 50) = 1 WHEN MATCHED THEN UPDATE SET id = NULL",
+    )
+    assert "cannot be null" in str(job.error)
+    assert not is_held()
+    assert not reads_all(emulator, "t")
+    merge(emulator, 2)
+    assert is_held()
+    assert query(emulator, "DROP TABLE d.t").error is None
+    assert emulator.close()
+    assert not is_held()
