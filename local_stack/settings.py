@@ -263,8 +263,15 @@ def load(home: Path | None = None, environment: Mapping[str, str] | None = None)
 
 
 def written() -> dict[str, str]:
-    """What ``.env`` says."""
-    return {name: value for name, value in dotenv_values(ROOT / ".env").items() if value is not None}
+    """What ``.env`` says, or the file that LOCAL_STACK_ENV_FILE names in its place.
+
+    Raises:
+        SettingsError: if that file is not there.
+    """
+    named = os.environ.get("LOCAL_STACK_ENV_FILE")
+    if named and not Path(named).exists():
+        raise SettingsError(f"LOCAL_STACK_ENV_FILE is '{named}', but there is no such file.")
+    return {name: value for name, value in dotenv_values(named or ROOT / ".env").items() if value is not None}
 
 
 def new_secrets() -> dict[str, str]:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_home import AIRFLOW_HOME
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from own_environment import AIRFLOW_HOME
 from real_services import BIN, PROJECT, Database, free_port, wait_for_http
 
 from local_stack.postgres import EmbeddedPostgres

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from compose_file import Compose, dockerfile, image_environment
 from dotenv import dotenv_values
+from own_environment import PLATFORM
 from real_services import BIN, ROOT
 
 from local_stack import containers, services, settings
@@ -64,9 +65,7 @@ def compose() -> Compose:
 def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     """The local stack's settings when nobody has set anything."""
     for name in list(settings.os.environ):
-        if name.startswith(
-            ("SOURCE_", "BIGQUERY_", "AIRBYTE_", "AIRFLOW", "GOOGLE_", "DBT_", "METADATA_", "LOCAL_STACK")
-        ):
+        if name.startswith(PLATFORM):
             monkeypatch.delenv(name)
     monkeypatch.setattr(settings, "written", dict)
     return settings.load(tmp_path)

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 import pytest
+from own_environment import PLATFORM
 
 from local_stack import settings as module
 from local_stack.settings import Settings, SettingsError
-
-OURS = ("SOURCE_", "BIGQUERY_", "AIRBYTE_", "AIRFLOW", "GOOGLE_", "DBT_", "METADATA_", "LOCAL_STACK")
 
 
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Load the settings with only the given variables set."""
     for name in list(module.os.environ):
-        if name.startswith(OURS):
+        if name.startswith(PLATFORM):
             monkeypatch.delenv(name)
 
     def with_variables(**variables: str) -> Settings:
@@ -102,3 +101,14 @@ def test_every_variable_of_the_design_is_in_the_example_file() -> None:
         "METADATA_POSTGRES_PORT", "SOURCE_DB_SCALE", "AIRFLOW__API__PORT", "LOCAL_STACK_DIR", "SOURCE_DB_DSN",
     ):  # fmt: skip
         assert f"# {name}=" in example, name
+
+
+def test_another_file_than_env_is_read_where_it_is_named_and_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "staging.env"
+    monkeypatch.setenv("LOCAL_STACK_ENV_FILE", str(other))
+    with pytest.raises(SettingsError, match=rf"LOCAL_STACK_ENV_FILE is '{other}', but there is no such file"):
+        module.load(tmp_path / "stack")
+    other.write_text("SOURCE_DB_SCALE=7\n")
+    assert module.load(tmp_path / "stack").environment["SOURCE_DB_SCALE"] == "7"

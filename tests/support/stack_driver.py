@@ -14,14 +14,11 @@ import psycopg
 from airbyte_api import AirbyteAPI, models
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
+from own_environment import PLATFORM
 from real_services import BIN, PROJECT, free_port
 
 from local_stack.airbyte_api import AirbyteApi
 from local_stack.processes import wait_until
-
-_OURS = (
-    "AIRFLOW", "ALERT_", "AIRBYTE", "BIGQUERY", "SOURCE_", "DBT_", "GOOGLE_", "LOCAL_STACK", "METADATA_", "PIPELINE_"
-)  # fmt: skip
 
 
 @dataclass
@@ -110,5 +107,5 @@ def new_stack(home: Path, **variables: str) -> Stack:
         "AIRFLOW__API__PORT": str(free_port()),
         "PIPELINE_SCHEDULE": "off",  # a test that waits for its run would meet the one that midnight started
     }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PLATFORM)}
     return Stack(home, inherited | ours | variables)

@@ -1,7 +1,7 @@
 """Whatever a client sends, the server answers with success or a refusal of its own, never with "the server failed".
 
 Requests are made from the OpenAPI document: what fits it, what nearly does, and what does not at all; always the same
-ones. ``AIRBYTE_FUZZ_EXAMPLES=500 pytest tests/airbyte/server/test_server_fuzz.py`` looks longer.
+ones. ``FUZZ_EXAMPLES=500 pytest tests/airbyte/server/test_server_fuzz.py`` looks longer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from airbyte_services import FAKE_DESTINATION, FAKE_SOURCE, AirbyteServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("AIRBYTE_FUZZ_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
 UNKNOWN = str(uuid.UUID(int=99))
 # What a text column, a number or a URL may choke on.
 AWKWARD = ["\x00", "a\x00b", "\ud800", "é\U0001f600", "%00", "../..", "NaN", "9" * 30, "-1", "0001-01-01T00:00:00Z", ""]

@@ -1,4 +1,4 @@
-"""A home and a database of its own for Airflow, wherever in the suite it is imported.
+"""The suite's own environment: nothing of the developer's settings, and a home and a database of its own for Airflow.
 
 Airflow reads AIRFLOW_HOME when it is first imported, and writes to the user's home without it: this module is imported
 before any test module is. Settings go into airflow.cfg, not into variables, so that the services that tests start do
@@ -10,6 +10,16 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+
+#: What the platform's variables begin with.
+PLATFORM = (
+    "AIRBYTE_", "AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "LOCAL_STACK_DIR", "METADATA_", "OCTAVIA_",
+    "PIPELINE_", "SOURCE_",
+)  # fmt: skip
+
+for name in [name for name in os.environ if name.startswith(PLATFORM)]:
+    del os.environ[name]
+os.environ["LOCAL_STACK_ENV_FILE"] = os.devnull  # the developer's .env is not the suite's
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="marketplace-airflow-"))
 (AIRFLOW_HOME / "airflow.cfg").write_text(
