@@ -53,8 +53,10 @@ def test_broken_rules_turn_the_gate_of_their_own_branch_red(loaded: Any, project
         "coalesce(neighbours.next_effective_from, neighbours.effective_to, users.deleted_at)",
         "coalesce(neighbours.effective_to, neighbours.next_effective_from, users.deleted_at)",
     )
-    # two months' rates are missing
+    # two months' rates are missing, of a currency in use and of one that is not
     without_rates(project_copy, "EUR,2025-12", "EUR,2026-01")
+    seed = project_copy / "seeds" / "exchange_rates.csv"
+    seed.write_text(seed.read_text() + "HRK,2022-12-01,0.14\n")
 
     run = build(
         loaded,
@@ -73,6 +75,8 @@ def test_broken_rules_turn_the_gate_of_their_own_branch_red(loaded: Any, project
     assert run.named("skipped") >= {"int_payments__usd", "int_orders__usd"}
     faults = loaded.query("select distinct fault from `{prefix}test_failures`.gate_seller_tiers__intervals_are_whole")
     assert {row["fault"] for row in faults} >= {"overlap", "hole"}
+    stale = loaded.query("select distinct currency from `{prefix}test_failures`.gate_currency__rates_are_fresh")
+    assert stale == [{"currency": "EUR"}]
 
 
 def test_lost_sellers_and_unknown_currencies_turn_their_gates_red(loaded: Any, project_copy: Path) -> None:

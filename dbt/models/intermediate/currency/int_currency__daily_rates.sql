@@ -1,3 +1,6 @@
+-- depends_on: {{ ref('stg_marketplace__order_items') }}
+-- depends_on: {{ ref('stg_marketplace__payments') }}
+-- (the gate on this table asks which currencies they are in)
 with rates as (
 
     select
