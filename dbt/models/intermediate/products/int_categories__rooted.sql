@@ -1,7 +1,9 @@
 -- Walked from the roots down, so a cycle in the source cannot trap the walk: its members are simply never reached.
 with recursive categories as (
 
-    select * from {{ ref('stg_marketplace__categories') }}
+    -- one without a name has nothing that its products could be counted under
+    select * replace (coalesce(name, 'Uncategorized') as name)
+    from {{ ref('stg_marketplace__categories') }}
 
 ),
 
