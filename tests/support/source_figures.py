@@ -145,7 +145,6 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
                 coalesce(sum(greatest(dropped, 0)), 0)::int AS dropped,
                 coalesce(bool_or(p.currency <> order_currency) FILTER (WHERE p.status IN ('completed', 'refunded')),
                     false) AS is_foreign,
-                count(*) FILTER (WHERE p.status = 'completed') AS completed,
                 count(*) FILTER (WHERE p.status = 'refunded') AS refunds
             FROM o LEFT JOIN p ON p.order_id = o.id GROUP BY o.id, o.status, total_amount, total_usd
         )
@@ -153,7 +152,8 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
             CASE
                 WHEN is_foreign THEN 'currency_mismatch'
                 WHEN refunds > 0 OR status = 'refunded' THEN 'refunded'
-                WHEN completed = 0 THEN CASE WHEN status IN ('pending', 'cancelled') THEN 'not_due' ELSE 'unpaid' END
+                WHEN paid_amount = 0 AND status IN ('pending', 'cancelled') THEN 'not_due'
+                WHEN paid_amount = 0 AND total_amount > 0 THEN 'unpaid'
                 ELSE (ARRAY['underpaid', 'matched', 'overpaid'])[2 + sign(paid_amount - total_amount)::int]
             END
         FROM money

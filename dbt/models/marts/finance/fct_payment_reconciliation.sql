@@ -33,7 +33,6 @@ payments as (
         sum(if(payments.status = 'completed', payments.platform_fee_usd, 0)) as platform_fee_usd,
         sum(if(payments.status = 'completed', payments.seller_payout_usd, 0)) as seller_payout_usd,
         sum(payments.duplicate_count) as duplicate_events_removed,
-        countif(payments.status = 'completed') as completed_events,
         countif(payments.status = 'refunded') as refund_events,
         countif(payments.status in ('completed', 'refunded') and payments.currency <> orders.currency)
             as foreign_currency_events
@@ -58,10 +57,10 @@ select
     case
         when payments.foreign_currency_events > 0 then 'currency_mismatch'
         when payments.refund_events > 0 or orders.status = 'refunded' then 'refunded'
-        when coalesce(payments.completed_events, 0) = 0 and orders.status in ('pending', 'cancelled') then 'not_due'
-        when coalesce(payments.completed_events, 0) = 0 then 'unpaid'
-        when payments.paid_amount < orders.total_amount then 'underpaid'
-        when payments.paid_amount > orders.total_amount then 'overpaid'
+        when coalesce(payments.paid_amount, 0) = 0 and orders.status in ('pending', 'cancelled') then 'not_due'
+        when coalesce(payments.paid_amount, 0) = 0 and orders.total_amount > 0 then 'unpaid'
+        when coalesce(payments.paid_amount, 0) < orders.total_amount then 'underpaid'
+        when coalesce(payments.paid_amount, 0) > orders.total_amount then 'overpaid'
         else 'matched'
     end as reconciliation_status,
 
