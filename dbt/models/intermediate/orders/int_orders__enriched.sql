@@ -45,17 +45,10 @@ payments as (
     where {{ of_changed_days }}
     group by order_id
 
-),
-
-quarantined as (
-
-    select * from {{ ref('int_orders__quarantined') }}
-
 )
 
 select
-    orders.* except (row_fingerprint),
-    quarantined.order_id is not null as is_quarantined,
+    orders.* except (expected_total_amount, row_fingerprint),
 
     -- items
     coalesce(items.item_count, 0) as item_count,
@@ -68,7 +61,7 @@ select
     coalesce(payments.payment_status, 'none') as payment_status,
     coalesce(payments.paid_usd, 0) as paid_usd,
 
-    -- what the row is made of; whether it is quarantined follows from the order's own amounts
+    -- what the row is made of
     orders.row_fingerprint
     ^ coalesce(items.row_fingerprint, 0)
     ^ coalesce(payments.row_fingerprint, 0) as row_fingerprint
@@ -76,4 +69,3 @@ select
 from orders
 left join items on orders.order_id = items.order_id
 left join payments on orders.order_id = payments.order_id
-left join quarantined on orders.order_id = quarantined.order_id

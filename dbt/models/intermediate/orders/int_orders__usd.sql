@@ -4,6 +4,7 @@ with orders as (
 
     select
         *,
+        subtotal_amount + shipping_amount + tax_amount - discount_amount as expected_total_amount,
         date(created_at, 'UTC') as order_date
     from {{ ref('stg_marketplace__orders') }}
 
@@ -68,6 +69,8 @@ converted as (
         located.tax_amount,
         located.discount_amount,
         located.total_amount,
+        located.expected_total_amount,
+        located.total_amount is distinct from located.expected_total_amount as is_quarantined,
         round(located.total_amount * rates.usd_rate, 2) as total_usd,
 
         -- times
