@@ -60,6 +60,7 @@ select
     -- payments
     coalesce(payments.payment_status, 'none') as payment_status,
     coalesce(payments.paid_usd, 0) as paid_usd,
+    coalesce(payments.row_fingerprint, 0) as payments_fingerprint,
 
     -- what the row is made of
     orders.row_fingerprint

@@ -35,7 +35,8 @@ payments as (
         sum(payments.duplicate_count) as duplicate_events_removed,
         countif(payments.status = 'refunded') as refund_events,
         countif(payments.status in ('completed', 'refunded') and payments.currency <> orders.currency)
-            as foreign_currency_events
+            as foreign_currency_events,
+        bit_xor(payments.row_fingerprint) as row_fingerprint
     from payment_events as payments
     inner join orders on payments.order_id = orders.order_id
     group by payments.order_id
@@ -64,8 +65,11 @@ select
         else 'matched'
     end as reconciliation_status,
 
-    -- that of the enriched order is made of its payments, too
+    -- that of the enriched order, which is made of its payments, too; another while these are newer than the order is,
+    -- so that the next run finds the day changed
     orders.row_fingerprint
+    ^ orders.payments_fingerprint
+    ^ coalesce(payments.row_fingerprint, 0) as row_fingerprint
 
 from orders
 left join payments on orders.order_id = payments.order_id

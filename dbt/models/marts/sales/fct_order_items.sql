@@ -53,7 +53,9 @@ select
     items.gmv_usd,
     items.net_gmv_usd,
 
-    tiered.row_fingerprint
+    -- that of the tiered item; another while the item is newer than its tier is, so that the next run finds the day
+    -- changed
+    tiered.row_fingerprint ^ tiered.item_fingerprint ^ items.row_fingerprint as row_fingerprint
 
 from items
 inner join tiered on items.order_item_id = tiered.order_item_id
