@@ -140,6 +140,18 @@ ROUNDS: list[list[tuple[str, str, str, str]]] = [
             "created_at, 'UTC'",
             "created_at, 'Asia/Tokyo'",
         ),
+        (
+            "categories_find_their_root",
+            "int_categories__rooted.sql",
+            "select * replace (coalesce(name, 'Uncategorized') as name)",
+            "select *",
+        ),
+        (
+            "orders_and_payments_reconcile",
+            "fct_payment_reconciliation.sql",
+            "and orders.total_amount > 0 then 'unpaid'",
+            "then 'unpaid'",
+        ),
     ],
     [
         (
@@ -153,6 +165,12 @@ ROUNDS: list[list[tuple[str, str, str, str]]] = [
             "int_seller_tiers__scd2.sql",
             "neighbours.effective_to, users.deleted_at)",
             "neighbours.effective_to)",
+        ),
+        (
+            "orders_have_a_region_and_dollars_of_their_utc_day",
+            "int_orders__usd.sql",
+            "located.total_amount is distinct from",
+            "located.total_amount <>",
         ),
     ],
 ]
