@@ -179,8 +179,10 @@ def _change_data_capture(settings: Settings, command: _Starter) -> Command | Non
 def _manifest(settings: Settings, command: _Starter) -> Command | None:
     """dbt's manifest, from which Airflow draws a task per model; made again when a file of the project has changed."""
     project = ROOT / "dbt"
-    files = [path for path in project.rglob("*") if path.is_file() and path.suffix in {".sql", ".yml", ".csv", ".md"}]
-    newest = max(path.stat().st_mtime for path in files)
+    # Beside them is what `make dbt` writes: the SQL it compiled.
+    folders = [folder for folder in project.iterdir() if folder.is_dir() and folder.name not in ("target", "logs")]
+    files = [*project.iterdir(), *(path for folder in folders for path in folder.rglob("*"))]
+    newest = max(path.stat().st_mtime for path in files if path.suffix in {".sql", ".yml", ".csv", ".md"})
     if settings.dbt_manifest.exists() and settings.dbt_manifest.stat().st_mtime > newest:
         return None
     return command(
