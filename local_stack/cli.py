@@ -141,7 +141,7 @@ def execute(needs: tuple[str, ...], command: tuple[str, ...]) -> None:
 @click.option("--source", is_flag=True, help="On the source database instead of the warehouse.")
 def run_sql(statement: str, source: bool) -> None:
     """Run one SQL STATEMENT on the warehouse and print its rows: local-stack sql "SELECT COUNT(*) FROM raw.orders"."""
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.meta_path.insert(0, _WithoutDataFrames())
     for row in (sql.source if source else sql.warehouse)(settings.load(), statement):
         click.echo(" | ".join(row))
 
@@ -211,16 +211,19 @@ def _add(table: Table, title: str, state: str, pid: object, address: str) -> Non
     table.add_row(title, f"[{_STYLES[state]}]{state}[/]", str(pid or ""), address)
 
 
-class _WithoutPandas:
-    """Where pandas happens to be installed Google's client imports it: half of what a short query takes here."""
+class _WithoutDataFrames:
+    """Where these happen to be installed Google's client imports them: more than half of what a short query takes here,
+    and no row comes by them."""
+
+    _NAMES = frozenset({"pandas", "pyarrow", "numpy", "google.cloud.bigquery_storage_v1"})
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
+        if name in self._NAMES:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def _print_headlines(console: Console, current: settings.Settings) -> None:
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.meta_path.insert(0, _WithoutDataFrames())
     from local_stack import headlines
 
     table = Table(box=None, show_header=False, title="Marts", title_justify="left", title_style="bold")
