@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,20 +33,17 @@ class ModelChanges:
     marts: Mapping[str, str]
 
 
-def compare(
-    dbt: Sequence[str], environment: Mapping[str, str], base: Path, change: Path, scratch: Path
-) -> ModelChanges:
+def compare(environment: Mapping[str, str], base: Path, change: Path, scratch: Path) -> ModelChanges:
     """Compare the dbt projects in the folders ``base`` and ``change``.
 
     Args:
-        dbt: the command that runs dbt.
         scratch: a folder for both manifests, ``base/manifest.json`` and ``change/manifest.json``.
 
     Raises:
         StackError: if a project cannot be parsed, with what dbt says.
     """
-    run(dbt, environment, base, "parse", f"--target-path={scratch / 'base'}")
-    modified = set(_modified(dbt, environment, change, scratch))
+    run(environment, base, "parse", f"--target-path={scratch / 'base'}")
+    modified = set(_modified(environment, change, scratch))
     changed = {each for each in modified if not each.startswith(_TESTS)}
     tests_changed = {_test_name(each) for each in modified - changed}
     before, after = (_manifest(scratch / name) for name in ("base", "change"))
@@ -67,27 +66,43 @@ def compare(
     )
 
 
-def run(dbt: Sequence[str], environment: Mapping[str, str], project: Path, *arguments: str) -> str:
-    """Run dbt for ``project``; its output. Raises StackError, with the output, if it fails."""
-    done = subprocess.run(
-        [*dbt, "--quiet", "--log-level-file", "none", *arguments, "--project-dir", project, "--profiles-dir", project],
-        env={**environment, "DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(project)},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        raise StackError(f"dbt {' '.join(arguments)} in {project} failed:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
-    return done.stdout
+def run(environment: Mapping[str, str], project: Path, *arguments: str) -> str:
+    """Run dbt for ``project`` in this process; its output. Raises StackError, with the output, if it fails."""
+    # Here, where it is needed: it takes seconds to import, which is why the commands of a comparison share a process.
+    from dbt.cli.main import dbtRunner
+
+    folders = ("--project-dir", str(project), "--profiles-dir", str(project))
+    output = io.StringIO()
+    with _environment(environment), contextlib.redirect_stdout(output):
+        done = dbtRunner().invoke(["--quiet", "--no-use-colors", "--log-level-file", "none", *arguments, *folders])
+    if not done.success:
+        # What stopped it altogether is not printed by dbt, but by its command.
+        told = "\n".join(filter(None, [output.getvalue()[-4000:], str(done.exception or "")]))
+        raise StackError(f"dbt {' '.join(arguments)} in {project} failed:\n{told}")
+    return output.getvalue()
 
 
-def _modified(dbt: Sequence[str], environment: Mapping[str, str], project: Path, scratch: Path) -> list[str]:
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """What dbt reads of ``os.environ`` is ``variables`` and nothing else."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(variables)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _modified(environment: Mapping[str, str], project: Path, scratch: Path) -> list[str]:
     kinds = ("model", "seed", "snapshot", "exposure", "test", "unit_test")
     types = [word for kind in kinds for word in ("--resource-type", kind)]
     state = ["--state", str(scratch / "base"), "--target-path", str(scratch / "change")]
     shape = ["--output", "json", "--output-keys", "unique_id"]
     # Without its own flag, dbt would also list the unchanged tests of changed models.
     select = ["--select", "state:modified", "--indirect-selection", "empty"]
-    output = run(dbt, environment, project, "ls", *select, *types, *state, *shape)
+    output = run(environment, project, "ls", *select, *types, *state, *shape)
     return [json.loads(line)["unique_id"] for line in output.splitlines() if line.startswith("{")]
 
 

@@ -46,9 +46,8 @@ def of_commit(base: str, board: Board, scale: str) -> str:
 def of_folders(base: Path, change: Path, board: Board, scale: str) -> str:
     """The report for the dbt project and the connections in ``change`` against those in ``base``."""
     with _services(scale) as settings:
-        dbt, environment = [str(settings.bin / "dbt")], settings.child_environment()
         board.set(_STEP, "Models", "busy")
-        found = models.compare(dbt, environment, base / "dbt", change / "dbt", settings.home / "dbt")
+        found = models.compare(settings.child_environment(), base / "dbt", change / "dbt", settings.home / "dbt")
         board.set(_STEP, "Models", "done", f"{len(found.changed)} changed")
         board.set(_STEP, "Services", "busy")
         stack.up(settings, board, airflow=False, connections=base / "airbyte")
@@ -62,7 +61,6 @@ def of_folders(base: Path, change: Path, board: Board, scale: str) -> str:
 def _marts(
     settings: Settings, found: models.ModelChanges, base: Path, change: Path, resync: bool, board: Board
 ) -> list[marts.MartDifference]:
-    dbt, environment = [str(settings.bin / "dbt")], settings.child_environment()
     warehouse = headlines.client(settings)
 
     def build(name: str, project: Path, selected: list[str]) -> None:
@@ -71,7 +69,8 @@ def _marts(
         select = [f"+{mart}" for mart in selected]
         # What it takes to see the rows; gates and tests are the suite's.
         types = [word for kind in ("test", "unit_test", "snapshot") for word in ("--exclude-resource-type", kind)]
-        models.run(dbt, environment, project / "dbt", "build", "--full-refresh", target, *types, "--select", *select)
+        environment = settings.child_environment()
+        models.run(environment, project / "dbt", "build", "--full-refresh", target, *types, "--select", *select)
         board.set(_STEP, f"Build of the {name}", "done")
 
     _sync(settings, board)
