@@ -26,6 +26,8 @@ _PAUSE_PER_ANSWER = 9
 _LONGEST_PAUSE_SECONDS = 5.0
 
 _ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+#: While one of these has not ended there is a sync to be shown, or to come.
+_SYNC_TASKS = {"trigger_sync", "wait_for_sync"}
 
 
 class PipelineFailed(StackError):
@@ -103,6 +105,7 @@ def _wait_for_dag(airflow: AirflowApi, dag_id: str, board: Board) -> dict[str, A
 def _watch(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -> str:
     """Show the run until it has ended; its final state."""
     sync = _SyncDisplay(settings, board)
+    syncing = False
     answered = time.monotonic()
     while True:
         asked = time.monotonic()
@@ -120,13 +123,16 @@ def _watch(settings: Settings, airflow: AirflowApi, run_id: str, board: Board) -
             continue
         answered = time.monotonic()
         _show_tasks(tasks, board)
-        sync.show(ended=state in _ENDED)
+        was_syncing, syncing = syncing, any(task.task_id in _SYNC_TASKS and task.state not in _ENDED for task in tasks)
+        if was_syncing or syncing:
+            sync.show(ended=state in _ENDED)
         if state in _ENDED:
             return state
         pause = max(POLL_SECONDS, min(_PAUSE_PER_ANSWER * (answered - asked), _LONGEST_PAUSE_SECONDS))
         while time.monotonic() < answered + pause:
             time.sleep(POLL_SECONDS)
-            sync.show(ended=False)
+            if syncing:
+                sync.show(ended=False)
 
 
 def _show_tasks(tasks: list[Task], board: Board) -> None:
