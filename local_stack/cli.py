@@ -153,6 +153,7 @@ def check_services(names: tuple[str, ...]) -> None:
 
     Nothing is changed anywhere.
     """
+    sys.meta_path.insert(0, _WithoutDataFrames())
     current = settings.load()
     found = {name: list(preflight.CHECKS[name](current)) for name in names or preflight.CHECKS}
     console = _console()
