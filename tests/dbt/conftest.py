@@ -117,6 +117,7 @@ def make_raw(seed: int) -> Raw:
                 "quantity": rng.randint(1, 4),
                 "total_price": money(rng),
                 "currency": rng.choice(CURRENCIES),
+                "created_at": instant(60) if number else EXTRACTED_AT,
             }
         )
     for number in range(200):
@@ -132,7 +133,7 @@ def make_raw(seed: int) -> Raw:
                 "status": rng.choice(["completed", "completed", "failed", "refunded"]),
                 "event_timestamp": instant(rng.randint(0, 2)),
                 "processed_at": rng.choice([None, instant(5), instant(6)]),
-                "created_at": instant(0),
+                "created_at": instant(60) if number else EXTRACTED_AT,
             }
         )
     for number in range(60):

@@ -149,3 +149,15 @@ def test_a_datetime_that_is_no_instant_and_a_missing_key_break_their_contracts(l
     assert "confirmed_at" in run.results["fct_orders"]["message"]
     assert "DATETIME" in run.results["fct_orders"]["message"]
     assert "category_id" in run.results["dim_categories"]["message"]
+
+
+def test_an_order_that_did_not_come_with_the_next_sync_turns_its_gate_red(loaded: Any, project_copy: Path) -> None:
+    loaded.query(
+        "update `{prefix}raw`.order_items set created_at = timestamp '2026-06-29 23:59:59.999999+00'"
+        " where order_id = 'not_arrived'"
+    )
+    run = build(loaded, project_copy, ("int_orders__enriched",), beyond=("fct_orders",))
+    assert run.named("fail") == {"gate_orders__none_is_missing"}
+    assert run.status("fct_orders") == "skipped"
+    [missing] = loaded.query("select * from `{prefix}test_failures`.gate_orders__none_is_missing")
+    assert (missing["found_in"], missing["order_id"]) == ("stg_marketplace__order_items", "not_arrived")
