@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import secrets
@@ -32,13 +33,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What collection imported stays for good."""
+    """What collection imported stays for good: until the end of the process, which would take it for leaks."""
     gc.freeze()
+    atexit.register(gc.unfreeze)
 
 
 def pytest_unconfigure() -> None:
     """Each process of the suite has a home for Airflow, the one that only hands out tests, too."""
-    gc.unfreeze()  # or extension modules take what is frozen for leaks, and say so
     shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
 
 
