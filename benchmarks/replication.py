@@ -4,7 +4,8 @@ One run on one database: ``COPY … (FORMAT binary)`` to nothing; a full refresh
 all of them. Both connectors run as the platform runs them, by its own ``Attempt``: forked from a process that has
 imported them (``--programs``: started as programs), joined by the Arrow data channel (``--lines``: by JSON lines).
 Timed from the start of the first process until all is committed and both have ended; memory is the sum of both
-processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not quiet. ``--dlt`` adds dlt with its
+processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not quiet. An increment begins when what
+the one before left to be done later has been done, as a schedule would have it. ``--dlt`` adds dlt with its
 connectorx backend into the same emulator, from a virtual environment made for it.
 """
 
@@ -190,6 +191,13 @@ class Bench:
         others = {name: value - before[name] for name, value in self._others().items()}
         return Sync(seconds, {"connectors": connectors, **others}, int(peak), json.dumps(states).encode())
 
+    def rest(self) -> None:
+        """Wait until the services take less than a twentieth of a processor for two seconds."""
+        after, before = sum(self._others().values()), 0.0
+        while after - before > 0.1:
+            time.sleep(2)
+            after, before = sum(self._others().values()), after
+
     def _others(self) -> dict[str, float]:
         """Processor seconds of all but the connectors; of Postgres with those of its sessions that have ended."""
         times = {name: psutil.Process(pid).cpu_times() for name, pid in self._pids.items()}
@@ -272,6 +280,7 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
     for number in range(runs):  # other rows each time, spread over the table
         bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED), run=number))
         bench.execute("CHECKPOINT")  # else the sync is measured together with the database's writing of the change
+        bench.rest()
         changes.append(bench.sync("append_dedup", state))
         state = changes[-1].states
     print(
