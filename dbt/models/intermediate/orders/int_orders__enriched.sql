@@ -48,7 +48,7 @@ payments as (
 )
 
 select
-    orders.* except (expected_total_amount, row_fingerprint),
+    orders.* except (row_fingerprint),
 
     -- items
     coalesce(items.item_count, 0) as item_count,

@@ -1,3 +1,12 @@
+with orders as (
+
+    select
+        *,
+        subtotal_amount + shipping_amount + tax_amount - discount_amount as expected_total_amount
+    from {{ ref('stg_marketplace__orders') }}
+
+)
+
 select
     order_id,
     order_number,
@@ -5,7 +14,7 @@ select
     total_amount,
     expected_total_amount,
     total_amount - expected_total_amount as difference_amount,
-    ordered_at
+    created_at as ordered_at
 
-from {{ ref('int_orders__usd') }}
-where is_quarantined
+from orders
+where total_amount is distinct from expected_total_amount

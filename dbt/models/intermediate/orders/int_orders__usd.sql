@@ -4,7 +4,6 @@ with orders as (
 
     select
         *,
-        subtotal_amount + shipping_amount + tax_amount - discount_amount as expected_total_amount,
         date(created_at, 'UTC') as order_date
     from {{ ref('stg_marketplace__orders') }}
 
@@ -69,8 +68,9 @@ converted as (
         located.tax_amount,
         located.discount_amount,
         located.total_amount,
-        located.expected_total_amount,
-        located.total_amount is distinct from located.expected_total_amount as is_quarantined,
+        located.total_amount is distinct from
+        located.subtotal_amount + located.shipping_amount + located.tax_amount - located.discount_amount
+            as is_quarantined,
         round(located.total_amount * rates.usd_rate, 2) as total_usd,
 
         -- times
