@@ -75,6 +75,24 @@ def test_a_large_value_that_was_left_alone_is_kept(replica: Replica, execute: An
     assert gone["large"] == (large if identity == "FULL" else None)
 
 
+@pytest.mark.parametrize(
+    ("written", "declared", "now"), [("text", "text[]", "ARRAY[v]"), ("numeric(12, 3)", "numeric(12, 2)", "v")]
+)
+def test_values_from_before_a_column_changed_its_type_are_read_from_the_table(
+    replica: Replica, execute: Any, written: str, declared: str, now: str
+) -> None:
+    execute(
+        f"CREATE TABLE t (id int PRIMARY KEY, v {written}); INSERT INTO t SELECT i, '1.25' FROM generate_series(1, 4) i"
+    )
+    replica.sync()
+    execute("UPDATE t SET v = '1.245' WHERE id = 1; DELETE FROM t WHERE id = 2; UPDATE t SET id = 30 WHERE id = 3")
+    execute(f"ALTER TABLE t ALTER v TYPE {declared} USING {now}; DELETE FROM t WHERE id = 4")
+    replica.sync()
+    assert [[row["id"], row["v"]] for row in replica.table("t")] == [
+        list(row) for row in execute("SELECT id, to_jsonb(v) FROM t ORDER BY id")
+    ]
+
+
 def test_tables_of_several_schemas_and_partitions(replica: Replica, execute: Any) -> None:
     replica.source.config["schemas"] = ["public", "sales"]
     execute("CREATE SCHEMA sales; CREATE TABLE sales.u (id int PRIMARY KEY, v int)")

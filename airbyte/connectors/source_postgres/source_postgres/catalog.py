@@ -59,10 +59,12 @@ FROM pg_type
 
 @dataclass(frozen=True)
 class Column:
-    """A readable column. ``sql_type`` is the type's name in SQL, schema-qualified."""
+    """A readable column. ``sql_type`` is the type's name in SQL, schema-qualified; ``type_id`` the type's oid and
+    modifier (of ``varchar(10)``, say)."""
 
     name: str
     sql_type: str
+    type_id: tuple[int, int]
     not_null: bool
     type: types.ColumnType
 
@@ -144,6 +146,7 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
         table.columns[row["name"]] = Column(
             row["name"],
             row["sql_type"],
+            (row["type"], row["modifier"]),
             row["not_null"],
             types.column_type(pg_type, connection.info.server_version),
         )

@@ -32,7 +32,7 @@ class StreamChanges:
     A change of the key becomes a deletion of the old key and a row with the new one. A large value that an update has
     left alone is not in the log; it is taken from the old row where the log has that (REPLICA IDENTITY FULL), else
     read from the table by its key, and never left NULL. The same goes for columns that the log does not have, such as
-    generated ones.
+    generated ones, or has as another type, from before ALTER TABLE.
 
     Raises:
         ConnectorError: config_error for columns that the table lacks.
@@ -113,11 +113,18 @@ class StreamChanges:
             )
         return [relation.columns.index(name) for name in self._table.primary_key]
 
-    @staticmethod
-    def _values(changes: Changes, name: str, rows: Positions, gone: Mask) -> Values:
+    def _holds(self, relation: Relation, name: str) -> bool:
+        """Whether the log has the column as it is now: not from before it was added, or of another type."""
+        if name not in relation.columns:
+            return False
+        # A key's value must be taken as it is, for it says which row to read.
+        same = relation.types[relation.columns.index(name)] == self._table.columns[name].type_id
+        return same or name in self._table.primary_key
+
+    def _values(self, changes: Changes, name: str, rows: Positions, gone: Mask) -> Values:
         """A column of the records: old values where the row is gone, else new ones."""
         relation = changes.relation
-        if name not in relation.columns:
+        if not self._holds(relation, name):
             values = Values.of_kind(pgoutput.UNCHANGED, len(rows))
             values.kinds[gone] = pgoutput.NULL
             return values

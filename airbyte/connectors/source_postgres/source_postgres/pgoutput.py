@@ -30,6 +30,7 @@ _LONG = 64
 _BEGIN = struct.Struct("!QqI")
 _COMMIT = struct.Struct("!BQQq")
 _UINT32 = struct.Struct("!I")
+_TYPE = struct.Struct("!Ii")
 
 Positions = npt.NDArray[np.int64]
 Kinds = npt.NDArray[np.uint8]
@@ -46,13 +47,15 @@ class Transaction:
 
 @dataclass(frozen=True)
 class Relation:
-    """A table as it was when it was changed. ``identity``: which of its columns are in an old row's key."""
+    """A table as it was when it was changed. ``identity``: which of its columns are in an old row's key; ``types``:
+    their oids and modifiers."""
 
     oid: int
     namespace: str
     name: str
     columns: tuple[str, ...]
     identity: tuple[bool, ...]
+    types: tuple[tuple[int, int], ...]
 
 
 def begin(message: memoryview) -> Transaction:
@@ -82,14 +85,17 @@ def relation(message: memoryview) -> Relation:
     name, _, rest = rest.partition(b"\0")
     count = struct.unpack_from("!H", rest, 1)[0]
     rest = rest[3:]
-    columns, identity = [], []
+    columns, identity, types = [], [], []
     for _ in range(count):
         column, _, tail = rest[1:].partition(b"\0")
         columns.append(column.decode())
         identity.append(bool(rest[0] & 1))
+        types.append(_TYPE.unpack_from(tail))
         rest = tail[8:]
     # The namespace pg_catalog is sent as nothing.
-    return Relation(oid, namespace.decode() or "pg_catalog", name.decode(), tuple(columns), tuple(identity))
+    return Relation(
+        oid, namespace.decode() or "pg_catalog", name.decode(), tuple(columns), tuple(identity), tuple(types)
+    )
 
 
 @dataclass(frozen=True)
