@@ -136,3 +136,31 @@ def test_a_snapshot_that_takes_too_long_lets_the_log_be_read(
     run = replica.sync()
     assert len(run.records("t")) < 300
     assert replica.table("t") == [{"id": i, "v": 1} for i in range(2, 100)]
+
+
+@pytest.mark.parametrize("behaviour", ["After loading Data in the destination", "While reading Data"])
+def test_the_log_waits_for_a_stream_that_cannot_be_followed(
+    replica: Replica, execute: Any, slot: str, behaviour: str
+) -> None:
+    replica.source.config["replication_method"]["lsn_commit_behaviour"] = behaviour
+    execute("CREATE TABLE a (id int PRIMARY KEY, v int); INSERT INTO a SELECT i, 0 FROM generate_series(1, 4) i")
+    execute("CREATE TABLE b (id int PRIMARY KEY, v int); INSERT INTO b SELECT i, 0 FROM generate_series(1, 4) i")
+    replica.sync()
+    catalog = replica.catalog("a", "b")
+    execute("DELETE FROM a WHERE id = 1; DELETE FROM b WHERE id = 1; ALTER TABLE b RENAME v TO w")
+    for number in (2, 3):
+        execute(f"DELETE FROM a WHERE id = {number}; DELETE FROM b WHERE id = {number}")
+        run = replica.source("read", catalog=catalog, state=replica.state)
+        assert (run.statuses("a")[-1], run.statuses("b")[-1]) == ("COMPLETE", "INCOMPLETE")
+        assert "changes of stream public.b are kept" in run.logs
+        # What a destination has taken in is not sent again.
+        assert [record["id"] for record in run.records("a")] == ([1, 2] if number == 2 else [3])
+        replica.apply(run.messages)
+        assert replica.table("a") == [{"id": left, "v": 0} for left in range(number + 1, 5)]
+    kept = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = %s"
+    before = execute(kept, slot)
+    execute("ALTER TABLE b RENAME w TO v; UPDATE a SET v = 1")
+    replica.sync()
+    assert (replica.table("a"), replica.table("b")) == ([{"id": 4, "v": 1}], [{"id": 4, "v": 0}])
+    replica.sync()
+    assert execute(kept, slot) > before

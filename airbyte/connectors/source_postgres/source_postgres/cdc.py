@@ -152,6 +152,8 @@ class _Reading:
         self._load_until = time.monotonic() + cdc.load_timeout_hours * _SECONDS_AN_HOUR
         self._followed: list[FollowedStream] = []
         self._complete: list[ConfiguredStream] = []
+        #: Whether the position stays where it is, for a stream that needs what comes after it.
+        self._held_back = False
 
     def begin(self, stream: ConfiguredStream, saved: StreamState | None) -> bool:
         """Take the stream's snapshot, or what is left of it, unless it has one; whether it has now.
@@ -177,6 +179,13 @@ class _Reading:
             self._followed += prepared
             if taken:
                 self._complete.append(stream)
+        elif saved is not None and saved.kind == "cdc_based":
+            self._held_back = True
+            self._sync.output.log(
+                "WARN",
+                f"The changes of stream {stream} are kept in replication slot {self._cdc.slot!r} until it can be read "
+                "again. If it will not be, take it out of the connection: until then the slot keeps the whole log.",
+            )
         else:
             self._checkpoints.forget(stream)
         return taken
@@ -230,9 +239,10 @@ class _Reading:
     def _follow(self, start: int) -> None:
         target = self._target()
         shared = functools.partial(_shared, self._sync, self._slot.system)
+        next_start = start if self._held_back else None
         log = LogReader(self._sync.config, self._cdc, start)
         try:
-            Follower(self._sync, self._cdc, log, self._followed, self._checkpoints, shared).read(target)
+            Follower(self._sync, self._cdc, log, self._followed, self._checkpoints, shared, next_start).read(target)
         finally:
             log.close()
 

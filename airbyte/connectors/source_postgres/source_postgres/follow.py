@@ -51,17 +51,19 @@ class FollowedStream:
         elif self.position != snapshot_at:
             self.position, self.number = snapshot_at, self.state.sequence or 0
 
-    def state_at(self, position: int) -> StreamState:
-        """The stream's state once everything committed before ``position`` has been read."""
+    def state_at(self, position: int, *, read_again: bool) -> StreamState:
+        """The stream's state once everything committed before ``position`` has been read. ``read_again``: the
+        next read begins before that all the same."""
         if position >= (self.state.lsn or 0) and not self.state.ctid:
-            return replace(self.state, snapshot=None, sequence=None)
+            return replace(self.state, lsn=position if read_again else self.state.lsn, snapshot=None, sequence=None)
         return replace(self.state, sequence=self.number) if self.position == self.state.lsn else self.state
 
 
 def _saw(snapshot: str | None, xid: int) -> bool:
-    """Whether a snapshot (``xmin:xmax:xid,xid,…``) has seen the committed transaction of which 32 bits are given."""
+    """Whether a snapshot (``xmin:xmax:xid,xid,…``) has seen the committed transaction of which 32 bits are given; with
+    none, everything committed before the stream's position has been read."""
     if snapshot is None:
-        return False
+        return True
     oldest, next_one, running = _parsed(snapshot)
     xid += next_one >> 32 << 32
     if xid - next_one > 2**31:
@@ -90,7 +92,8 @@ class _Held:
 
 
 class Follower:
-    """Reads the log until everything committed before a target has been read."""
+    """Reads the log until everything committed before a target has been read. With ``next_start`` the position that
+    the streams share stays there, for one that is not among them; each keeps its own."""
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class Follower:
         streams: list[FollowedStream],
         checkpoints: GlobalCheckpoints,
         shared: Callable[[int], dict[str, Any]],
+        next_start: int | None = None,
     ) -> None:
         self._sync = sync
         self._session = sync.session
@@ -108,6 +112,7 @@ class Follower:
         self._streams = streams
         self._checkpoints = checkpoints
         self._shared = shared
+        self._next_start = next_start
         self._by_oid = {oid: stream for stream in streams for oid in stream.relations}
         self._by_name = {(stream.table.namespace, stream.table.name): stream for stream in streams}
         self._relations: dict[int, _Held | None] = {}
@@ -234,13 +239,14 @@ class Follower:
 
     def _emit(self, position: int) -> None:
         self._write()
-        shared = self._shared(position)
-        states = {stream.configured.key: stream.state_at(position) for stream in self._streams}
+        start = position if self._next_start is None else self._next_start
+        shared, read_again = self._shared(start), start < position
+        states = {stream.configured.key: stream.state_at(position, read_again=read_again) for stream in self._streams}
         self._session.pipeline.put(lambda: self._checkpoints.advance(shared, states))
         self._since_state = self._bytes_since_state = 0
         self._last_state = time.monotonic()
         if self._cdc.confirm_while_reading:
-            self._log.confirm(position)
+            self._log.confirm(start)
 
     def _sender_waits(self) -> bool:
         """Whether the server has sent everything that is flushed: a target amid an unfinished transaction's log may

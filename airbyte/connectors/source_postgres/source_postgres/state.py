@@ -27,8 +27,8 @@ class StreamState:
     * cursor_based: ``cursor``, as in the records, at which there were ``cursor_count`` rows (None: not known);
     * xmin_based: transaction ``xmin``; a pass under way reads what changed since ``xmin_from`` (None: all rows);
     * cdc_based: the log position ``lsn`` of the (last) snapshot; changes since are the global state's. While that has
-      not reached ``lsn``, ``snapshot`` (as pg_current_snapshot) tells which transactions the (first) snapshot has seen,
-      and ``sequence`` how many changes have been given numbers behind ``lsn``.
+      not reached ``lsn``, ``snapshot`` (as pg_current_snapshot) tells which transactions the (first) snapshot has seen
+      (None: all before ``lsn`` have been read), and ``sequence`` how many changes have been given numbers behind it.
     """
 
     kind: Kind
