@@ -22,6 +22,9 @@ _PLACE_KEYS = {"host", "port", "database", "project_id", "dataset_id"}
 _OTHER_PLACE = (
     "nothing, if the same data is there; else a refresh of the incremental streams, whose cursors stay as they are"
 )
+# The key of source connectors that can read in several ways.
+_METHOD_KEY = ("replication_method", "method")
+_OTHER_METHOD = "a clear of the source's connections: one method's state does not tell where another begins"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def actor_difference(document: Document, remote: Mapping[str, Any]) -> Differenc
             changes.append(Change(dotted(key), _stored(key, before), None))
         elif json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
             shown = MASK if document.is_secret(key) else _text(after)
-            cost = _OTHER_PLACE if key[-1] in _PLACE_KEYS else None
+            cost = _OTHER_PLACE if key[-1] in _PLACE_KEYS else _OTHER_METHOD if key[-2:] == _METHOD_KEY else None
             changes.append(Change(dotted(key), _stored(key, before), shown, cost))
 
     walk(configuration(remote), document.value["configuration"], ("configuration",))
@@ -201,7 +204,10 @@ def _mode_cost(old: str, new: str) -> str | None:
     if uses_cursor(new) and not uses_cursor(old):
         if new == "incremental_append":
             return "the next sync appends the whole stream to the rows that are there: clear it first to have each once"
-        return "the next sync reads the whole stream once more and merges it by primary key, later ones only changes"
+        return (
+            "the next sync reads the whole stream once more and merges it by primary key, later ones only changes; "
+            "rows that were deleted since the last one stay, unless the stream is cleared first"
+        )
     if uses_cursor(old) and not uses_cursor(new):
         kept = " and append it to what is there" if new.endswith("append") else ""
         return f"the cursor is given up: every sync will read the whole stream{kept}"

@@ -71,6 +71,13 @@ def test_changed_added_and_removed_keys_are_shown_without_values_of_secrets(writ
     }
 
 
+def test_another_replication_method_names_its_cost(write: Any) -> None:
+    document = source(write, "{replication_method: {method: CDC}}")
+    stored = {"replication_method": {"method": "Standard"}}
+    [change] = actor_difference(document, {"configuration": stored}).changes
+    assert change.cost and "a clear of the source's connections" in change.cost
+
+
 def test_a_new_source_is_shown_as_written(write: Any) -> None:
     document = source(
         write,
@@ -140,7 +147,7 @@ def test_the_same_stream_of_another_namespace_is_another_stream(project: Any) ->
     ("before", "after", "cost"),
     [
         ("full_refresh_overwrite", "incremental_append", "clear it first"),
-        ("full_refresh_overwrite", "incremental_deduped_history", "once more"),
+        ("full_refresh_overwrite", "incremental_deduped_history", "deleted since the last one stay"),
         ("incremental_append", "full_refresh_overwrite", "cursor is given up"),
         ("incremental_append", "full_refresh_append", "append it to what is there"),
         ("incremental_append", "incremental_deduped_history", "appended twice"),

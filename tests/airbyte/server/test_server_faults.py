@@ -125,7 +125,7 @@ def test_records_of_a_commit_that_failed_are_not_counted(tmp_path: Path) -> None
         )
     )
     mapping = NameMapping("destination", None, "")
-    plan = Plan(source, destination, None, mapping, [("public", "users")], frozenset(), tmp_path / "attempt")
+    plan = Plan(source, destination, None, None, mapping, [("public", "users")], frozenset(), tmp_path / "attempt")
     log = AttemptLog(tmp_path / "log", str, 10_000)
     seen = []
 

@@ -87,6 +87,28 @@ def test_clearing_a_stream_leaves_the_others_alone(airbyte: AirbyteServer, tmp_p
     assert airbyte.state(connection) == {"orders": {"n": 1}}
 
 
+def test_states_of_another_type_want_a_clear_first(airbyte: AirbyteServer, tmp_path: Path) -> None:
+    """As when the source is changed to change data capture, or back: what is stored does not say where to begin."""
+    connection = _connect(airbyte, tmp_path / "out", tmp_path / "state.json")
+    state = {"shared_state": {"lsn": 1}, "stream_states": []}
+    script = [
+        {"records": 2},
+        {"raw": json.dumps({"type": "STATE", "state": {"type": "GLOBAL", "global": state}})},
+        *({"status": name} for name in ("users", "orders")),
+    ]
+    source = airbyte.call("GET", f"/connections/{connection}")["sourceId"]
+    airbyte.call("PATCH", f"/sources/{source}", json={"configuration": {"script": script}})
+
+    job = airbyte.sync(connection)
+    assert job["status"] == "failed"
+    [attempt] = airbyte.details(job["jobId"])["attempts"]  # one, for trying again would help nobody
+    assert "Clear the connection's data" in attempt["attempt"]["failureSummary"]["failures"][0]["externalMessage"]
+    assert airbyte.state(connection) == {name: {"n": 1} for name in ("users", "orders")}
+
+    airbyte.wait(airbyte.trigger(connection, "reset"))
+    assert airbyte.sync(connection)["status"] == "succeeded"
+
+
 def test_a_clear_of_an_unknown_stream_is_refused(airbyte: AirbyteServer, tmp_path: Path) -> None:
     connection = airbyte.connect([], tmp_path / "out")
     problem = _start(airbyte, "clear/stream", connection, 400, streams=[{"streamName": "nobody"}])

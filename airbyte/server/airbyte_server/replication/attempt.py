@@ -47,12 +47,14 @@ class Side:
 
 @dataclass(frozen=True)
 class Plan:
-    """All an attempt needs to know. ``source`` is ``None`` to clear streams; ``state`` is the protocol's list;
-    ``arrow`` tells that both connectors take the data channel."""
+    """All an attempt needs to know. ``source`` is ``None`` to clear streams; ``state`` is the protocol's list, and
+    ``state_type`` its states' type, ``None`` where there are none; ``arrow`` tells that both connectors take the data
+    channel."""
 
     source: Side | None
     destination: Side
     state: bytes | None
+    state_type: str | None
     mapping: NameMapping
     streams: list[StreamKey]
     resumed: frozenset[StreamKey]
@@ -99,6 +101,7 @@ class Attempt:
             lambda message: self._reports.message(SOURCE, message),
             lambda text: self._reports.text(SOURCE, text),
             self._settle if plan.arrow else None,
+            (plan.state_type, self._refuse_state),
         )
         self._processes: list[ConnectorProcess] = []
         self._stopping = threading.Event()
@@ -358,6 +361,10 @@ class Attempt:
                 SOURCE, "system_error", f"a state stands behind frame {seq} of the data channel, which is missing"
             )
         return last
+
+    def _refuse_state(self, message: str) -> None:
+        self._reports.fail(SOURCE, "config_error", message)
+        self._end_source()
 
     def _channel_broken(self, role: str, message: str) -> None:
         self._reports.fail(role, "system_error", message)

@@ -136,6 +136,12 @@ def state_messages(rows: list[StreamState]) -> bytes | None:
     return orjson.dumps([{"type": "STREAM", "stream": stream} for stream in streams])
 
 
+def state_type(rows: list[StreamState]) -> str | None:
+    """The type of the STATE messages that the stored rows came in; ``None`` where there are none."""
+    kinds = {row.kind for row in rows}
+    return next((kind.upper() for kind in ("legacy", "global", "stream") if kind in kinds), None)
+
+
 class Planner:
     """Makes an attempt's plan from the stored job, with configurations decrypted."""
 
@@ -182,6 +188,7 @@ class Planner:
             source=None if clear else self._side(source, configured),
             destination=self._side(connection.destination, mapped),
             state=None if clear else state_messages(relevant),
+            state_type=state_type(relevant),
             mapping=mapping,
             streams=keys,
             resumed=frozenset((row.namespace, row.name) for row in relevant if row.kind == "stream"),

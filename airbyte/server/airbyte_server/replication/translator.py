@@ -22,6 +22,10 @@ from airbyte_server.replication.progress import StreamKey, StreamProgress
 _DATA_KEY = re.compile(rb'"data"\s*:\s*')
 # A source that writes emitted_at before data has a new envelope every millisecond; do not keep them all.
 _ROUTES_KEPT = 4096
+_OTHER_TYPE = (
+    "The source sends a state of type {}, but the connection's are of type {}, as when the source's replication method "
+    "has been changed. Clear the connection's data, then sync: all is read anew, and what was deleted is gone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Translator:
     """Turns lines of the source into lines for the destination, counting on the way.
 
     ``on_other`` gets every message that is not forwarded (logs, errors, …), decoded; ``on_text`` every line that is not
-    a protocol message. ``settle`` is the data channel's, where there is one.
+    a protocol message. ``settle`` is the data channel's, where there is one. ``stored`` is the type of the connection's
+    states, None where it has none, and what is told why one of another type is not taken.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Translator:
         on_other: Callable[[dict[str, Any]], None],
         on_text: Callable[[str], None],
         settle: Callable[[int], int | None] | None = None,
+        stored: tuple[str | None, Callable[[str], None]] = (None, print),
     ) -> None:
         self._streams = streams
         self._mapping = mapping
@@ -55,6 +61,7 @@ class Translator:
         self._on_other = on_other
         self._on_text = on_text
         self._settle = settle
+        self._stored_type, self._refuse = stored
         self._routes: dict[bytes, _Route] = {}
         self.any_status = False
         self.unexpected: dict[str, int] = {}
@@ -177,6 +184,10 @@ class Translator:
         """Pass a state on with an id of ours, which the destination sends back with it."""
         spans = members(line, members(line)["state"].start)
         kind = state.get("type") or "LEGACY"
+        # As upstream: only from LEGACY, which few sources still send, the type may change of itself.
+        if self._stored_type not in (None, "LEGACY", kind):
+            self._refuse(_OTHER_TYPE.format(kind, self._stored_type))
+            return None
         descriptors: list[Span] = []
         if kind == "STREAM":
             row, descriptor = self._stream_row(line, spans["stream"])
