@@ -20,8 +20,12 @@ ARG COMPILE_BYTECODE=1
 RUN UV_COMPILE_BYTECODE=${COMPILE_BYTECODE} \
     uv pip install --quiet --constraint requirements.lock --requirement pyproject.toml setuptools
 COPY . .
-# The manifest, from which Airflow draws its graph, is part of the image as the models are.
+# The manifest, from which Airflow draws its graph, is part of the image as the models are; so is the source's decoder,
+# though not its compiler.
 RUN uv pip install --quiet --no-deps --no-build-isolation --editable . \
+    && uv pip install --quiet --constraint requirements.lock ziglang \
+    && python -P -m source_postgres.native \
+    && uv pip uninstall --quiet ziglang \
     && dbt --quiet --log-level-file none parse --project-dir dbt --profiles-dir dbt
 
 FROM python:${PYTHON_VERSION}-slim-bookworm

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from cdc_replica import Replica
 from connector_command import run_connector
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 BIN = Path(sys.executable).parent
 
@@ -167,7 +168,12 @@ def slot(source: Connector, database: Any, postgres_server: Any) -> Iterator[str
     yield name
     with psycopg.connect(postgres_server.conninfo(), autocommit=True) as superuser:
         statement = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s"
-        superuser.execute(statement, [name])
+        # The server may not have noticed yet that the last reader is gone.
+        for attempt in Retrying(
+            retry=retry_if_exception_type(psycopg.errors.ObjectInUse), stop=stop_after_delay(30), wait=wait_fixed(0.05)
+        ):
+            with attempt:
+                superuser.execute(statement, [name])
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import orjson
@@ -11,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from source_postgres import binary
+from source_postgres.copying import Block
 from source_postgres.decode import arrow_type, decode
 from source_postgres.types import ColumnType
 
@@ -79,18 +83,24 @@ def cursor_value(json_text: str) -> Any:
     return json_text if isinstance(value, float) and repr(value) != json_text else value
 
 
-def from_csv(fields: tuple[Field, ...], csv: bytes | bytearray) -> Batch:
+def from_csv(fields: tuple[Field, ...], csv: Block) -> Batch:
     """Rows of COPY … (FORMAT csv), which tells a NULL from an empty text by its quotes."""
     types = {str(i): arrow_type(field.type) for i, field in enumerate(fields)}
-    if csv.startswith(_BYTE_ORDER_MARK):
+    if bytes(csv[:3]) == _BYTE_ORDER_MARK:
         # Arrow takes one at the beginning for no part of the first value.
-        csv = _BYTE_ORDER_MARK + csv
+        csv = _BYTE_ORDER_MARK + bytes(csv)
     try:
         table = _read(csv, types)
     except pa.ArrowInvalid:
         # A value out of the ordinary: all columns once more, as texts.
         table = _read(csv, dict.fromkeys(types, pa.string()))
     return _finished(fields, [column.combine_chunks() for column in table.columns])
+
+
+def from_binary(library: ctypes.CDLL, fields: tuple[Field, ...], block: Block) -> Batch:
+    """Rows of COPY … (FORMAT binary)."""
+    read = binary.arrays(library, [field.type for field in fields], block)
+    return _finished(fields, [values for values, _ in read], [lost for _, lost in read])
 
 
 def from_texts(fields: tuple[Field, ...], columns: Sequence[pa.Array]) -> Batch:
@@ -104,7 +114,7 @@ def json_of(column: ColumnType, text: str) -> str | None:
     return _json(column, values)[0].as_py() if values[0].is_valid else None
 
 
-def _read(csv: bytes | bytearray, types: dict[str, pa.DataType]) -> pa.Table:
+def _read(csv: Block | bytes, types: dict[str, pa.DataType]) -> pa.Table:
     return pyarrow.csv.read_csv(
         pa.BufferReader(csv),
         # One block: a value may be as large as a gigabyte.
@@ -121,11 +131,14 @@ def _read(csv: bytes | bytearray, types: dict[str, pa.DataType]) -> pa.Table:
     )
 
 
-def _finished(fields: tuple[Field, ...], read: Sequence[pa.Array]) -> Batch:
+def _finished(
+    fields: tuple[Field, ...], read: Sequence[pa.Array], lost_before: Sequence[pa.BooleanArray | None] = ()
+) -> Batch:
     columns = []
     losses: dict[str, pa.BooleanArray] = {}
-    for field, values in zip(fields, read, strict=True):
+    for field, values, before in zip_longest(fields, read, lost_before):
         decoded, lost = decode(field.type, values)
+        lost = before if lost is None else lost
         columns.append(decoded)
         if lost is not None:
             losses[field.name] = lost

@@ -10,12 +10,12 @@ from typing import Any
 
 import psycopg
 
-from source_postgres import query
-from source_postgres.batches import Batch, Field, from_csv
+from source_postgres import native, query
+from source_postgres.batches import Batch, Field, from_binary, from_csv
 from source_postgres.catalog import Table
 from source_postgres.channel import Channel
 from source_postgres.checkpoints import CHECKPOINT_BYTES, CHECKPOINT_ROWS, Checkpoints
-from source_postgres.copying import blocks
+from source_postgres.copying import Block, blocks
 from source_postgres.errors import ConnectorError
 from source_postgres.pipeline import Pipeline
 from source_postgres.protocol import Output
@@ -64,17 +64,21 @@ class RowReader:
         self._fields = tuple(fields)
         self._checkpoints = checkpoints
         self._decorate = decorate
+        # What a database without an encoding sends may be no UTF-8: Arrow finds that in CSV.
+        encoding = self._connection.info.parameter_status("server_encoding")
+        self._library = native.library() if encoding != "SQL_ASCII" else None
 
     def copy(self, where: str = "", order: str = "", after: Callable[[Batch], None] | None = None) -> None:
         """Rows under the SQL condition ``where``; ``after`` is called with each batch that has been written."""
-        statement = query.copy_rows(self._table, [field.name for field in self._fields], where, order)
+        names = [field.name for field in self._fields]
+        statement = query.copy_rows(self._table, names, where, order, binary=self._library is not None)
         with contextlib.closing(blocks(self._connection, statement, _BLOCK_BYTES)) as copied:
             for block in copied:
                 self._put(block, after)
 
-    def _put(self, rows: bytearray, after: Callable[[Batch], None] | None) -> None:
+    def _put(self, rows: Block, after: Callable[[Batch], None] | None) -> None:
         def write() -> None:
-            batch = from_csv(self._fields, rows)
+            batch = from_binary(self._library, self._fields, rows) if self._library else from_csv(self._fields, rows)
             self._write(batch if self._decorate is None else self._decorate(batch), len(rows))
             if after:
                 after(batch)

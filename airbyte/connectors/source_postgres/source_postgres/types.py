@@ -1,7 +1,7 @@
 """How each Postgres type is described in a catalog, and as what kind of value it is decoded.
 
-Rows leave Postgres as text, the same from COPY and from logical replication; :mod:`source_postgres.decode` turns the
-text of a column into Arrow values by the column's kind.
+Rows leave Postgres as text from logical replication, and from COPY as CSV or, where it is of some type, in binary;
+:mod:`source_postgres.decode` turns the text of a column into Arrow values by the column's kind.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class ColumnType:
     delimiter: str = ","
     #: SQL literals above every value a cursor may take: NaN and infinity would be its maximum for ever.
     beyond: str | None = None
+    #: The type in pg_catalog ("enum" for any enum) whose binary format is decoded; without one its text is.
+    binary: str | None = None
 
 
 _INFINITY = "'infinity'"
@@ -83,6 +85,13 @@ _TYPES: dict[str, ColumnType] = {
     "time": ColumnType(TIME, "time", orderable=True),
     "timetz": ColumnType(TIMETZ, "timetz"),
 }
+#: Of these the binary format is decoded. A float4's shortest text is another float8 than the float4 itself.
+_BINARY = frozenset(
+    {
+        *("bool", "int2", "int4", "int8", "oid", "float8", "date", "timestamp", "timestamptz", "uuid"),
+        *("text", "varchar", "bpchar", "name", "json", "jsonb", "enum"),
+    }
+)
 #: Everything else (enums, JSON, ranges, network addresses, intervals, geometry, bytea, composites) is its text.
 _OTHER = ColumnType(STRING)
 
@@ -94,7 +103,8 @@ def column_type(pg_type: PgType, server_version: int) -> ColumnType:
         return ColumnType({"type": "array", "items": element.schema}, "array", element=element)
     if pg_type.name == "numeric":
         return _numeric(pg_type.modifier, server_version)
-    return replace(_TYPES.get(pg_type.name, _OTHER), delimiter=pg_type.delimiter)
+    binary = pg_type.name if pg_type.name in _BINARY else None
+    return replace(_TYPES.get(pg_type.name, _OTHER), delimiter=pg_type.delimiter, binary=binary)
 
 
 def _numeric(modifier: int, server_version: int) -> ColumnType:
@@ -107,7 +117,9 @@ def _numeric(modifier: int, server_version: int) -> ColumnType:
     schema = INTEGER if scale <= 0 else NUMBER
     if precision > _MAXIMUM_PRECISION or not 0 <= scale <= precision:
         return ColumnType(schema, "numeric", orderable=True, beyond="'NaN'")
-    return ColumnType(schema, "decimal", orderable=True, precision=precision, scale=scale, beyond="'NaN'")
+    return ColumnType(
+        schema, "decimal", orderable=True, precision=precision, scale=scale, beyond="'NaN'", binary="numeric"
+    )
 
 
 def resolve(oid: int, modifier: int, types: Mapping[int, Mapping[str, Any]]) -> PgType:
@@ -120,4 +132,5 @@ def resolve(oid: int, modifier: int, types: Mapping[int, Mapping[str, Any]]) -> 
         return PgType(row["typname"], modifier, resolve(row["typelem"], modifier, types))
     # A type of a user's own may bear a built-in's name.
     builtin = row["builtin"] or row["typname"] == "hstore"
-    return PgType(row["typname"] if builtin else "", modifier, delimiter=row["typdelim"])
+    name = "enum" if row["typtype"] == "e" else row["typname"] if builtin else ""
+    return PgType(name, modifier, delimiter=row["typdelim"])
