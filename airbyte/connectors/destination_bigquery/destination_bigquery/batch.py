@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+from cityhash import CityHash128WithSeed
 
 from destination_bigquery.catalog import Stream
 from destination_bigquery.channel import Frame
@@ -68,7 +68,7 @@ class _Pending:
     def _begin(self, rows: list[tuple[Row, bytes, int]]) -> None:
         self._rows: list[Row] = []
         self._counts: list[int] = []
-        self._digest = hashlib.sha256()
+        self._digest = 0
         self._closed = 0
         self._key: str | None = None
         for row, content, count in rows:
@@ -77,14 +77,13 @@ class _Pending:
     def add(self, row: Row, content: bytes, count: int) -> None:
         self._rows.append(row)
         self._counts.append(count)
-        self._digest.update(content)
+        # Nothing is kept secret or signed by it, and it is ten times as fast as SHA-256.
+        self._digest = CityHash128WithSeed(content, self._digest)
 
     def close(self, position: bytes) -> None:
         """Everything so far belongs before the state at ``position``."""
         self._closed = len(self._rows)
-        digest = self._digest.copy()
-        digest.update(position)
-        self._key = digest.hexdigest()
+        self._key = f"{CityHash128WithSeed(position, self._digest):032x}"
 
     def take(self, *, whole: bool = False) -> list[Chunk]:
         """The closed rows, and with ``whole`` the open ones as a chunk of their own."""

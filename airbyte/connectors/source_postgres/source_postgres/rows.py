@@ -23,7 +23,7 @@ from source_postgres.state import StreamState
 from source_postgres.stream import ConfiguredStream
 
 #: Bytes of rows that are decoded and written at a time.
-_BLOCK_BYTES = 2 << 20
+_BLOCK_BYTES = 4 << 20
 #: Pages between checkpoints where Postgres has no statistics on the table yet (8 MB).
 _PAGES_WITHOUT_STATISTICS = 1024
 #: Since this version a range of ctid is read by its pages alone; before, each range would scan the whole table.
