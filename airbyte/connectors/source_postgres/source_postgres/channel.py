@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import orjson
-import pyarrow as pa
 
 from source_postgres.batches import Batch
 from source_postgres.errors import ConnectorError
 from source_postgres.protocol import Output, now_ms
-
 
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
