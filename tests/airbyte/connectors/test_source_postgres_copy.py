@@ -196,6 +196,23 @@ def test_random_bytes_are_refused_or_decoded_without_a_crash() -> None:
             values.validate()
 
 
+def test_a_text_that_is_no_utf8_ends_the_read(
+    source: Any, configured: Any, postgres_server: Any, database: Any
+) -> None:
+    """A database of encoding SQL_ASCII may hold one; arrays are made without looking at texts again."""
+    with psycopg.connect(postgres_server.conninfo(), autocommit=True) as superuser:
+        superuser.execute(f"DROP DATABASE {database.name}".encode())
+        encoding = "ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        superuser.execute(f"CREATE DATABASE {database.name} OWNER {database.user} {encoding}".encode())
+    with psycopg.connect(database.conninfo, autocommit=True, client_encoding="SQL_ASCII") as owner:
+        owner.execute(b"CREATE TABLE t (a text); INSERT INTO t VALUES ('\xc3\xa4')")
+        assert source("read", catalog=configured()).records("t") == [{"a": "ä"}]
+        owner.execute(rb"INSERT INTO t VALUES (E'\xff')")
+    run = source("read", catalog=configured())
+    assert run.status == 1
+    assert 'invalid byte sequence for encoding "UTF8"' in run.errors[0]["message"]
+
+
 def test_without_library_or_compiler_rows_come_as_csv(
     source: Any, execute: Any, configured: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,8 @@ if sys.platform == "linux":
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The library; None where it is neither compiled nor can be."""
+    if sys.byteorder != "little":  # as Arrow's buffers are, and what it writes into them is not
+        return None
     path = _path()
     if not path.exists():
         try:

@@ -64,9 +64,7 @@ class RowReader:
         self._fields = tuple(fields)
         self._checkpoints = checkpoints
         self._decorate = decorate
-        # What a database without an encoding sends may be no UTF-8: Arrow finds that in CSV.
-        encoding = self._connection.info.parameter_status("server_encoding")
-        self._library = native.library() if encoding != "SQL_ASCII" else None
+        self._library = native.library()
 
     def copy(self, where: str = "", order: str = "", after: Callable[[Batch], None] | None = None) -> None:
         """Rows under the SQL condition ``where``; ``after`` is called with each batch that has been written."""
