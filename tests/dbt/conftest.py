@@ -130,6 +130,7 @@ def make_raw(seed: int) -> Raw:
                 "amount": Decimal(rng.choice(["10.05", "10.05", "10.05", "99.99"])),
                 "currency": CURRENCIES[event % 5] if rng.random() < 0.9 else "USD",
                 "platform_fee": rng.choice([None, Decimal("0.35")]),
+                "seller_payout": Decimal("9.70"),
                 "status": rng.choice(["completed", "completed", "failed", "refunded"]),
                 "event_timestamp": instant(rng.randint(0, 2)),
                 "processed_at": rng.choice([None, instant(5), instant(6)]),

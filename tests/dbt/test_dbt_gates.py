@@ -68,7 +68,7 @@ def test_broken_rules_turn_the_gate_of_their_own_branch_red(loaded: Any, project
     assert run.named("fail") >= {
         "gate_payments__event_id_unique",
         "gate_payments__every_row_kept_or_counted",
-        "gate_payments__completed_money_is_whole",
+        "gate_payments__money_is_whole",
         "gate_seller_tiers__intervals_are_whole",
         "gate_currency__rates_are_fresh",
     }
@@ -161,3 +161,69 @@ def test_an_order_that_did_not_come_with_the_next_sync_turns_its_gate_red(loaded
     assert run.status("fct_orders") == "skipped"
     [missing] = loaded.query("select * from `{prefix}test_failures`.gate_orders__none_is_missing")
     assert (missing["found_in"], missing["order_id"]) == ("stg_marketplace__order_items", "not_arrived")
+
+
+#: gate → the table it judges, and the columns that it holds
+HELD: dict[str, tuple[str, tuple[str, ...]]] = {
+    "gate_payments__money_is_whole": (
+        "intermediate.int_payments__deduplicated", ("amount", "platform_fee", "seller_payout"),
+    ),
+    "gate_currency__payments_usd_agrees": (
+        "intermediate.int_payments__usd", ("amount_usd", "platform_fee_usd", "seller_payout_usd"),
+    ),
+    "gate_marts__payments_agree_with_events": (
+        "marts.fct_payments", ("amount_usd", "platform_fee_usd", "seller_payout_usd", "duplicate_count"),
+    ),
+    "gate_marts__reconciliation_agrees_with_payments": (
+        "marts.fct_payment_reconciliation",
+        ("paid_usd", "refunded_usd", "platform_fee_usd", "seller_payout_usd", "duplicate_events_removed"),
+    ),
+    "gate_marts__reconciliation_agrees_with_orders": (
+        "marts.fct_payment_reconciliation", ("order_total_usd", "paid_usd", "difference_usd"),
+    ),
+    "gate_marts__orders_agree_with_enriched": ("marts.fct_orders", ("total_usd", "paid_usd")),
+    "gate_marts__orders_gmv_agrees_with_items": (
+        "marts.fct_orders", ("gmv_usd", "net_gmv_usd", "item_count", "units"),
+    ),
+    "gate_marts__order_items_agree_with_items": (
+        "marts.fct_order_items", ("total_usd", "gmv_usd", "net_gmv_usd", "quantity"),
+    ),
+    "gate_marts__daily_sales_gmv_agrees_with_orders": ("marts.fct_daily_sales", ("gmv_usd", "net_gmv_usd", "units")),
+    "gate_marts__seller_gmv_agrees_with_items": (
+        "marts.fct_seller_performance", ("gmv_usd", "net_gmv_usd", "units", "lifetime_gmv_usd"),
+    ),
+    "gate_marts__cohort_gmv_agrees_with_orders": ("marts.fct_customer_cohorts", ("gmv_usd", "orders")),
+}  # fmt: skip
+
+
+def test_a_wrong_sum_of_any_column_turns_its_gate_red(loaded: Any) -> None:
+    """The tables are changed by hand, which builds do not notice: no test may follow in this file."""
+    run = loaded.dbt("run")
+    assert run.exit_status == 0, run.output
+    columns: dict[str, set[str]] = {}
+    for table, held in HELD.values():
+        columns.setdefault(table, set()).update(held)
+    # By another amount in each table, or two that are compared would agree again. But GMV is wrong alike in the items
+    # and in the orders made of them, as when an order counts that should not.
+    amounts = {table: amount for amount, table in enumerate(columns, start=1)}
+    columns["intermediate.int_order_items__usd"] = {"gmv_usd", "net_gmv_usd"}
+    amounts["intermediate.int_order_items__usd"] = amounts["marts.fct_orders"]
+    for table, changed in columns.items():
+        dataset, name = table.split(".")
+        sums = ", ".join(f"{column} = coalesce({column}, 0) + {amounts[table]}" for column in sorted(changed))
+        loaded.query(f"update `{{prefix}}{dataset}`.{name} set {sums} where true")
+    for mart in ("fct_orders", "fct_payment_reconciliation"):
+        loaded.query(f"delete from `{{prefix}}marts`.{mart} where order_id = 'order000'")
+    loaded.query("update `{prefix}marts`.fct_customer_cohorts set retention_rate = 0.99 where retention_rate = 1")
+
+    run = loaded.dbt("test", "--select", "tag:gate", "cohorts_begin_whole")
+
+    assert run.named("fail") >= HELD.keys() | {"cohorts_begin_whole"}
+    rows = ("gate_marts__reconciliation_agrees_with_orders", "gate_marts__orders_agree_with_enriched")
+    for gate, (_, held) in HELD.items():
+        wanted = (*held, "row_count") if gate in rows else held
+        counts = ", ".join(
+            f"countif(found_{column} is distinct from expected_{column}) as {column}" for column in wanted
+        )
+        [wrong] = loaded.query(f"select {counts} from `{{prefix}}test_failures`.{gate}")
+        assert all(wrong.values()), (gate, wrong)

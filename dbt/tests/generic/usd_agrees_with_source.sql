@@ -1,12 +1,15 @@
 {# Rows and dollars per currency equal what `upstream`'s amounts give, converted independently of the daily rates: the
-   greatest valid_from in the seed not after the order's date. Rows whose order has not arrived are left out, as in the
-   models; a row without a rate counts as 0 dollars here, and fails the not-null gate. #}
-{% test usd_agrees_with_source(model, upstream, amount_column, usd_column) %}
+   greatest valid_from in the seed not after the order's date. `columns` maps an amount to its column of dollars. Rows whose
+   order has not arrived are left out, as in the models; a row without a rate counts as 0 dollars here, and fails the
+   not-null gate. #}
+{% test usd_agrees_with_source(model, upstream, columns) %}
     {{ config(store_failures=true, tags=['gate']) }}
     with amounts as (
         select
             source_rows.currency,
-            source_rows.{{ amount_column }} as amount,
+            {%- for amount in columns %}
+            source_rows.{{ amount }},
+            {%- endfor %}
             date(orders.created_at, 'UTC') as order_date
         from {{ upstream_relation(model, upstream) }} as source_rows
         inner join {{ upstream_relation(model, 'stg_marketplace__orders') }} as orders
@@ -24,8 +27,10 @@
     expected as (
         select
             amounts.currency,
-            count(*) as row_count,
-            sum(coalesce(round(amounts.amount * rates.usd_rate, 2), 0)) as usd
+            {%- for amount, usd in columns.items() %}
+            sum(coalesce(round(amounts.{{ amount }} * rates.usd_rate, 2), 0)) as {{ usd }},
+            {%- endfor %}
+            count(*) as row_count
         from amounts
         left join valid_froms
             on amounts.currency = valid_froms.currency and amounts.order_date = valid_froms.order_date
@@ -35,18 +40,29 @@
     ),
 
     found as (
-        select currency, count(*) as row_count, sum(coalesce({{ usd_column }}, 0)) as usd
+        select
+            currency,
+            {%- for usd in columns.values() %}
+            sum(coalesce({{ usd }}, 0)) as {{ usd }},
+            {%- endfor %}
+            count(*) as row_count
         from {{ model }}
         group by currency
     )
 
     select
         coalesce(expected.currency, found.currency) as currency,
+        {%- for usd in columns.values() %}
+        expected.{{ usd }} as expected_{{ usd }},
+        found.{{ usd }} as found_{{ usd }},
+        {%- endfor %}
         expected.row_count as expected_rows,
-        found.row_count as found_rows,
-        expected.usd as expected_usd,
-        found.usd as found_usd
+        found.row_count as found_rows
     from expected
     full outer join found on expected.currency = found.currency
-    where expected.row_count is distinct from found.row_count or expected.usd is distinct from found.usd
+    where
+        expected.row_count is distinct from found.row_count
+        {%- for usd in columns.values() %}
+        or expected.{{ usd }} is distinct from found.{{ usd }}
+        {%- endfor %}
 {% endtest %}
