@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
 import csv
 import json
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
@@ -230,10 +231,42 @@ def test_the_sql_is_written_in_one_style(warehouse: Any, build: Any, monkeypatch
     assert done.exit_code == 0, done.output
 
 
-def test_orders_that_do_not_add_up_are_quarantined_and_stay_in_the_marts(warehouse: Any, build: Any) -> None:
+def test_orders_that_do_not_add_up_are_quarantined_and_stay_in_the_marts(warehouse: Any, build: Any, raw: Raw) -> None:
     [quarantined] = warehouse.query("select * from `{prefix}intermediate`.int_orders__quarantined")
-    assert (quarantined["order_id"], quarantined["difference_amount"]) == ("order003", Decimal("0.01"))
+    order = raw["orders"][3]
+    assert quarantined == {
+        **{name: order[name] for name in ("order_number", "currency", "total_amount")},
+        "order_id": "order003",
+        "expected_total_amount": order["total_amount"] - CENT,
+        "difference_amount": CENT,
+        "ordered_at": order["created_at"],
+    }
     assert "order003" in built_orders(warehouse)
+
+
+def test_the_calendar_is_that_of_python(warehouse: Any, build: Any) -> None:
+    built = warehouse.query("select * from `{prefix}marts`.dim_dates order by date_day")
+    until = date(datetime.now(UTC).year + 1, 12, 31)
+    days = [date(2020, 1, 1) + timedelta(days=day) for day in range((until - date(2020, 1, 1)).days + 1)]
+    assert built == [
+        {
+            "date_day": day,
+            "year": day.year,
+            "quarter": (day.month + 2) // 3,
+            "month": day.month,
+            "iso_year": day.isocalendar().year,
+            "iso_week": day.isocalendar().week,
+            "day_of_month": day.day,
+            "day_of_year": day.timetuple().tm_yday,
+            "day_of_week": day.isoweekday(),
+            "day_name": calendar.day_name[day.weekday()],
+            "month_name": calendar.month_name[day.month],
+            "first_day_of_month": day.replace(day=1),
+            "last_day_of_month": day.replace(day=calendar.monthrange(day.year, day.month)[1]),
+            "is_weekend": day.isoweekday() >= 6,
+        }
+        for day in days
+    ]
 
 
 def test_raw_holds_the_faults_that_the_rules_are_about(raw: Raw) -> None:

@@ -45,9 +45,9 @@ $$;
 _RULES: LiteralString = """
 CREATE TEMP VIEW c AS
     WITH RECURSIVE tree AS (
-        SELECT id, name, name AS root, name::text AS path FROM categories WHERE parent_id IS NULL
+        SELECT id, parent_id, level, name, name AS root, name::text AS path FROM categories WHERE parent_id IS NULL
         UNION ALL
-        SELECT k.id, k.name, tree.root, tree.path || ' > ' || k.name
+        SELECT k.id, k.parent_id, k.level, k.name, tree.root, tree.path || ' > ' || k.name
         FROM categories AS k JOIN tree ON tree.id = k.parent_id
     ) SELECT * FROM tree;
 CREATE TEMP TABLE o AS
@@ -57,7 +57,7 @@ CREATE TEMP TABLE o AS
         row_number() OVER (PARTITION BY buyer_id ORDER BY o.created_at, o.id::text) AS nth
     FROM orders AS o JOIN users AS b ON b.id = buyer_id;
 CREATE TEMP TABLE i AS
-    SELECT i.id, i.order_id, i.seller_id, i.quantity, o.day, o.region, o.is_gmv, o.buyer_id,
+    SELECT i.*, o.created_at AS ordered_at, o.day, o.region, o.is_gmv, o.buyer_id, o.status,
         coalesce(c.root, 'Uncategorized') AS category, coalesce(c.name, 'Uncategorized') AS subcategory,
         pg_temp.tier(i.seller_id, o.created_at) AS tier, pg_temp.usd(total_price, i.currency, o.day) AS usd,
         CASE WHEN is_gmv THEN pg_temp.usd(total_price, i.currency, o.day) ELSE 0 END AS gmv,
@@ -65,7 +65,7 @@ CREATE TEMP TABLE i AS
     FROM order_items AS i JOIN o ON o.id = i.order_id JOIN products AS p ON p.id = product_id
     LEFT JOIN c ON c.id = p.category_id;
 CREATE TEMP TABLE p AS
-    SELECT DISTINCT ON (coalesce(event_id, p.id::text)) p.*, o.currency AS order_currency,
+    SELECT DISTINCT ON (coalesce(event_id, p.id::text)) p.*, o.currency AS order_currency, day,
         pg_temp.usd(amount, p.currency, day) AS usd, pg_temp.usd(platform_fee, p.currency, day) AS fee,
         pg_temp.usd(seller_payout, p.currency, day) AS payout,
         (SELECT count(*) - 1 FROM payments AS q WHERE q.event_id = p.event_id) AS dropped,
@@ -79,11 +79,15 @@ CREATE TEMP TABLE p AS
 FIGURES: dict[str, tuple[str, LiteralString]] = {
     "fct_orders": (
         "order_id, order_date, is_gmv, region, total_usd, gmv_usd, net_gmv_usd, item_count, units, seller_count,"
-        " payment_status, paid_usd, buyer_order_number, ordered_at, confirmed_at",
+        " payment_status, paid_usd, buyer_order_number, ordered_at, confirmed_at, shipped_at, delivered_at,"
+        " order_number, buyer_id, status, shipping_country, currency, subtotal_amount, shipping_amount, tax_amount,"
+        " discount_amount, total_amount, is_quarantined",
         """
         SELECT id::text, day, is_gmv, region, total_usd, coalesce(gmv, 0), coalesce(net, 0), coalesce(items, 0),
             coalesce(units, 0), coalesce(sellers, 0), coalesce(latest, 'none'), coalesce(paid, 0), nth, created_at,
-            confirmed_at AT TIME ZONE 'UTC'
+            confirmed_at AT TIME ZONE 'UTC', shipped_at, delivered_at, order_number, buyer_id::text, status,
+            nullif(trim(shipping_country), ''), currency, subtotal_amount, shipping_amount, tax_amount, discount_amount,
+            total_amount, total_amount <> subtotal_amount + shipping_amount + tax_amount - discount_amount
         FROM o
         LEFT JOIN (
             SELECT order_id, sum(gmv) AS gmv, sum(net) AS net, count(*) AS items, sum(quantity)::int AS units,
@@ -97,8 +101,12 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
         """,
     ),
     "fct_order_items": (
-        "order_item_id, order_date, category, subcategory, region, total_usd, gmv_usd, is_gmv, seller_tier_at_order",
-        "SELECT id::text, day, category, subcategory, region, usd, gmv, is_gmv, tier FROM i",
+        "order_item_id, order_date, category, subcategory, region, total_usd, gmv_usd, net_gmv_usd, is_gmv,"
+        " seller_tier_at_order, order_id, product_id, seller_id, buyer_id, ordered_at, order_status, product_title,"
+        " quantity, unit_price, total_price, currency",
+        "SELECT id::text, day, category, subcategory, region, usd, gmv, net, is_gmv, tier, order_id::text,"
+        " product_id::text, seller_id::text, buyer_id::text, ordered_at, status, nullif(trim(product_title), ''),"
+        " quantity, unit_price, total_price, currency FROM i",
     ),
     "fct_daily_sales": (
         "order_date, region, category, orders, units, buyers, gmv_usd, net_gmv_usd, round(aov_usd, 6)",
@@ -109,7 +117,8 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
         """,
     ),
     "fct_order_lifecycle": (
-        "order_id, hours_to_confirmed, hours_to_shipped, hours_to_delivered, late_event_count",
+        "order_id, hours_to_confirmed, hours_to_shipped, hours_to_delivered, late_event_count, event_count, order_date,"
+        " status",
         """
         WITH late AS (
             SELECT entity_id FROM event_log AS e WHERE EXISTS (
@@ -121,22 +130,26 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
             round(trunc(extract(epoch FROM (confirmed_at AT TIME ZONE 'UTC') - created_at)) / 3600, 2),
             round(trunc(extract(epoch FROM shipped_at - created_at)) / 3600, 2),
             round(trunc(extract(epoch FROM delivered_at - created_at)) / 3600, 2),
-            (SELECT count(*) FROM late WHERE entity_id = id)
+            (SELECT count(*) FROM late WHERE entity_id = id), (SELECT count(*) FROM event_log WHERE entity_id = o.id),
+            day, status
         FROM o
         """,
     ),
     "fct_payments": (
         "payment_id, event_id, order_id, status, amount_usd, platform_fee_usd, seller_payout_usd, event_at,"
-        " duplicate_count, has_conflicting_duplicates",
+        " duplicate_count, has_conflicting_duplicates, order_date, provider, amount, platform_fee, seller_payout,"
+        " currency, first_event_at, processed_at",
         "SELECT id::text, event_id, order_id::text, status, usd, fee, payout, event_timestamp, greatest(dropped, 0),"
-        " is_conflicting FROM p",
+        " is_conflicting, day, payment_provider, amount, platform_fee, seller_payout, currency,"
+        " (SELECT coalesce(min(q.event_timestamp), p.event_timestamp) FROM payments AS q"
+        " WHERE q.event_id = p.event_id), processed_at FROM p",
     ),
     "fct_payment_reconciliation": (
         "order_id, order_total_usd, paid_usd, refunded_usd, platform_fee_usd, seller_payout_usd, difference_usd,"
-        " duplicate_events_removed, reconciliation_status",
+        " duplicate_events_removed, reconciliation_status, order_date, order_status",
         """
         WITH money AS (
-            SELECT o.id, o.status, total_amount, total_usd,
+            SELECT o.id, o.day, o.status, total_amount, total_usd,
                 coalesce(sum(amount) FILTER (WHERE p.status = 'completed'), 0) AS paid_amount,
                 coalesce(sum(usd) FILTER (WHERE p.status = 'completed'), 0) AS paid,
                 coalesce(sum(usd) FILTER (WHERE p.status = 'refunded'), 0) AS refunded,
@@ -146,7 +159,7 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
                 coalesce(bool_or(p.currency <> order_currency) FILTER (WHERE p.status IN ('completed', 'refunded')),
                     false) AS is_foreign,
                 count(*) FILTER (WHERE p.status = 'refunded') AS refunds
-            FROM o LEFT JOIN p ON p.order_id = o.id GROUP BY o.id, o.status, total_amount, total_usd
+            FROM o LEFT JOIN p ON p.order_id = o.id GROUP BY o.id, o.day, o.status, total_amount, total_usd
         )
         SELECT id::text, total_usd, paid, refunded, fee, payout, paid - total_usd, dropped,
             CASE
@@ -155,7 +168,7 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
                 WHEN paid_amount = 0 AND status IN ('pending', 'cancelled') THEN 'not_due'
                 WHEN paid_amount = 0 AND total_amount > 0 THEN 'unpaid'
                 ELSE (ARRAY['underpaid', 'matched', 'overpaid'])[2 + sign(paid_amount - total_amount)::int]
-            END
+            END, day, status
         FROM money
         """,
     ),
@@ -200,32 +213,59 @@ FIGURES: dict[str, tuple[str, LiteralString]] = {
         """,
     ),
     "dim_users": (
-        "user_id, is_seller, is_buyer, region, seller_tier, is_deleted, first_order_at, first_name is null",
+        "user_id, is_seller, is_buyer, region, seller_tier, is_deleted, first_order_at, first_name is null, user_type,"
+        " country_code, seller_rating, is_active, created_at, updated_at, deleted_at",
         """
         SELECT id::text, user_type <> 'buyer', user_type <> 'seller', pg_temp.region(country_code),
             coalesce(pg_temp.tier(id, 'infinity'), seller_tier), deleted_at IS NOT NULL,
-            (SELECT min(created_at) FROM orders WHERE buyer_id = users.id), coalesce(trim(first_name), '') = ''
+            (SELECT min(created_at) FROM orders WHERE buyer_id = users.id), coalesce(trim(first_name), '') = '',
+            user_type, country_code, seller_rating, is_active, created_at, updated_at, deleted_at
         FROM users
         """,
     ),
     "dim_products": (
         "product_id, category, subcategory, category_path, is_sellable, price_usd, is_updated_at_in_future,"
-        " to_json_string(tags)",
+        " to_json_string(tags), seller_id, category_id, title, status, quantity_available, price_amount,"
+        " price_currency, created_at, source_updated_at, published_at, if(is_updated_at_in_future, null, updated_at)",
         """
         SELECT p.id::text, coalesce(root, 'Uncategorized'), coalesce(name, 'Uncategorized'),
             coalesce(path, 'Uncategorized'),
             status = 'active' AND quantity_available > 0 AND deleted_at IS NULL,
             pg_temp.usd(price_amount, price_currency, current_date), p.updated_at > now(),
-            coalesce(array_to_json(tags)::text, 'null')
+            coalesce(array_to_json(tags)::text, 'null'), seller_id::text, category_id, trim(title), status,
+            quantity_available, price_amount, price_currency, p.created_at, p.updated_at, published_at,
+            CASE WHEN p.updated_at <= now() THEN p.updated_at END
         FROM products AS p JOIN users ON users.id = seller_id LEFT JOIN c ON c.id = category_id
         """,
     ),
-    "dim_categories": ("category_id, name, root, path", "SELECT id, name, root, path FROM c"),
+    "dim_categories": (
+        "category_id, parent_category_id, name, level, root, path, is_in_cycle",
+        "SELECT id, parent_id, name, level, root, path, false FROM c",
+    ),
     "dim_seller_tiers": (
-        "seller_id, valid_from, tier",
+        "seller_id, valid_from, tier, valid_to, is_current, previous_tier, tier_change, change_reason, is_gap_filled,"
+        " is_overlap_trimmed",
         """
-        SELECT DISTINCT user_id::text, effective_from, pg_temp.tier(user_id, effective_from)
-        FROM seller_tier_history WHERE pg_temp.tier(user_id, effective_from) IS NOT NULL
+        WITH h AS (
+            SELECT DISTINCT ON (user_id, effective_from) *,
+                (SELECT min(effective_from) FROM seller_tier_history
+                    WHERE user_id = this.user_id AND effective_from > this.effective_from) AS next_from,
+                (SELECT tier FROM seller_tier_history
+                    WHERE user_id = this.user_id AND effective_from < this.effective_from
+                    ORDER BY effective_from DESC, id DESC LIMIT 1) AS previous
+            FROM seller_tier_history AS this ORDER BY user_id, effective_from, id DESC
+        ), ranked AS (
+            SELECT *, array_position(ARRAY['bronze', 'silver', 'gold', 'platinum'], tier::text)
+                - array_position(ARRAY['bronze', 'silver', 'gold', 'platinum'], previous::text) AS steps
+            FROM h
+        )
+        SELECT user_id::text, effective_from, tier, coalesce(next_from, effective_to, deleted_at),
+            coalesce(next_from, effective_to, deleted_at) IS NULL, previous,
+            CASE WHEN previous IS NULL THEN 'initial'
+                ELSE (ARRAY['demotion', 'same', 'promotion'])[2 + sign(steps)::int] END,
+            change_reason, coalesce(effective_to < next_from, false),
+            next_from IS NOT NULL AND coalesce(effective_to > next_from, true)
+        FROM ranked JOIN users ON users.id = user_id WHERE pg_temp.tier(user_id, effective_from) IS NOT NULL
         """,
     ),
 }
