@@ -214,6 +214,8 @@ def test_a_wrong_sum_of_any_column_turns_its_gate_red(loaded: Any) -> None:
         loaded.query(f"update `{{prefix}}{dataset}`.{name} set {sums} where true")
     for mart in ("fct_orders", "fct_payment_reconciliation"):
         loaded.query(f"delete from `{{prefix}}marts`.{mart} where order_id = 'order000'")
+    # whatever it is worth, a payment must not be lost on its way to its order
+    loaded.query("update `{prefix}intermediate`.int_payments__deduplicated set order_id = null where amount < 50")
     loaded.query("update `{prefix}marts`.fct_customer_cohorts set retention_rate = 0.99 where retention_rate = 1")
 
     run = loaded.dbt("test", "--select", "tag:gate", "cohorts_begin_whole")
@@ -227,3 +229,7 @@ def test_a_wrong_sum_of_any_column_turns_its_gate_red(loaded: Any) -> None:
         )
         [wrong] = loaded.query(f"select {counts} from `{{prefix}}test_failures`.{gate}")
         assert all(wrong.values()), (gate, wrong)
+    [lost] = loaded.query(
+        "select count(*) as n from `{prefix}test_failures`.gate_payments__money_is_whole where order_id is null"
+    )
+    assert lost["n"]

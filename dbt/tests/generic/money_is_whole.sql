@@ -1,11 +1,11 @@
-{# Sums of `columns` per status and currency equal what the source's events say, where an event's word is its latest row.
-   Written by aggregation, so that it shares no window with the model it judges. #}
+{# Sums of `columns` per order, status and currency equal what the source's events say, where an event's word is its latest
+   row. Written by aggregation, so that it shares no window with the model it judges. #}
 {% test money_is_whole(model, upstream, columns) %}
     {{ config(store_failures=true, tags=['gate']) }}
     with events as (
         select
             array_agg(
-                struct(status, currency, {{ columns | join(', ') }})
+                struct(order_id, status, currency, {{ columns | join(', ') }})
                 order by event_timestamp desc, processed_at desc, payment_id desc limit 1
             )[offset(0)] as last_row
         from {{ upstream_relation(model, upstream) }}
@@ -14,6 +14,7 @@
 
     both_sides as (
         select
+            last_row.order_id,
             last_row.status,
             last_row.currency,
             {%- for column in columns %}
@@ -23,6 +24,7 @@
         from events
         union all
         select
+            order_id,
             status,
             currency,
             {%- for column in columns %}
@@ -34,6 +36,7 @@
 
     sums as (
         select
+            order_id,
             status,
             currency,
             {%- for column in columns %}
@@ -41,7 +44,7 @@
             sum(found_{{ column }}) as found_{{ column }}{{ ',' if not loop.last }}
             {%- endfor %}
         from both_sides
-        group by status, currency
+        group by order_id, status, currency
     )
 
     select * from sums
