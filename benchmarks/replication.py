@@ -162,8 +162,8 @@ class Bench:
             Side([str(BIN / "source-postgres")], self.source, source),
             # A dataset for each mode: a first increment finds no table, as it would.
             Side([str(BIN / "destination-bigquery")], {**self.destination, "dataset_id": mode}, destination),
-            state, NameMapping("destination", None, ""), [("public", "orders")], frozenset(), self.folder / "attempt",
-            arrow=self.arrow,
+            state, "STREAM" if state else None, NameMapping("destination", None, ""), [("public", "orders")],
+            frozenset(), self.folder / "attempt", arrow=self.arrow,
         )  # fmt: skip
         rows: list[Any] = []
         self.launcher.pids.clear()
