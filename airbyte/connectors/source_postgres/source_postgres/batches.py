@@ -114,7 +114,7 @@ def json_of(column: ColumnType, text: str) -> str | None:
     return _json(column, values)[0].as_py() if values[0].is_valid else None
 
 
-def _read(csv: Block | bytes, types: dict[str, pa.DataType]) -> pa.Table:
+def _read(csv: Block, types: dict[str, pa.DataType]) -> pa.Table:
     return pyarrow.csv.read_csv(
         pa.BufferReader(csv),
         # One block: a value may be as large as a gigabyte.
