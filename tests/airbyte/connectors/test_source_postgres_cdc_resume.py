@@ -118,6 +118,31 @@ def test_a_killed_read_loses_nothing(replica: Replica, execute: Any) -> None:
     assert replica.table("t") == [{"id": i, "v": 1 if i <= 10000 else 0} for i in range(1, 20001, 2)]
 
 
+def test_deletions_after_a_snapshot_whose_state_was_lost_arrive(replica: Replica, execute: Any) -> None:
+    """Its rows were written, so the snapshot that is taken instead must not hide what has been deleted since."""
+    execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 6) i")
+    replica.sync()
+    replica.state = []
+    execute("DELETE FROM t WHERE id <= 2; UPDATE t SET id = 30 WHERE id = 3; UPDATE t SET v = 1 WHERE id = 4")
+    execute("DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 2), (2, 2); UPDATE t SET id = 3 WHERE id = 6")
+    run = replica.sync()
+    assert replica.table("t") == [{"id": number, "v": v} for number, v in ((2, 2), (3, 0), (4, 1), (5, 2), (30, 0))]
+    # Of what the snapshot has seen, nothing but the keys that were left.
+    assert Counter(bool(record["_ab_cdc_deleted_at"]) for record in run.records("t")) == {False: 5, True: 5}
+
+
+def test_a_key_that_came_back_before_an_interrupted_snapshot_stays(replica: Replica, execute: Any, often: None) -> None:
+    execute("CREATE TABLE t (id int PRIMARY KEY, v int) WITH (fillfactor = 10); INSERT INTO t VALUES (1, 0)")
+    execute("DELETE FROM t; INSERT INTO t SELECT i, 1 FROM generate_series(1, 100) i")
+    run = replica.source("read", catalog=replica.catalog("t"))
+    first_state = next(number for number, message in enumerate(run.messages) if message["type"] == "STATE")
+    replica.apply(run.messages[: first_state + 1])
+    assert 0 < len(replica.table("t")) < 100
+    execute("INSERT INTO t VALUES (101, 1)")
+    replica.sync()
+    assert replica.table("t") == [{"id": number, "v": 1} for number in range(1, 102)]
+
+
 def test_a_snapshot_that_takes_too_long_lets_the_log_be_read(
     replica: Replica, execute: Any, often: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

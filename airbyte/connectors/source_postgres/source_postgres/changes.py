@@ -68,15 +68,18 @@ class StreamChanges:
         positions: Sequence[int],
         numbers: Sequence[int],
         times: Sequence[int],
+        seen: Sequence[bool],
     ) -> Batch:
         """The records of changes, in order: of each the position and the number at it that make ``_ab_cdc_lsn``, and
-        when it was committed, in microseconds since 2000."""
+        when it was committed, in microseconds since 2000. Of those that the snapshot has ``seen``, deletions alone."""
         changes = Changes(relation, messages)
         moved = self._moved(changes)
         rows = np.repeat(np.arange(changes.rows), 1 + moved)
         first_of_two = np.zeros(len(rows), bool)
         first_of_two[np.flatnonzero(moved) + np.arange(moved.sum())] = True
         gone = first_of_two | (changes.operations[rows] == pgoutput.DELETE)
+        wanted = gone | ~np.array(seen, bool)[rows]
+        rows, gone = rows[wanted], gone[wanted]
         values = [self._values(changes, field.name, rows, gone) for field in self.columns]
         texts = [changes.texts(column) for column in values]
         unsent = [column.kinds == pgoutput.UNCHANGED for column in values]

@@ -29,23 +29,31 @@ _SENDER_WAITS = "walsenderwaitforwal"
 
 @dataclass
 class FollowedStream:
-    """A stream whose changes are read; ``relations`` are the oids under which they stand in the log."""
+    """A stream whose changes are read; ``relations`` are the oids under which they stand in the log.
+
+    Of transactions that its snapshot has seen, the keys that were left are records all the same, at their own place in
+    the log and so before the snapshot's rows: an earlier snapshot, whose state was lost, may have written those.
+    """
 
     configured: ConfiguredStream
     table: Table
     changes: StreamChanges
     relations: list[int]
     state: StreamState
-    #: The transaction being read; what its changes are numbered behind, the last number, and whether to leave it out.
+    #: The transaction being read; what its changes are numbered behind, the last number, whether it has been read
+    #: before, and whether the snapshot has seen it.
     transaction: Transaction | None = None
     position: int = 0
     number: int = 0
+    read: bool = False
     seen: bool = False
 
     def begin(self, transaction: Transaction) -> None:
         self.transaction = transaction
         snapshot_at = self.state.lsn or 0
-        self.seen = transaction.lsn < snapshot_at and _saw(self.state.snapshot, transaction.xid)
+        snapshot = self.state.snapshot if transaction.lsn < snapshot_at else None
+        self.read = transaction.lsn < snapshot_at and snapshot is None
+        self.seen = snapshot is not None and _saw(snapshot, transaction.xid)
         if transaction.lsn >= snapshot_at:
             self.position, self.number = transaction.lsn, 0
         elif self.position != snapshot_at:
@@ -59,11 +67,8 @@ class FollowedStream:
         return replace(self.state, sequence=self.number) if self.position == self.state.lsn else self.state
 
 
-def _saw(snapshot: str | None, xid: int) -> bool:
-    """Whether a snapshot (``xmin:xmax:xid,xid,…``) has seen the committed transaction of which 32 bits are given; with
-    none, everything committed before the stream's position has been read."""
-    if snapshot is None:
-        return True
+def _saw(snapshot: str, xid: int) -> bool:
+    """Whether a snapshot (``xmin:xmax:xid,xid,…``) has seen the committed transaction of which 32 bits are given."""
     oldest, next_one, running = _parsed(snapshot)
     xid += next_one >> 32 << 32
     if xid - next_one > 2**31:
@@ -89,6 +94,7 @@ class _Held:
     positions: list[int] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
+    seen: list[bool] = field(default_factory=list)
 
 
 class Follower:
@@ -169,13 +175,15 @@ class Follower:
         stream = held.stream
         if stream.transaction is not transaction:
             stream.begin(transaction)
-        if stream.seen:
+        if stream.read or (stream.seen and not pgoutput.may_leave_a_key(message)):
             return
-        stream.number += 1
+        if not stream.seen:
+            stream.number += 1
         held.messages.append(message)
-        held.positions.append(stream.position)
-        held.numbers.append(stream.number)
+        held.positions.append(transaction.lsn if stream.seen else stream.position)
+        held.numbers.append(0 if stream.seen else stream.number)
         held.times.append(transaction.at)
+        held.seen.append(stream.seen)
         self._held += 1
         self._held_bytes += len(message)
         if self._held >= self._cdc.queue_size or self._held_bytes >= _HELD_BYTES:
@@ -202,7 +210,7 @@ class Follower:
             stream = held.stream
             if stream.transaction is not transaction:
                 stream.begin(transaction)
-            if not stream.seen:
+            if not (stream.read or stream.seen):
                 self._session.output.log(
                     "WARN",
                     f"Stream {stream.configured}: TRUNCATE of {held.relation.namespace}.{held.relation.name} at "
@@ -223,7 +231,9 @@ class Follower:
         def write() -> None:
             for held in waiting:
                 stream = held.stream
-                batch = stream.changes.records(held.relation, held.messages, held.positions, held.numbers, held.times)
+                batch = stream.changes.records(
+                    held.relation, held.messages, held.positions, held.numbers, held.times, held.seen
+                )
                 if batch.rows:
                     self._checkpoints.add(stream.configured, batch.rows, sum(map(len, held.messages)))
                     self._session.channel.write(stream.configured.name, stream.configured.namespace, batch)

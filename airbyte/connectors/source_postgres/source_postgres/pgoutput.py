@@ -23,7 +23,7 @@ INSERT, UPDATE, DELETE = b"IUD"
 #: Kinds of values in a tuple: a text, NULL, and a large value that an update has left as it was and that is not sent.
 TEXT, NULL, UNCHANGED = b"tnu"
 #: What precedes a tuple: an old one's key, an old one whole, a new one.
-_OLD_KEY, _OLD_ROW = b"KO"
+_OLD_KEY, _OLD_ROW = _OLD_KEY_OR_ROW = b"KO"
 #: Bytes of values above which slices are joined rather than gathered one by one.
 _LONG = 64
 
@@ -70,6 +70,11 @@ def commit_end(message: memoryview) -> int:
 def relation_oid(message: memoryview) -> int:
     """Of a change."""
     return int(_UINT32.unpack_from(message, DATA_HEADER + 1)[0])
+
+
+def may_leave_a_key(message: memoryview) -> bool:
+    """Whether a change is a deletion, or an update that comes with its old row, as those do that change the key."""
+    return message[DATA_HEADER + 5] in _OLD_KEY_OR_ROW
 
 
 def truncated(message: memoryview) -> tuple[int, ...]:
