@@ -19,8 +19,8 @@ from bq_emulator.kept import KeptFiles
 from bq_emulator.locks import Locks
 from bq_emulator.metadata import Metadata
 from bq_emulator.objects import Objects
+from bq_emulator.sql import macros
 from bq_emulator.sql.frontend import GoogleSqlFrontend
-from bq_emulator.sql.macros import SETUP_SQL
 from bq_emulator.sweeper import Sweeper
 from bq_emulator.tables import Tables
 
@@ -44,7 +44,9 @@ class Emulator:
         self._closed = False
         self.project = project
         self.location = location
-        self.database = Database(data_dir / f"{project}.duckdb", metadata.SETUP, SETUP_SQL, memory_limit)
+        self.database = Database(
+            data_dir / f"{project}.duckdb", (*macros.SETUP_SQL, *metadata.SETUP), macros.SESSION_SQL, memory_limit
+        )
         self.uploads = data_dir / "uploads"
         # What lies there belongs to uploads nobody can go on with.
         shutil.rmtree(self.uploads, ignore_errors=True)
