@@ -240,7 +240,7 @@ class Pool:
     :data:`wasm.THREAD_STACK_BYTES` (address space, not memory) and Python's recursion limit is raised for the process.
     """
 
-    def __init__(self, size: int = 4, strict: bool = True) -> None:
+    def __init__(self, size: int, strict: bool = True) -> None:
         self._strict = strict
         self._known = KnownTables()
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="sql-analyzer")

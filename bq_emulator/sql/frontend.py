@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ from bq_emulator.sql.translate.context import Context
 from bq_emulator.sql.translate.names import Names
 from bq_emulator.sql.types import quote
 
+#: More than there are processors gain nothing, and each registers catalogs of its own. A single one could be kept busy.
+ANALYZERS = min(4, max(2, os.cpu_count() or 4))
 VIEW_CACHE_SIZE = 500
 #: Queries that are kept translated; longer texts are not.
 QUERY_CACHE_SIZE = 200
@@ -46,7 +49,7 @@ MAX_VIEW_DEPTH = 16
 class GoogleSqlFrontend:
     """The front end. Thread-safe; analysis runs on a few threads of its own."""
 
-    def __init__(self, threads: int = 4, strict: bool = True) -> None:
+    def __init__(self, threads: int = ANALYZERS, strict: bool = True) -> None:
         """``strict``: see :class:`Analyzer`."""
         self._pool = Pool(threads, strict)
         self._views: OrderedDict[tuple[TableRef, str], View] = OrderedDict()
