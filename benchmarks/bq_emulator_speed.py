@@ -40,7 +40,7 @@ from emulator_server import SERVER_PROJECT, Server
 from bq_emulator.catalog import SnapshotCatalog
 from bq_emulator.duck import literal
 from bq_emulator.emulator import Emulator
-from bq_emulator.model import Dml
+from bq_emulator.model import Dml, Query
 from bq_emulator.sql.frontend import GoogleSqlFrontend
 
 MILLION = 1_000_000
@@ -106,7 +106,10 @@ class Sides:
         with self.beside.database.transaction() as db:
             catalog = SnapshotCatalog(db, self.beside.tables)
             statement = self.frontend.compile(sql, catalog=catalog, project=SERVER_PROJECT)
-        return tuple(text for _, text, *_ in statement.steps) if isinstance(statement, Dml) else (statement.sql,)
+        if isinstance(statement, Dml):
+            return tuple(text for _, text, *_ in statement.steps)
+        assert isinstance(statement, Query)
+        return (statement.sql,)
 
     def run_beside(self, *statements: str) -> None:
         with self.beside.database.transaction() as db:

@@ -41,7 +41,9 @@ def emulator() -> psutil.Process | None:
     """The embedded BigQuery that the environment points at, if it runs on this machine."""
     port = urlsplit(os.environ.get("BIGQUERY_API_ENDPOINT", "")).port
     for connection in psutil.net_connections("tcp"):
-        if port and connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        if not (port and connection.status == psutil.CONN_LISTEN and connection.laddr and connection.pid):
+            continue
+        if connection.laddr.port == port:
             return psutil.Process(connection.pid)
     return None
 
@@ -70,7 +72,8 @@ def build(target: Path, full_refresh: bool) -> tuple[dict[str, float], list[dict
         SystemExit: if the build fails.
     """
     warehouse = emulator()
-    command = [DBT, "--quiet", "build", "--target-path", target, *(["--full-refresh"] if full_refresh else [])]
+    command = [str(DBT), "--quiet", "build", "--target-path", str(target)]
+    command += ["--full-refresh"] if full_refresh else []
     since = datetime.now(UTC)
     before, own, started = cpu_seconds(warehouse), os.times(), time.monotonic()
     done = subprocess.run(command)

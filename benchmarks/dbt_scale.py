@@ -28,8 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "benchmarks")]
 
 from dbt_build import build  # noqa: E402
+from marketplace_replication import Replication  # noqa: E402
 from real_services import BIN, PROJECT, Database  # noqa: E402
-from replication import Replication  # noqa: E402
 from source_and_warehouse import SourceAndWarehouse, source_and_warehouse  # noqa: E402
 
 from source_db import cdc  # noqa: E402
@@ -62,7 +62,9 @@ class Piped(Replication):
         return b"".join(others)
 
 
-def measure(parts: SourceAndWarehouse, scale: float, by_log: bool, console: Console) -> list[tuple[Result, ...]]:
+def measure(
+    parts: SourceAndWarehouse, scale: float, by_log: bool, console: Console
+) -> list[tuple[dict[str, float], list[Result]]]:
     """Seconds and dbt's results of each of BUILDS."""
     server = parts.postgres
     server.ensure_role("market", "market", replication=True)

@@ -47,8 +47,8 @@ def connect(server: AirbyteServer, postgres: EmbeddedPostgres, endpoint: str, *,
     ids = {}
     for kind, configuration in configurations.items():
         known = {f"{kind}Type": {"source": "postgres", "destination": "bigquery"}[kind]}
-        body = {"name": kind, "workspaceId": server.workspace(), "configuration": configuration}
-        body |= {"definitionId": COLD[kind]} if cold else {"configuration": {**configuration, **known}}
+        body = {"name": kind, "workspaceId": server.workspace(), **({"definitionId": COLD[kind]} if cold else {})}
+        body |= {"configuration": configuration if cold else {**configuration, **known}}
         ids[f"{kind}Id"] = server.call("POST", f"/{kind}s", json=body)[f"{kind}Id"]
     streams = [{"name": "users", "syncMode": "full_refresh_overwrite"}]
     body = {"name": "bench", **ids, "configurations": {"streams": streams}}

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 import source_figures
 from real_services import Database
-from replication import Replication
+from marketplace_replication import Replication
 from source_figures import FIGURES
 
 from local_stack.postgres import EmbeddedPostgres

@@ -27,7 +27,9 @@ class Harness:
         self.checkpoints = Checkpoints(self.streams)
         self.other: list[dict[str, Any]] = []
         self.text: list[str] = []
-        self.translator = Translator(self.streams, mapping, self.checkpoints, self.other.append, self.text.append)
+        self.translator = Translator(
+            self.streams, mapping, self.checkpoints, self.other.append, self.text.append, print
+        )
 
     def translate(self, *lines: str | bytes) -> list[bytes]:
         return self.translator.translate([line.encode() if isinstance(line, str) else line for line in lines])
@@ -90,7 +92,7 @@ def test_numbers_keep_every_digit() -> None:
 def test_a_stream_called_data_is_no_trap() -> None:
     progress = {("", "data"): StreamProgress(("", "data"), False)}
     checkpoints = Checkpoints(progress)
-    translator = Translator(progress, NameMapping("source", None, "x_"), checkpoints, print, print)
+    translator = Translator(progress, NameMapping("source", None, "x_"), checkpoints, print, print, print)
     line = b'{"type":"RECORD","record":{"stream":"data","data":{"data":1},"emitted_at":1}}'
     assert translator.translate([line, line]) == [line.replace(b'"stream":"data"', b'"stream":"x_data"')] * 2
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -132,11 +132,11 @@ def _read(csv: Block, types: dict[str, pa.DataType]) -> pa.Table:
 
 
 def _finished(
-    fields: tuple[Field, ...], read: Sequence[pa.Array], lost_before: Sequence[pa.BooleanArray | None] = ()
+    fields: tuple[Field, ...], read: Sequence[pa.Array], lost_before: Iterable[pa.BooleanArray | None] = repeat(None)
 ) -> Batch:
     columns = []
     losses: dict[str, pa.BooleanArray] = {}
-    for field, values, before in zip_longest(fields, read, lost_before):
+    for (field, values), before in zip(zip(fields, read, strict=True), lost_before, strict=False):
         decoded, lost = decode(field.type, values)
         lost = before if lost is None else lost
         columns.append(decoded)

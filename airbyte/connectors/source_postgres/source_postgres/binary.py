@@ -61,7 +61,6 @@ def arrays(library: ctypes.CDLL, types: Sequence[ColumnType], block: Block) -> l
         column.kind = _KINDS.get(of.binary or "", _TEXT)
         column.precision, column.scale = of.precision, of.scale
     given = ctypes.c_void_p(data.ctypes.data), ctypes.c_int64(len(data)), columns, ctypes.c_int32(len(types))
-    library.measure.restype = ctypes.c_int64
     rows = library.measure(*given)
     if rows < 0:
         raise AssertionError("Postgres has sent other columns than were asked for.")

@@ -36,7 +36,9 @@ def library() -> ctypes.CDLL | None:
             _compile(path)
         except (OSError, subprocess.CalledProcessError):
             return None
-    return ctypes.CDLL(str(path))
+    found = ctypes.CDLL(str(path))
+    found.measure.restype = ctypes.c_int64
+    return found
 
 
 def _path() -> Path:

@@ -100,8 +100,9 @@ class Attempt:
             self._checkpoints,
             lambda message: self._reports.message(SOURCE, message),
             lambda text: self._reports.text(SOURCE, text),
+            self._refuse_state,
             self._settle if plan.arrow else None,
-            (plan.state_type, self._refuse_state),
+            plan.state_type,
         )
         self._processes: list[ConnectorProcess] = []
         self._stopping = threading.Event()

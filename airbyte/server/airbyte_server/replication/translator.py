@@ -41,8 +41,8 @@ class Translator:
     """Turns lines of the source into lines for the destination, counting on the way.
 
     ``on_other`` gets every message that is not forwarded (logs, errors, …), decoded; ``on_text`` every line that is not
-    a protocol message. ``settle`` is the data channel's, where there is one. ``stored`` is the type of the connection's
-    states, None where it has none, and what is told why one of another type is not taken.
+    a protocol message, ``on_other_type`` why a state is not taken that is not of ``stored_type``, the type of the
+    connection's states (None where it has none). ``settle`` is the data channel's, where there is one.
     """
 
     def __init__(
@@ -52,8 +52,9 @@ class Translator:
         checkpoints: Checkpoints,
         on_other: Callable[[dict[str, Any]], None],
         on_text: Callable[[str], None],
+        on_other_type: Callable[[str], None],
         settle: Callable[[int], int | None] | None = None,
-        stored: tuple[str | None, Callable[[str], None]] = (None, print),
+        stored_type: str | None = None,
     ) -> None:
         self._streams = streams
         self._mapping = mapping
@@ -61,7 +62,8 @@ class Translator:
         self._on_other = on_other
         self._on_text = on_text
         self._settle = settle
-        self._stored_type, self._refuse = stored
+        self._on_other_type = on_other_type
+        self._stored_type = stored_type
         self._routes: dict[bytes, _Route] = {}
         self.any_status = False
         self.unexpected: dict[str, int] = {}
@@ -186,7 +188,7 @@ class Translator:
         kind = state.get("type") or "LEGACY"
         # As upstream: only from LEGACY, which few sources still send, the type may change of itself.
         if self._stored_type not in (None, "LEGACY", kind):
-            self._refuse(_OTHER_TYPE.format(kind, self._stored_type))
+            self._on_other_type(_OTHER_TYPE.format(kind, self._stored_type))
             return None
         descriptors: list[Span] = []
         if kind == "STREAM":
