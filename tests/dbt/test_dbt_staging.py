@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from real_services import Database
-from replication import Replication
+from marketplace_replication import Replication
 
 from source_db.database import TABLES, run_script
 
