@@ -32,6 +32,22 @@ _NAME = re.compile(rf"'{FOLDER}/([0-9a-f]+-[0-9a-f]+\.parquet)'")
 _END = "]))"
 #: What DuckDB calls a row's place in a file, unless the file itself has columns of these names.
 _PLACE = ("filename", "file_row_number")
+#: Of a file's path, at most the folder changes.
+_NAME_LENGTH = 49
+
+
+def row_digits(secret: str) -> str:
+    """DuckDB text of 32 hexadecimal digits that no other row has, in a query of files."""
+    return f"md5(concat('{secret}', right(filename, {_NAME_LENGTH}), '.', file_row_number))"
+
+
+_ROW_DIGITS = re.compile(re.escape(row_digits("SECRET")).replace("SECRET", "[0-9a-f]+"))
+
+
+def with_any_digits(physical: str) -> str:
+    """``physical``, where all rows have the same :func:`row_digits`: to weigh them, which takes as long as weighing ten
+    columns if they must be computed."""
+    return _ROW_DIGITS.sub("repeat('0', 32)", physical)
 
 
 def is_kept(physical: str | None) -> bool:

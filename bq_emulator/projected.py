@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 
 from bq_emulator.duck import Session, identifier, literal
-from bq_emulator.kept import is_kept
+from bq_emulator.kept import is_kept, row_digits
 from bq_emulator.metadata import TableRecord
 from bq_emulator.model import GENERATED, Field, Query
 from bq_emulator.partitions import by_ingestion_time
@@ -22,8 +22,6 @@ from bq_emulator.tables import Tables
 _FROM_TEXT = {"STRING", "JSON", "INT64", "NUMERIC", "BOOL", "DATE", "DATETIME", "TIMESTAMP"}
 #: Rows that tell in most cases that a column does not hold one value throughout.
 _SAMPLE_ROWS = 2000
-#: Of a file's path, at most the folder changes.
-_NAME_LENGTH = 49
 _ID = '"@id"'
 
 
@@ -43,8 +41,8 @@ def keep(db: Session, tables: Tables, record: TableRecord, query: Query) -> bool
         value = _id() if column == GENERATED else constants[field.name] if column is None else column
         items.append(f"{value} AS {identifier(field.name)}")
     # The file's name is told no two tables, and its rows have other ids in another table that is made of them.
-    place = f"md5(concat('{secrets.token_hex(8)}', right(filename, {_NAME_LENGTH}), '.', file_row_number)) AS {_ID}"
-    physical = f"(SELECT {', '.join(items)} FROM (SELECT {place}, {source.physical.removeprefix('(SELECT ')})"
+    digits = f"{row_digits(secrets.token_hex(8))} AS {_ID}"
+    physical = f"(SELECT {', '.join(items)} FROM (SELECT {digits}, {source.physical.removeprefix('(SELECT ')})"
     required = [
         f"count({identifier(field.name)})"
         for field, column in zip(record.schema, projection.columns, strict=True)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import structlog
 
 from bq_emulator.duck import Session, identifier
-from bq_emulator.kept import is_kept
+from bq_emulator.kept import is_kept, with_any_digits
 from bq_emulator.metadata import REWRITTEN, TableRecord
 from bq_emulator.model import Field, TableRef
 from bq_emulator.schema import Schema, find
@@ -365,7 +365,7 @@ def _read(db: Session, record: TableRecord, names: frozenset[str], condition: st
     number = "0" if is_kept(record.physical) else "rowid"
     sums = "".join(f", {_sum(record.schema, name)}" for name in columns)
     where = f" WHERE {condition}" if condition else ""
-    source = f"FROM {record.physical}{where}"
+    source = f"FROM {with_any_digits(str(record.physical))}{where}"
     partitioning = record.partitioning
     if partitioning is None:
         found = db.rows(f"SELECT NULL, count(*), max({number}){sums} {source}")

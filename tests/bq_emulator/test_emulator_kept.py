@@ -6,7 +6,7 @@ import random
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from destination_bigquery.catalog import parse
 from destination_bigquery.sql import replace_table
 from emulator_jobs import run
 
+from bq_emulator.duck import Session
 from bq_emulator.emulator import Emulator
 from bq_emulator.jobs.job import Job
 from bq_emulator.sql.frontend import GoogleSqlFrontend
@@ -228,6 +229,26 @@ def test_a_table_made_of_one_in_files_reads_them_and_is_like_one_that_stores_its
     changed = "SELECT COUNT(*) FROM d.of_kept AS a JOIN d.before AS b USING (id) WHERE a.n IS DISTINCT FROM b.n"
     unchanged = "SELECT COUNT(*) = (SELECT COUNT(*) - 1 FROM d.of_kept) FROM d.of_kept JOIN d.before USING (id)"
     assert (query(emulator, changed), query(emulator, unchanged)) == ([(0,)], [(True,)])
+
+
+def test_rows_in_files_are_weighed_without_making_their_ids(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(emulator, rows(1), "kept")
+    query(emulator, MADE.format("made", "kept", ""))
+    asked = []
+
+    def watched(db: Session, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        asked.append(sql)
+        return db.execute(sql, parameters).fetchall()
+
+    with emulator.database.session() as db:
+        record = emulator.metadata.table(db, "d", "made")
+        assert "md5" in str(record.physical)
+        monkeypatch.setattr(Session, "rows", watched)
+        sizes = emulator.tables.sizes.measure(db, record, ["id"])
+    assert sum(each["id"] for each in sizes.values()) == ROWS * (36 + 2)
+    assert asked and not any("md5" in sql for sql in asked)
 
 
 def test_ids_of_rows_in_files_stay_over_a_restart_and_differ_between_tables(
