@@ -129,12 +129,14 @@ def text(context_call: Call, operand: str, kind: Type, wide: bool) -> str:
         return f"coalesce(CAST(to_json({operand}) AS VARCHAR), 'null')"
     if name == "BYTES":
         return f"coalesce('\"' || to_base64({operand}) || '\"', 'null')"
-    if name in ("DATE", "TIME"):
+    if name == "DATE":
+        return f"coalesce(strftime({operand}, '\"%Y-%m-%d\"'), 'null')"
+    if name == "TIME":
         return f"coalesce('\"' || {cast_to_string(context, operand, kind)} || '\"', 'null')"
     if name in ("DATETIME", "TIMESTAMP"):
         clock, zone = ("{0}", "") if name == "DATETIME" else (local("{0}", "'UTC'"), "Z")
-        printed = context.apply(f"replace(bq_datetime_to_string({clock}), ' ', 'T')", [operand])
-        return f"coalesce('\"' || {printed} || '{zone}\"', 'null')"
+        printed = context.apply(f"bq_datetime_to_json({clock}, '{zone}')", [operand])
+        return f"coalesce({printed}, 'null')"
     if name == "ARRAY":
         item = context.fresh("e")
         items = f"list_transform({operand}, lambda {item}: {text(context_call, item, kind.item, wide)})"
