@@ -12,18 +12,38 @@ _IS_SMALL = "(x) BETWEEN -999999999 AND 999999999"
 _SMALL_AND_WHOLE = f"CASE WHEN {_IS_SMALL} THEN {_SMALL} = trunc({_SMALL}) END"
 _WHOLE_TO_STRING = f"CAST(CAST({_SMALL} AS BIGINT) AS VARCHAR)"
 
+
+def _has_digits(digits: int) -> str:
+    """That a small NUMERIC has no more digits than these after the point."""
+    return f"TRY_CAST(CAST({_SMALL} AS DECIMAL(18,{digits})) AS DECIMAL(18,9)) = {_SMALL}"
+
+
+#: Of one that is not whole. Taking zeros from a text's end takes DuckDB three times as long as printing it.
+_SMALL_TO_STRING = f"""CASE WHEN {_has_digits(1)} THEN CAST(CAST({_SMALL} AS DECIMAL(18,1)) AS VARCHAR)
+    WHEN {_has_digits(2)} THEN CAST(CAST({_SMALL} AS DECIMAL(18,2)) AS VARCHAR)
+    ELSE rtrim(CAST({_SMALL} AS VARCHAR), '0') END"""
+
+
+def _whole_part(x: str) -> str:
+    return f"CAST(trunc(TRY_CAST({x} AS DECIMAL(18,9))) AS DECIMAL(9,0))"
+
+
+def _fraction(x: str) -> str:
+    small = f"TRY_CAST({x} AS DECIMAL(18,9))"
+    return f"CAST({small} - CAST(trunc({small}) AS DECIMAL(18,9)) AS DECIMAL(9,9))"
+
+
 MACROS: dict[str, tuple[str, str]] = {
     "bq_numeric_to_string": (
         "x",
-        f"""CASE WHEN {_SMALL_AND_WHOLE} THEN {_WHOLE_TO_STRING}
-        WHEN {_IS_SMALL} THEN rtrim(CAST({_SMALL} AS VARCHAR), '0')
+        f"""CASE WHEN {_SMALL_AND_WHOLE} THEN {_WHOLE_TO_STRING} WHEN {_IS_SMALL} THEN {_SMALL_TO_STRING}
         ELSE rtrim(rtrim(CAST(x AS VARCHAR), '0'), '.') END""",
     ),
     # A string where it is no whole number within ±2^53
     "bq_numeric_to_json": (
         "x",
-        f"""CASE WHEN {_SMALL_AND_WHOLE} THEN {_WHOLE_TO_STRING}
-        WHEN {_IS_SMALL} OR abs(x) > 9007199254740992 OR (x) <> trunc(x) THEN '"' || bq_numeric_to_string(x) || '"'
+        f"""CASE WHEN {_SMALL_AND_WHOLE} THEN {_WHOLE_TO_STRING} WHEN {_IS_SMALL} THEN '"' || {_SMALL_TO_STRING} || '"'
+        WHEN abs(x) > 9007199254740992 OR (x) <> trunc(x) THEN '"' || bq_numeric_to_string(x) || '"'
         ELSE bq_numeric_to_string(x) END""",
     ),
     "bq_units": ("x", _UNITS),
@@ -45,6 +65,14 @@ MACROS: dict[str, tuple[str, str]] = {
         (abs(a) // abs(b)) * 1000000000 + ((abs(a) % abs(b)) * 1000000000) // abs(b)
         + CASE WHEN (((abs(a) % abs(b)) * 1000000000) % abs(b)) * 2 >= abs(b) THEN 1 ELSE 0 END) END""",
     ),
+    # Of the terms of a·b = (whole part of a)·b + (fraction of a)·(whole part of b) + fractions' product only the last
+    # has more digits than a NUMERIC. For small ones 64 bits hold it: rounding what needs 128 takes longer than all the
+    # rest. NULL unless both are small.
+    "bq_numeric_mul_small": (
+        "a, b",
+        f"""{_whole_part("a")} * CAST(TRY_CAST(b AS DECIMAL(18,9)) AS DECIMAL(38,9))
+        + {_fraction("a")} * {_whole_part("b")} + CAST({_fraction("a")} * {_fraction("b")} AS DECIMAL(18,9))""",
+    ),
     "bq_numeric_mul_wide": (
         "a, b",
         """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
@@ -55,6 +83,12 @@ MACROS: dict[str, tuple[str, str]] = {
         """list_transform(list_transform([struct_pack(x := bq_units(a), y := bq_units(b))],
         lambda p: bq_check(p.y <> 0, 'division by zero: ' || bq_units_to_string(p.x) || ' / 0',
         bq_div_units(p.x, p.y))), lambda u: bq_from_units(u))[1]""",
+    ),
+    # n INT64, d a constant from 1 to 2^31
+    "bq_numeric_of_ratio": (
+        "n, d",
+        """CAST((n) // (d) AS DECIMAL(38,9)) + 0.000000001 * CAST(
+        (((n) % (d)) * 2000000000 + CASE WHEN (n) < 0 THEN -(d) ELSE (d) END) // (2 * (d)) AS DECIMAL(10,0))""",
     ),
     "bq_numeric_whole_quotient": (
         "a, b",
