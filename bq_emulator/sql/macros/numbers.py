@@ -88,7 +88,7 @@ MACROS: dict[str, tuple[str, str]] = {
     "bq_numeric_of_ratio": (
         "n, d",
         """CAST((n) // (d) AS DECIMAL(38,9)) + 0.000000001 * CAST(
-        (((n) % (d)) * 2000000000 + CASE WHEN (n) < 0 THEN -(d) ELSE (d) END) // (2 * (d)) AS DECIMAL(10,0))""",
+        (((n) % (d)) * 2000000000 + CASE WHEN (n) < 0 THEN -(d) ELSE (d) END) // (2::BIGINT * (d)) AS DECIMAL(10,0))""",
     ),
     "bq_numeric_whole_quotient": (
         "a, b",
