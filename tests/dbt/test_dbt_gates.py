@@ -168,7 +168,9 @@ HELD: dict[str, tuple[str, tuple[str, ...]]] = {
     "gate_payments__money_is_whole": (
         "intermediate.int_payments__deduplicated", ("amount", "platform_fee", "seller_payout"),
     ),
-    "gate_currency__payments_usd_agrees": ("intermediate.int_payments__usd", ("amount_usd",)),
+    "gate_currency__payments_usd_agrees": (
+        "intermediate.int_payments__usd", ("amount_usd", "platform_fee_usd", "seller_payout_usd"),
+    ),
     "gate_marts__payments_agree_with_events": (
         "marts.fct_payments", ("amount_usd", "platform_fee_usd", "seller_payout_usd", "duplicate_count"),
     ),
