@@ -5,8 +5,9 @@ all of them. Both connectors run as the platform runs them, by its own ``Attempt
 imported them (``--programs``: started as programs), joined by the Arrow data channel (``--lines``: by JSON lines).
 Timed from the start of the first process until all is committed and both have ended; memory is the sum of both
 processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not quiet. An increment begins when what
-the one before left to be done later has been done, as a schedule would have it. ``--dlt`` adds dlt with its
-connectorx backend into the same emulator, from a virtual environment made for it.
+the one before left to be done later has been done, as a schedule would have it. ``--beside`` has them into a table of
+so many rows, too, in turns. ``--dlt`` adds dlt with its connectorx backend into the same emulator, from a virtual
+environment made for it.
 """
 
 from __future__ import annotations
@@ -111,8 +112,7 @@ class Bench:
     def __init__(self, services: SourceAndWarehouse, *, arrow: bool, forked: bool = True) -> None:
         folder, postgres, endpoint = services.folder, services.postgres, services.endpoint
         self._pids = {"emulator": services.emulator.pid, "Postgres": postgres.pid(), "platform": os.getpid()}
-        self.folder = folder
-        self.arrow = arrow
+        self.folder, self.endpoint, self.arrow = folder, endpoint, arrow
         self.launcher = _Watched(folder, preloads() if forked else {})
         self.launcher.warm_up()
         self.conninfo = postgres.conninfo("bench")
@@ -231,7 +231,7 @@ def _usage(pids: list[int]) -> Iterator[dict[int, tuple[float, int]]]:
         thread.join()
 
 
-def dlt(bench: Bench, endpoint: str) -> Callable[[], float]:
+def dlt(bench: Bench) -> Callable[[], float]:
     """A function that syncs by dlt and returns the seconds from its process's start to its end."""
     home = bench.folder / "dlt"
     uv = BIN / "uv"
@@ -244,8 +244,8 @@ def dlt(bench: Bench, endpoint: str) -> Callable[[], float]:
     def run() -> float:
         command = [home / "bin" / "python", "-c", DLT, url, PROJECT, f"dlt_{secrets.token_hex(4)}"]
         environment = {
-            **os.environ, "BIGQUERY_EMULATOR_HOST": endpoint, "RUNTIME__DLTHUB_TELEMETRY": "false", "HOME": str(home),
-            "DESTINATION__BIGQUERY__CREDENTIALS__PROJECT_ID": PROJECT,
+            **os.environ, "BIGQUERY_EMULATOR_HOST": bench.endpoint, "HOME": str(home),
+            "RUNTIME__DLTHUB_TELEMETRY": "false", "DESTINATION__BIGQUERY__CREDENTIALS__PROJECT_ID": PROJECT,
         }  # fmt: skip
         start = time.perf_counter()
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -254,7 +254,7 @@ def dlt(bench: Bench, endpoint: str) -> Callable[[], float]:
     return run
 
 
-def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
+def measure(bench: Bench, options: argparse.Namespace) -> None:
     rows, runs = options.rows, options.runs
     copied = statistics.median(bench.copy() for _ in range(runs))
     print(f"COPY binary to nothing: {copied:.2f} s, {rows / copied:,.0f} rows/s", flush=True)
@@ -266,28 +266,34 @@ def measure(bench: Bench, options: argparse.Namespace, endpoint: str) -> None:
         flush=True,
     )
     if options.dlt:
-        run = dlt(bench, endpoint)
+        run = dlt(bench)
         other = statistics.median(run() for _ in range(runs))
         print(f"dlt: {other:.2f} s, {rows / other:,.0f} rows/s; ours is {other / whole:.1f} x as fast", flush=True)
-    first = bench.sync("append_dedup")
-    print(
-        f"into an empty deduplicated table: {first.seconds:.2f} s; peak {first.peak} MB; processor seconds: "
-        f"{_processor([first])}",
-        flush=True,
-    )
-    state = first.states
-    changes = []
+
+
+def measure_increments(benches: dict[int, Bench], runs: int) -> None:
+    """Of each number of rows, all of them deduplicated into an empty table, and in turns changes of them."""
+    syncs: dict[int, list[Sync]] = {}
+    for rows, bench in benches.items():
+        first = bench.sync("append_dedup")
+        print(
+            f"{rows:,} rows into an empty deduplicated table: {first.seconds:.2f} s; peak {first.peak} MB; processor "
+            f"seconds: {_processor([first])}",
+            flush=True,
+        )
+        syncs[rows] = [first]
     for number in range(runs):  # other rows each time, spread over the table
-        bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED), run=number))
-        bench.execute("CHECKPOINT")  # else the sync is measured together with the database's writing of the change
-        bench.rest()
-        changes.append(bench.sync("append_dedup", state))
-        state = changes[-1].states
-    print(
-        f"{CHANGED:,} changed rows into {rows:,}: {statistics.median(sync.seconds for sync in changes):.2f} s; "
-        f"processor seconds: {_processor(changes)}",
-        flush=True,
-    )
+        for rows, bench in benches.items():
+            bench.execute(CHANGE.format(step=max(1, rows // CHANGED), changed=min(rows, CHANGED), run=number))
+            bench.execute("CHECKPOINT")  # else the sync is measured together with the database's writing of the change
+            bench.rest()
+            syncs[rows].append(bench.sync("append_dedup", syncs[rows][-1].states))
+    for rows, (_, *changes) in syncs.items():
+        print(
+            f"{CHANGED:,} changed rows into {rows:,}: {statistics.median(sync.seconds for sync in changes):.2f} s; "
+            f"processor seconds: {_processor(changes)}",
+            flush=True,
+        )
 
 
 def _processor(syncs: list[Sync]) -> str:
@@ -299,20 +305,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--beside", type=int, metavar="ROWS", help="changes of another number of rows, too, in turns")
     parser.add_argument("--lines", action="store_true", help="records as JSON lines")
     parser.add_argument("--programs", action="store_true", help="start the connectors as programs")
     parser.add_argument("--dlt", action="store_true", help="measure dlt, too; installs it from the package index")
     options = parser.parse_args()
-    with source_and_warehouse("replication-") as services:
-        postgres = services.postgres
-        postgres.ensure_database("bench", "postgres")
-        with psycopg.connect(postgres.conninfo("bench"), autocommit=True) as connection:
-            connection.execute(ORDERS.format(rows=options.rows).encode())
-        bench = Bench(services, arrow=not options.lines, forked=not options.programs)
-        try:
-            measure(bench, options, services.endpoint)
-        finally:
-            bench.launcher.close()
+    with contextlib.ExitStack() as stack:
+        benches = {}
+        for rows in filter(None, (options.rows, options.beside)):
+            services = stack.enter_context(source_and_warehouse("replication-"))
+            services.postgres.ensure_database("bench", "postgres")
+            with psycopg.connect(services.postgres.conninfo("bench"), autocommit=True) as connection:
+                connection.execute(ORDERS.format(rows=rows).encode())
+            benches[rows] = Bench(services, arrow=not options.lines, forked=not options.programs)
+            stack.callback(benches[rows].launcher.close)
+        measure(benches[options.rows], options)
+        measure_increments(benches, options.runs)
 
 
 if __name__ == "__main__":
