@@ -6,8 +6,13 @@ from __future__ import annotations
 _UNITS = "CAST(replace(CAST((x) AS VARCHAR), '.', '') AS HUGEINT)"
 _FROM_UNITS = """CAST((u) // 1000000000 AS DECIMAL(38,9)) + CAST((u) % 1000000000 AS DECIMAL(10,0)) * 0.000000001"""
 
-#: One NUMERIC as DuckDB's 64-bit decimal, whose conversions take a fifth of the time; for what fits.
-_SMALL = "TRY_CAST(x AS DECIMAL(18,9))"
+
+def _small(x: str) -> str:
+    """A NUMERIC as DuckDB's 64-bit decimal, whose conversions take a fifth of the time; NULL if it does not fit."""
+    return f"TRY_CAST({x} AS DECIMAL(18,9))"
+
+
+_SMALL = _small("x")
 _IS_SMALL = "(x) BETWEEN -999999999 AND 999999999"
 _SMALL_AND_WHOLE = f"CASE WHEN {_IS_SMALL} THEN {_SMALL} = trunc({_SMALL}) END"
 _WHOLE_TO_STRING = f"CAST(CAST({_SMALL} AS BIGINT) AS VARCHAR)"
@@ -25,12 +30,11 @@ _SMALL_TO_STRING = f"""CASE WHEN {_has_digits(1)} THEN CAST(CAST({_SMALL} AS DEC
 
 
 def _whole_part(x: str) -> str:
-    return f"CAST(trunc(TRY_CAST({x} AS DECIMAL(18,9))) AS DECIMAL(9,0))"
+    return f"CAST(trunc({_small(x)}) AS DECIMAL(9,0))"
 
 
 def _fraction(x: str) -> str:
-    small = f"TRY_CAST({x} AS DECIMAL(18,9))"
-    return f"CAST({small} - CAST(trunc({small}) AS DECIMAL(18,9)) AS DECIMAL(9,9))"
+    return f"CAST({_small(x)} - CAST(trunc({_small(x)}) AS DECIMAL(18,9)) AS DECIMAL(9,9))"
 
 
 MACROS: dict[str, tuple[str, str]] = {
@@ -70,7 +74,7 @@ MACROS: dict[str, tuple[str, str]] = {
     # rest. NULL unless both are small.
     "bq_numeric_mul_small": (
         "a, b",
-        f"""{_whole_part("a")} * CAST(TRY_CAST(b AS DECIMAL(18,9)) AS DECIMAL(38,9))
+        f"""{_whole_part("a")} * CAST({_small("b")} AS DECIMAL(38,9))
         + {_fraction("a")} * {_whole_part("b")} + CAST({_fraction("a")} * {_fraction("b")} AS DECIMAL(18,9))""",
     ),
     "bq_numeric_mul_wide": (

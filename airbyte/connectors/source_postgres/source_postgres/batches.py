@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import orjson
@@ -132,11 +131,11 @@ def _read(csv: Block, types: dict[str, pa.DataType]) -> pa.Table:
 
 
 def _finished(
-    fields: tuple[Field, ...], read: Sequence[pa.Array], lost_before: Iterable[pa.BooleanArray | None] = repeat(None)
+    fields: tuple[Field, ...], read: Sequence[pa.Array], lost_before: Sequence[pa.BooleanArray | None] = ()
 ) -> Batch:
     columns = []
     losses: dict[str, pa.BooleanArray] = {}
-    for (field, values), before in zip(zip(fields, read, strict=True), lost_before, strict=False):
+    for field, values, before in zip(fields, read, lost_before or [None] * len(read), strict=True):
         decoded, lost = decode(field.type, values)
         lost = before if lost is None else lost
         columns.append(decoded)
