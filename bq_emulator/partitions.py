@@ -12,6 +12,7 @@ from typing import Any
 from bq_emulator.duck import identifier
 from bq_emulator.model import BigQueryError, Field
 from bq_emulator.schema import Schema, find
+from bq_emulator.sql.functions import zones
 
 #: The pseudo column of tables partitioned by ingestion time; their store has it as a column of this name.
 PARTITION_TIME = Field("_PARTITIONTIME", "TIMESTAMP")
@@ -84,7 +85,7 @@ class Partitioning:
     def id_expression(self) -> str:
         """DuckDB text for the id of a row's partition."""
         if self.granularity:
-            return f"coalesce(strftime({self.text}, '{_FORMATS[self.granularity]}'), '{NULL_PARTITION}')"
+            return f"coalesce(strftime({self._clock}, '{_FORMATS[self.granularity]}'), '{NULL_PARTITION}')"
         start, end, interval = self.bounds
         return (
             f"CASE WHEN {self.text} IS NULL THEN '{NULL_PARTITION}' "
@@ -100,7 +101,12 @@ class Partitioning:
             return f"CASE WHEN {self.text} < {start} OR {self.text} >= {end} THEN {end} ELSE {inside} END"
         if self.is_exact:
             return self.text
-        return f"date_trunc('{self.granularity.lower()}', {self.text})"
+        return f"date_trunc('{self.granularity.lower()}', {self._clock})"
+
+    @property
+    def _clock(self) -> str:
+        """DuckDB text of the column as a date or wall clock: DuckDB truncates an instant in ten times as long."""
+        return zones.local(self.text, "'UTC'") if self.type == "TIMESTAMP" else self.text
 
     @property
     def is_exact(self) -> bool:
