@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import pyarrow as pa
@@ -74,19 +74,17 @@ def _alike(parts: list[pa.Table]) -> list[pa.Table]:
     return [part.cast(wanted) for part in parts]
 
 
-def to_parquet(table: pa.Table, *, compressed: bool = True) -> memoryview:
+def write_parquet(table: pa.Table, file: BinaryIO, *, compressed: bool = True) -> None:
     """The table as a Parquet file; ``compressed`` is not worth its time where the file stays on this machine."""
-    buffer = io.BytesIO()
     pq.write_table(
         table,
-        buffer,
+        file,
         compression="snappy" if compressed else "none",
         use_dictionary=[name for name in table.column_names if _repeats(table.column(name))],
         store_decimal_as_integer=True,
         # They take a third of the time, and who reads the file reads all of it.
         write_statistics=False,
     )
-    return buffer.getbuffer()
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import queue
 import threading
 import time
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 _COMMIT_BATCHES = 8
 _COMMIT_SECONDS = 60
 
-#: Larger blocks of memory go back to the system when they are freed. Of itself glibc comes to keep blocks of up to
-#: 32 MB in case they are needed again, for each thread by itself: 50 MB more than are in use.
-_KEPT_BYTES = 1 << 20
-#: https://man7.org/linux/man-pages/man3/mallopt.3.html
-_M_MMAP_THRESHOLD = -3
+#: Parameters of glibc's allocator (https://man7.org/linux/man-pages/man3/mallopt.3.html). Memory fresh from the system
+#: costs as much as what is copied into it, so what a frame took is kept for the next ones; larger blocks go back. Of
+#: itself glibc comes to keep blocks of up to 32 MB, for each thread by itself, and the peak creeps up with the table.
+_MALLOPT = {"M_TRIM_THRESHOLD": (-1, 16 << 20), "M_MMAP_THRESHOLD": (-3, 8 << 20), "M_ARENA_MAX": (-8, 1)}
+#: Files are larger where a single row is.
+_LARGEST_KEPT = 32 << 20
 
 #: A Parquet file, and a batch with its chunks on their way to such.
-_Made = tuple[memoryview, "Bounds"]
+_Made = tuple[io.BytesIO, "Bounds"]
 _Prepared = tuple[Batch, "list[Future[_Made]]"]
 
 
@@ -47,6 +49,8 @@ class Writer:
         self._failure: BaseException | None = None
         self._incomplete = {id(stream): stream for stream in streams}
         self._states: list[tuple[bytes, int]] = []
+        #: Files that are loaded, to be written over by the next ones.
+        self._files: list[io.BytesIO] = []
         self._batches = 0
         self._committed_at = time.monotonic()
 
@@ -57,7 +61,7 @@ class Writer:
             ConnectorError: as the loaders and the batching do; at the end, transient_error naming the streams that did
                 not come to their end. What was committed before stays so.
         """
-        _give_memory_back()
+        _use_memory_again()
         committer = threading.Thread(target=self._commit_batches, name="committer")
         committer.start()
         with ThreadPoolExecutor(1, "converter") as converter:
@@ -114,8 +118,11 @@ class Writer:
             # Rows without a state must not delay what has one.
             self._commit(loaders)
         for chunk in batch.chunks:
-            # Nobody keeps a file that is loaded: a commit may take long, while further batches come.
-            loaders[id(chunk.stream)].load(chunk, *chunks.pop(0).result())
+            file, bounds = chunks.pop(0).result()
+            with file.getbuffer() as buffer, buffer[: file.tell()] as parquet:
+                loaders[id(chunk.stream)].load(chunk, parquet, bounds)
+            if file.tell() <= _LARGEST_KEPT:
+                self._files.append(file)
         self._batches += 1
         self._states += batch.states
         overdue = time.monotonic() - self._committed_at >= _COMMIT_SECONDS
@@ -136,21 +143,24 @@ class Writer:
         self._committed_at = time.monotonic()
 
     def _prepare(self, chunk: Chunk) -> _Made:
-        from destination_bigquery.convert import to_arrow, to_parquet
+        from destination_bigquery.convert import to_arrow, write_parquet
         from destination_bigquery.loader import key_bounds
 
         if not chunk.count:
-            return memoryview(b""), {}
+            return io.BytesIO(), {}
         rows = to_arrow(chunk)
         # They are half of what a batch weighs, and it may wait long for its turn.
         chunk.rows.clear()
         # An endpoint of one's own is near by: compressing takes longer than sending.
-        parquet = to_parquet(rows, compressed=self._config.api_endpoint is None)
-        return parquet, key_bounds(rows, chunk.stream)
+        file = self._files.pop() if self._files else io.BytesIO()
+        file.seek(0)
+        write_parquet(rows, file, compressed=self._config.api_endpoint is None)
+        return file, key_bounds(rows, chunk.stream)
 
 
-def _give_memory_back() -> None:
+def _use_memory_again() -> None:
     """Only glibc has, and needs, the call."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
+        for parameter, value in _MALLOPT.values():
+            mallopt(parameter, value)
