@@ -1,13 +1,13 @@
 """How fast and how large a sync of ``orders`` is: ``.venv/bin/python benchmarks/replication.py [--rows N]``.
 
-One run on one database: ``COPY … (FORMAT binary)`` to nothing; a full refresh; 10,000 changed rows deduplicated into
-all of them. Both connectors run as the platform runs them, by its own ``Attempt``: forked from a process that has
-imported them (``--programs``: started as programs), joined by the Arrow data channel (``--lines``: by JSON lines).
-Timed from the start of the first process until all is committed and both have ended; memory is the sum of both
-processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not quiet. An increment begins when what
-the one before left to be done later has been done, as a schedule would have it. ``--beside`` has them into a table of
-so many rows, too, in turns. ``--dlt`` adds dlt with its connectorx backend into the same emulator, from a virtual
-environment made for it.
+One run on one database: ``COPY … (FORMAT binary)`` to nothing and a full refresh, in turns; 10,000 changed rows
+deduplicated into all of them. Both connectors run as the platform runs them, by its own ``Attempt``: forked from a
+process that has imported them (``--programs``: started as programs), joined by the Arrow data channel (``--lines``: by
+JSON lines). Timed from the start of the first process until all is committed and both have ended; memory is the sum of
+both processes' peaks (VmHWM). Processor seconds stand beside, for machines that are not quiet. Each begins when what
+the one before left to be done later has been done, as a schedule would have it. ``--beside`` has increments into a
+table of so many rows, too, in turns. ``--dlt`` adds dlt with its connectorx backend into the same emulator, from a
+virtual environment made for it.
 """
 
 from __future__ import annotations
@@ -256,13 +256,19 @@ def dlt(bench: Bench) -> Callable[[], float]:
 
 def measure(bench: Bench, options: argparse.Namespace) -> None:
     rows, runs = options.rows, options.runs
-    copied = statistics.median(bench.copy() for _ in range(runs))
-    print(f"COPY binary to nothing: {copied:.2f} s, {rows / copied:,.0f} rows/s", flush=True)
-    full = [bench.sync("overwrite") for _ in range(runs)]
-    whole = statistics.median(sync.seconds for sync in full)
+    copies, full = [], []
+    for _ in range(runs):  # in turns: the machine is quicker at some times than at others
+        bench.rest()
+        copies.append(bench.copy())
+        bench.rest()
+        full.append(bench.sync("overwrite"))
+    copied, whole = statistics.median(copies), statistics.median(sync.seconds for sync in full)
+    pairs = sorted(copy / sync.seconds for copy, sync in zip(copies, full, strict=True))
+    print(f"COPY binary to nothing: {copied:.2f} s, {rows / copied:,.0f} rows/s")
     print(
-        f"full refresh: {whole:.2f} s, {rows / whole:,.0f} rows/s, {copied / whole:.2f} x COPY; peak "
-        f"{max(s.peak for s in full)} MB; processor seconds: {_processor(full)}",
+        f"full refresh: {whole:.2f} s, {rows / whole:,.0f} rows/s, {copied / whole:.2f} x COPY, in pairs "
+        f"{pairs[0]:.2f} to {pairs[-1]:.2f}; peak {max(s.peak for s in full)} MB; processor seconds: "
+        f"{_processor(full)}",
         flush=True,
     )
     if options.dlt:
