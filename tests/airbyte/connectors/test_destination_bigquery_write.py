@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
+import time
+import weakref
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from destination_bigquery import config
+from destination_bigquery import config, writer
+from destination_bigquery.warehouse import Warehouse
 from google.cloud import bigquery
 
 INTEGER = {"type": "integer"}
@@ -301,6 +306,45 @@ def test_rows_without_states_are_committed_by_the_first_that_comes(
     assert run.status == 0, run.errors
     assert len(run.states()) == 1
     assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,), (3,)]
+
+
+def test_memory_does_not_grow_with_the_number_of_batches_and_streams(
+    destination: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many streams another one has much to load each time."""
+    size, streams = 200_000, 8
+    monkeypatch.setattr(config, "_batch_bytes", lambda raw: size)  # each state ends a batch
+    monkeypatch.setattr(writer, "_KEPT_SIZES", range(size // 2, 2 * size))
+    files: weakref.WeakSet[Any] = weakref.WeakSet()
+    held = []
+
+    class File(io.BytesIO):
+        def __init__(self) -> None:
+            super().__init__()
+            files.add(self)
+
+    monkeypatch.setattr(writer, "io", SimpleNamespace(BytesIO=File))
+
+    def load(*_: Any, **__: Any) -> None:
+        time.sleep(0.005)  # else no file waits for another one
+        held.append(sum(file.getbuffer().nbytes for file in list(files)))
+
+    monkeypatch.setattr(Warehouse, "load", load)
+    cat = overwriting({"id": STRING})
+    cat["streams"] = [
+        {**cat["streams"][0], "stream": {**cat["streams"][0]["stream"], "name": f"things{number}"}}
+        for number in range(streams)
+    ]
+    parts = []
+    for large in range(4 * streams):
+        for number in range(streams):
+            data = {"id": "x" * (size if number == large % streams else 10)}
+            parts.append({"type": "RECORD", "record": {"stream": f"things{number}", "emitted_at": 1, "data": data}})
+        parts.append({"type": "STATE", "state": {"type": "GLOBAL", "global": {"stream_states": [], "n": large}}})
+    run = destination("write", messages(*parts), catalog=cat)
+    assert "before these streams were complete" in run.errors[0]["message"]
+    assert len(held) == 4 * streams * streams
+    assert max(held) < 6 * size
 
 
 def test_a_row_that_a_resumed_overwrite_has_twice_is_kept_once(destination: Any, query: Query) -> None:

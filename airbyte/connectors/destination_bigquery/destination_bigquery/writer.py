@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 _COMMIT_BATCHES = 8
 _COMMIT_SECONDS = 60
 
-#: Parameters of glibc's allocator (https://man7.org/linux/man-pages/man3/mallopt.3.html). Memory fresh from the system
-#: costs as much as what is copied into it, so what a frame took is kept for the next ones; larger blocks go back. Of
-#: itself glibc comes to keep blocks of up to 32 MB, for each thread by itself, and the peak creeps up with the table.
-_MALLOPT = {"M_TRIM_THRESHOLD": (-1, 16 << 20), "M_MMAP_THRESHOLD": (-3, 8 << 20), "M_ARENA_MAX": (-8, 1)}
-#: Files are larger where a single row is.
-_LARGEST_KEPT = 32 << 20
+#: Memory fresh from the system costs as much as what is copied into it, so smaller blocks, such as a frame's, are kept
+#: by the allocator for the next ones. Larger ones go back.
+_LARGE_BLOCK = 8 << 20
+#: Parameters of glibc's allocator (https://man7.org/linux/man-pages/man3/mallopt.3.html). Of itself it comes to keep
+#: blocks of up to 32 MB, for each thread by itself, and the peak creeps up with the table.
+_MALLOPT = {"M_TRIM_THRESHOLD": (-1, 2 * _LARGE_BLOCK), "M_MMAP_THRESHOLD": (-3, _LARGE_BLOCK), "M_ARENA_MAX": (-8, 1)}
+#: Sizes of the files that are kept to be written over, and how many are: as many as one stream has use for. A larger
+#: one is that of a single row; smaller ones, of many streams, would all grow to the size of the largest.
+_KEPT_SIZES, _KEPT_FILES = range(_LARGE_BLOCK, 32 << 20), 2
 
 #: A Parquet file, and a batch with its chunks on their way to such.
 _Made = tuple[io.BytesIO, "Bounds"]
@@ -121,7 +124,7 @@ class Writer:
             file, bounds = chunks.pop(0).result()
             with file.getbuffer() as buffer, buffer[: file.tell()] as parquet:
                 loaders[id(chunk.stream)].load(chunk, parquet, bounds)
-            if file.tell() <= _LARGEST_KEPT:
+            if file.tell() in _KEPT_SIZES and len(self._files) < _KEPT_FILES:
                 self._files.append(file)
         self._batches += 1
         self._states += batch.states
@@ -151,9 +154,9 @@ class Writer:
         rows = to_arrow(chunk)
         # They are half of what a batch weighs, and it may wait long for its turn.
         chunk.rows.clear()
-        # An endpoint of one's own is near by: compressing takes longer than sending.
-        file = self._files.pop() if self._files else io.BytesIO()
+        file = self._files.pop() if self._files and rows.nbytes >= _KEPT_SIZES.start else io.BytesIO()
         file.seek(0)
+        # An endpoint of one's own is near by: compressing takes longer than sending.
         write_parquet(rows, file, compressed=self._config.api_endpoint is None)
         return file, key_bounds(rows, chunk.stream)
 
