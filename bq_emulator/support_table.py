@@ -45,6 +45,7 @@ known:
   computed in FLOAT64.
 - BIGNUMERIC: the Storage API and Parquet hold 76 digits, the very greatest values have 77.
 - APPROX_ functions are exact. TABLESAMPLE chooses rows, not blocks. A WITH entry that is read twice is evaluated once.
+  A recursive one goes no further than its reader's LIMIT, so an endless one may give rows where Google fails.
 - Time zones: the seconds of local mean times, before about 1900, are kept where Google drops them. SAFE does not catch
   an unknown zone.
 - SAFE_CAST to NUMERIC(p, s) or STRING(n) gives NULL where the limit is exceeded; IFERROR and its kin do not catch a

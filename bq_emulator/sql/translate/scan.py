@@ -246,16 +246,16 @@ SET_OPERATIONS = {
 }
 
 
-def _renamed(context: Context, item: Node, targets: list[int]) -> str:
+def _renamed(context: Context, item: Node, targets: list[int]) -> Select:
     """One input of a set operation, its columns named as the operation's."""
     inner = scan(context, item.scan)
     pairs = zip(item.output_column_list, targets, strict=True)
-    return Select([(column(each.column_id), column(target)) for each, target in pairs], f"({inner.sql()})").sql()
+    return Select([(column(each.column_id), column(target)) for each, target in pairs], f"({inner.sql()})")
 
 
 def _set_operation(context: Context, node: Node) -> Select:
     targets = [each.column_id for each in node.column_list]
-    inputs = [_renamed(context, item, targets) for item in node.input_item_list]
+    inputs = [_renamed(context, item, targets).sql() for item in node.input_item_list]
     operator = f" {SET_OPERATIONS[node.op_type]} "
     return Select(_passed(node), f"({operator.join(inputs)})")
 
@@ -267,13 +267,11 @@ def _with(context: Context, node: Node) -> Select:
         context.ctes[name] = [each.column_id for each in body.column_list]
         if body.kind == "RecursiveScan":
             context.recursive.append(name)
-            entries.append((_cte_name(name), subquery(context, body)))
+        entries.append((_cte_name(name), _with_body(context, body)))
+        if body.kind == "RecursiveScan":
             context.recursive.pop()
-        else:
-            entries.append((_cte_name(name), _with_body(context, body)))
     select = scan(context, node.query)
     select.ctes = entries + select.ctes
-    select.recursive = select.recursive or bool(node.recursive)
     return select
 
 
@@ -294,33 +292,41 @@ def _with_ref(context: Context, node: Node) -> Select:
     return Select(items, _cte_name(node.with_query_name))
 
 
+#: https://cloud.google.com/bigquery/docs/recursive-ctes#troubleshoot
+_MOST_ITERATIONS = 500
+_TOO_MANY = f"A recursive CTE has reached the maximum number of iterations: {_MOST_ITERATIONS}."
+#: NULL but in the row that counts the iterations.
+_COUNT = "_iterations"
+
+
 def _recursive(context: Context, node: Node) -> Select:
+    """A row beside the others counts the iterations: if they were numbered, UNION DISTINCT would keep them all."""
     if node.recursion_depth_modifier is not None:
         raise unsupported("WITH DEPTH")
-    targets = [each.column_id for each in node.column_list]
-    context.ctes[context.recursive[-1]] = targets
-    first = _renamed(context, node.non_recursive_term, targets)
-    second = _renamed(context, node.recursive_term, targets)
-    operator = SET_OPERATIONS[node.op_type]
-    # DuckDB knows a recursive entry by the set operation at its top, so nothing may be wrapped around it.
-    return _Verbatim(_passed(node), f"{first} {operator} {second}")
+    name, targets = context.recursive[-1], ids(node)
+    context.ctes[name] = targets
+    first = _counted(context, node.non_recursive_term, targets, "0")
+    # The last iteration finds nothing but the count, and does not go on with it.
+    count = f"bq_check(max({_COUNT}) <= {_MOST_ITERATIONS}, '{_TOO_MANY}', max({_COUNT}) + 1)"
+    second = _counted(context, node.recursive_term, targets, count, f"{_cte_name(name)} HAVING count(*) > 1")
+    # DuckDB knows a recursive entry by the set operation at its top.
+    entry = _cte_name(name), f"({first}) {SET_OPERATIONS[node.op_type]} ({second})"
+    return Select(_passed(node), entry[0], where=[f"{_COUNT} IS NULL"], ctes=[entry], recursive=True)
 
 
-class _Verbatim(Select):
-    """A query given as text, in ``source``."""
-
-    def sql(self) -> str:
-        return str(self.source)
-
-    @property
-    def is_open(self) -> bool:
-        return False
+def _counted(context: Context, term: Node, targets: list[int], count: str, source: str | None = None) -> str:
+    """The rows of a recursive entry's term, and one with the ``count`` computed from ``source``."""
+    rows = _renamed(context, term, targets)
+    rows.items.append(("NULL", _COUNT))
+    counting = Select([*(("NULL", column(each)) for each in targets), (count, _COUNT)], source)
+    return f"{rows.sql()} UNION ALL {counting.sql()}"
 
 
 def _recursive_ref(context: Context, node: Node) -> Select:
     name = context.recursive[-1]
     pairs = zip(context.ctes[name], node.column_list, strict=True)
-    return Select([(column(source), column(each.column_id)) for source, each in pairs], _cte_name(name))
+    items = [(column(source), column(each.column_id)) for source, each in pairs]
+    return Select(items, _cte_name(name), where=[f"{_COUNT} IS NULL"])
 
 
 #: Node kind → translation.
