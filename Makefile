@@ -51,7 +51,7 @@ analyzer: $(VENV)/.built
 	@$(BIN)/python -P -c 'from bq_emulator.sql.wasm import compiled_analyzer; compiled_analyzer()'
 
 lint-sql: $(VENV)/.built ## Lint the models; the stack must be up, for macros ask the warehouse
-	@cd dbt && ../$(STACK) exec sqlfluff lint models snapshots --disable-progress-bar
+	@$(STACK) exec sh -c 'cd dbt && sqlfluff lint models snapshots --disable-progress-bar'
 
 hooks: $(VENV)/.built ## Check what is committed: install the pre-commit hooks
 	@$(BIN)/pre-commit install --install-hooks
@@ -80,9 +80,10 @@ preflight: $(VENV)/.built ## Check that each configured service can be used: mak
 impact: $(VENV)/.built ## What a change does to models, marts and connections: make impact BASE=main
 	@$(STACK) impact --base $(or $(BASE),main) $(ARGS)
 
+compose-env: ENV_FILE = $(or $(LOCAL_STACK_ENV_FILE),.env)
 compose-env: $(VENV)/.built ## Add the secrets that docker-compose.yml needs to .env, unless they are there
-	@touch .env && chmod 600 .env
-	@$(STACK) compose-env >> .env
+	@touch $(ENV_FILE) && test -f $(ENV_FILE) && chmod 600 $(ENV_FILE)
+	@$(STACK) compose-env >> $(ENV_FILE)
 
 # Versions that have wheels only: what has none needs a compiler on every machine that installs.
 lock: $(VENV)/.built ## Resolve the dependencies again into requirements.lock

@@ -194,6 +194,8 @@ class Settings:
             "AIRBYTE_API_URL": self.airbyte.url,
             "AIRBYTE_CLIENT_ID": client_id,
             "AIRBYTE_CLIENT_SECRET": client_secret,
+            # What the stack's own file says is in this environment; octavia would add another's.
+            "OCTAVIA_ENV_FILE": os.devnull,
             "BIGQUERY_PROJECT": self.bigquery_project,
             "BIGQUERY_LOCATION": self.bigquery_location,
             "BIGQUERY_API_ENDPOINT": self.bigquery.url,

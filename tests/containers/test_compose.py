@@ -24,6 +24,7 @@ ONE_SHOTS = {"databases", "demo-data", "connections", "airflow-init", "airbyte-p
 # Variables that one of the two stacks alone has, and why.
 ONLY_LOCAL = {
     "PATH": "of the virtual environment; the image has its own",
+    "OCTAVIA_ENV_FILE": "the image has no .env",
 }
 ONLY_CONTAINERS = {
     "PYTHONUNBUFFERED": "logs go to the engine",

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from octavia import settings as octavia_settings
 from own_environment import PLATFORM
 
 from local_stack import settings as module
@@ -112,3 +113,14 @@ def test_another_file_than_env_is_read_where_it_is_named_and_must_be_there(
         module.load(tmp_path / "stack")
     other.write_text("SOURCE_DB_SCALE=7\n")
     assert module.load(tmp_path / "stack").environment["SOURCE_DB_SCALE"] == "7"
+
+
+def test_octavia_knows_what_the_stacks_file_says_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("AIRBYTE_WORKSPACE_ID=another\nOCTAVIA_ENVIRONMENT=cdc\n")
+    (tmp_path / "staging.env").write_text("AIRBYTE_WORKSPACE_ID=staging\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOCAL_STACK_ENV_FILE", "staging.env")
+    for name, value in module.load(tmp_path / "stack").child_environment().items():
+        monkeypatch.setenv(name, value)
+    known = octavia_settings.load(tmp_path)
+    assert (known.workspace, known.environment) == ("staging", None)

@@ -56,7 +56,7 @@ def cli(context: click.Context, directory: Path | None, workspace: str | None, e
     """Airbyte sources, destinations and connections as code.
 
     The server and the credentials come from AIRBYTE_API_URL, AIRBYTE_CLIENT_ID and AIRBYTE_CLIENT_SECRET in the
-    environment, or from .env in the project's or this folder.
+    environment, or from .env in the project's or this folder, or from the file that OCTAVIA_ENV_FILE names instead.
     """
     context.obj = settings.load(directory, workspace, environment)
 

@@ -35,18 +35,21 @@ def load(directory: Path | None = None, workspace: str | None = None, environmen
     """Settings for the project in ``directory``; None looks for ``./airbyte/sources``, else takes this folder.
 
     ``workspace`` and ``environment`` win over their variables, which win over the project folder's ``.env``,
-    and that one over the ``.env`` of this folder.
+    and that one over the ``.env`` of this folder. ``OCTAVIA_ENV_FILE`` names one file in the place of both.
 
     Raises:
-        OctaviaError: no such folder, or only one half of the credentials.
+        OctaviaError: no such folder or file, or only one half of the credentials.
     """
     if directory is None:
         directory = Path("airbyte") if Path("airbyte/sources").is_dir() else Path(".")
     if not directory.is_dir():
         raise OctaviaError(f"--directory {directory}: no such folder")
+    named = os.environ.get("OCTAVIA_ENV_FILE")
+    if named and not Path(named).exists():
+        raise OctaviaError(f"OCTAVIA_ENV_FILE is {named!r}: no such file")
     variables: dict[str, str] = {}
-    for folder in (Path("."), directory):
-        variables |= {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
+    for file in [Path(named)] if named else [Path(".env"), directory / ".env"]:
+        variables |= {name: value for name, value in dotenv_values(file).items() if value is not None}
     variables |= os.environ
     client_id, client_secret = variables.get("AIRBYTE_CLIENT_ID"), variables.get("AIRBYTE_CLIENT_SECRET")
     if bool(client_id) != bool(client_secret):

@@ -56,6 +56,15 @@ def test_wrong_usage_is_an_error_and_not_a_plan_with_changes(shop: Any) -> None:
     failed(shop.octavia("plan", "-f", "sources/nobody/configuration.yaml"), "no such file")
 
 
+def test_the_file_named_in_the_place_of_dotenv_must_be_there_and_is_read_alone(shop: Any) -> None:
+    failed(shop.octavia("plan", OCTAVIA_ENV_FILE="staging.env"), "OCTAVIA_ENV_FILE is 'staging.env': no such file")
+    del shop.env["AIRBYTE_API_URL"]
+    (shop.folder / ".env").write_text("AIRBYTE_API_URL=http://127.0.0.1:9/dotenv\n")
+    (shop.folder / "staging.env").write_text("AIRBYTE_API_URL=http://127.0.0.1:9/staging\n")
+    failed(shop.octavia("plan", OCTAVIA_ENV_FILE="staging.env"), "http://127.0.0.1:9/staging")
+    failed(shop.octavia("plan"), "http://127.0.0.1:9/dotenv")
+
+
 def test_an_unreachable_server_is_named_with_its_setting(shop: Any) -> None:
     failed(shop.octavia("plan", AIRBYTE_API_URL="http://127.0.0.1:9/v1"), "http://127.0.0.1:9/v1", "AIRBYTE_API_URL")
     failed(
