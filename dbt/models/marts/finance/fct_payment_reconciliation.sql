@@ -26,20 +26,20 @@ payment_events as (
 payments as (
 
     select
-        payments.order_id,
-        sum(if(payments.status = 'completed', payments.amount, 0)) as paid_amount,
-        sum(if(payments.status = 'completed', payments.amount_usd, 0)) as paid_usd,
-        sum(if(payments.status = 'refunded', payments.amount_usd, 0)) as refunded_usd,
-        sum(if(payments.status = 'completed', payments.platform_fee_usd, 0)) as platform_fee_usd,
-        sum(if(payments.status = 'completed', payments.seller_payout_usd, 0)) as seller_payout_usd,
-        sum(payments.duplicate_count) as duplicate_events_removed,
+        orders.order_id,
+        coalesce(sum(if(payments.status = 'completed', payments.amount, 0)), 0) as paid_amount,
+        coalesce(sum(if(payments.status = 'completed', payments.amount_usd, 0)), 0) as paid_usd,
+        coalesce(sum(if(payments.status = 'refunded', payments.amount_usd, 0)), 0) as refunded_usd,
+        coalesce(sum(if(payments.status = 'completed', payments.platform_fee_usd, 0)), 0) as platform_fee_usd,
+        coalesce(sum(if(payments.status = 'completed', payments.seller_payout_usd, 0)), 0) as seller_payout_usd,
+        coalesce(sum(payments.duplicate_count), 0) as duplicate_events_removed,
         countif(payments.status = 'refunded') as refund_events,
         countif(payments.status in ('completed', 'refunded') and payments.currency <> orders.currency)
             as foreign_currency_events,
-        bit_xor(payments.row_fingerprint) as row_fingerprint
-    from payment_events as payments
-    inner join orders on payments.order_id = orders.order_id
-    group by payments.order_id
+        coalesce(bit_xor(payments.row_fingerprint), 0) as row_fingerprint
+    from orders
+    left join payment_events as payments on orders.order_id = payments.order_id
+    group by orders.order_id
 
 )
 
@@ -48,20 +48,20 @@ select
     orders.order_date,
     orders.status as order_status,
     orders.total_usd as order_total_usd,
-    coalesce(payments.paid_usd, 0) as paid_usd,
-    coalesce(payments.refunded_usd, 0) as refunded_usd,
-    coalesce(payments.platform_fee_usd, 0) as platform_fee_usd,
-    coalesce(payments.seller_payout_usd, 0) as seller_payout_usd,
-    coalesce(payments.paid_usd, 0) - orders.total_usd as difference_usd,
-    coalesce(payments.duplicate_events_removed, 0) as duplicate_events_removed,
+    payments.paid_usd,
+    payments.refunded_usd,
+    payments.platform_fee_usd,
+    payments.seller_payout_usd,
+    payments.paid_usd - orders.total_usd as difference_usd,
+    payments.duplicate_events_removed,
     -- amounts of one currency are compared as they are: dollars of a payment in parts may be a cent off by rounding
     case
         when payments.foreign_currency_events > 0 then 'currency_mismatch'
         when payments.refund_events > 0 or orders.status = 'refunded' then 'refunded'
-        when coalesce(payments.paid_amount, 0) = 0 and orders.status in ('pending', 'cancelled') then 'not_due'
-        when coalesce(payments.paid_amount, 0) = 0 and orders.total_amount > 0 then 'unpaid'
-        when coalesce(payments.paid_amount, 0) < orders.total_amount then 'underpaid'
-        when coalesce(payments.paid_amount, 0) > orders.total_amount then 'overpaid'
+        when payments.paid_amount = 0 and orders.status in ('pending', 'cancelled') then 'not_due'
+        when payments.paid_amount = 0 and orders.total_amount > 0 then 'unpaid'
+        when payments.paid_amount < orders.total_amount then 'underpaid'
+        when payments.paid_amount > orders.total_amount then 'overpaid'
         else 'matched'
     end as reconciliation_status,
 
@@ -69,7 +69,7 @@ select
     -- so that the next run finds the day changed
     orders.row_fingerprint
     ^ orders.payments_fingerprint
-    ^ coalesce(payments.row_fingerprint, 0) as row_fingerprint
+    ^ payments.row_fingerprint as row_fingerprint
 
 from orders
-left join payments on orders.order_id = payments.order_id
+inner join payments on orders.order_id = payments.order_id
