@@ -32,6 +32,7 @@ from marketplace_replication import Replication  # noqa: E402
 from real_services import BIN, PROJECT, Database  # noqa: E402
 from source_and_warehouse import SourceAndWarehouse, source_and_warehouse  # noqa: E402
 
+from local_stack.settings import beside_proxies  # noqa: E402
 from source_db import cdc  # noqa: E402
 from source_db.seed import seed_database  # noqa: E402
 from source_db.simulate import simulate_day  # noqa: E402
@@ -73,7 +74,7 @@ def measure(
     replication = Piped(database, parts.endpoint, "raw", parts.folder, cdc=by_log)
     os.environ |= {
         "BIGQUERY_API_ENDPOINT": parts.endpoint, "BIGQUERY_PROJECT": PROJECT, "DBT_TARGET": "local",
-        "DBT_PROJECT_DIR": str(ROOT / "dbt"), "DBT_PROFILES_DIR": str(ROOT / "dbt"),
+        "DBT_PROJECT_DIR": str(ROOT / "dbt"), "DBT_PROFILES_DIR": str(ROOT / "dbt"), **beside_proxies(os.environ),
     }  # fmt: skip
     done = []
     with psycopg.connect(database.conninfo, autocommit=True) as connection:

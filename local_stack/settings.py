@@ -19,7 +19,7 @@ from dotenv import dotenv_values
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
-_LOOPBACK_NAMES = {LOOPBACK, "localhost", "::1"}
+_LOOPBACK_NAMES = (LOOPBACK, "localhost", "::1")
 
 #: Variables that reach the services whatever they are called, if set.
 _PASSED_THROUGH = ("GOOGLE_APPLICATION_CREDENTIALS", "BIGQUERY_CREDENTIALS_JSON", "SOURCE_POSTGRES_SSL_MODE")
@@ -211,7 +211,8 @@ class Settings:
             platform["SOURCE_DB_DSN"] = self.source_db_dsn
         passed = {name: self.get(name) for name in _PASSED_THROUGH if self.get(name)}
         path = f"{self.bin}{os.pathsep}{self.environment.get('PATH', os.defpath)}"
-        return self.environment | platform | passed | {"PATH": path} | self.airflow_environment()
+        own = platform | passed | {"PATH": path} | beside_proxies(self.environment)
+        return self.environment | own | self.airflow_environment()
 
     def airflow_environment(self) -> dict[str, str]:
         """Airflow's own variables: the committed settings, overridden by the user's, plus what is only known here."""
@@ -274,6 +275,13 @@ def written() -> dict[str, str]:
     if named and not Path(named).exists():
         raise SettingsError(f"LOCAL_STACK_ENV_FILE is '{named}', but there is no such file.")
     return {name: value for name, value in dotenv_values(named or ROOT / ".env").items() if value is not None}
+
+
+def beside_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that keep requests to this machine from a proxy, which could not reach it; other hosts stay."""
+    given = environment.get("no_proxy") or environment.get("NO_PROXY", "")
+    hosts = ",".join(dict.fromkeys([*filter(None, given.split(",")), *_LOOPBACK_NAMES]))
+    return {"no_proxy": hosts, "NO_PROXY": hosts}
 
 
 def new_secrets() -> dict[str, str]:

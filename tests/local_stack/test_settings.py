@@ -65,6 +65,12 @@ def test_google_credentials_without_an_endpoint_mean_google(load) -> None:
     assert environment["GOOGLE_APPLICATION_CREDENTIALS"] == "/keys/warehouse.json"
 
 
+def test_the_services_here_are_asked_beside_a_proxy(load) -> None:
+    environment = load(HTTPS_PROXY="http://proxy:3128", NO_PROXY=".example.com,localhost").child_environment()
+    assert environment["no_proxy"] == environment["NO_PROXY"] == ".example.com,localhost,127.0.0.1,::1"
+    assert environment["HTTPS_PROXY"] == "http://proxy:3128"
+
+
 def test_an_airbyte_elsewhere_needs_its_own_credentials(load) -> None:
     current = load(AIRBYTE_API_URL="https://airbyte.example.com/api/public/v1")
     assert not current.airbyte.embedded

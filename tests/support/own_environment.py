@@ -11,6 +11,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from local_stack.settings import beside_proxies
+
 #: What the platform's variables begin with.
 PLATFORM = (
     "AIRBYTE_", "AIRFLOW", "ALERT_", "BIGQUERY_", "DBT_", "GOOGLE_", "LOCAL_STACK_DIR", "METADATA_", "OCTAVIA_",
@@ -20,6 +22,7 @@ PLATFORM = (
 for name in [name for name in os.environ if name.startswith(PLATFORM)]:
     del os.environ[name]
 os.environ["LOCAL_STACK_ENV_FILE"] = os.devnull  # the developer's .env is not the suite's
+os.environ.update(beside_proxies(os.environ))
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="marketplace-airflow-"))
 (AIRFLOW_HOME / "airflow.cfg").write_text(
