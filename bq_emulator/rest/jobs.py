@@ -40,10 +40,9 @@ async def insert(call: Call) -> dict[str, Any]:
 
 
 async def started(emulator: Emulator, job: Job) -> dict[str, Any]:
-    """The answer to the request that made a job: its resource, after a moment in which a small job gets done; clients
-    look at a load or copy job again only after a second."""
-    if job.kind != "query":
-        await _wait(emulator, job.job_id, _PATIENCE_MS)
+    """The answer to the request that made a job: its resource, after a moment in which a small job gets done. Google's
+    Python client then spares two looks at a query, and a second's wait for a load or copy job."""
+    await _wait(emulator, job.job_id, _PATIENCE_MS)
     return await run_in_threadpool(emulator.jobs.get, job.job_id)
 
 

@@ -66,7 +66,7 @@ def test_google_credentials_without_an_endpoint_mean_google(load) -> None:
 
 
 def test_the_services_here_are_asked_beside_a_proxy(load) -> None:
-    environment = load(HTTPS_PROXY="http://proxy:3128", NO_PROXY=".example.com,localhost").child_environment()
+    environment = load(HTTPS_PROXY="http://proxy:3128", no_proxy=".example.com,localhost").child_environment()
     assert environment["no_proxy"] == environment["NO_PROXY"] == ".example.com,localhost,127.0.0.1,::1"
     assert environment["HTTPS_PROXY"] == "http://proxy:3128"
 
