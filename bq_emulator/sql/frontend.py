@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
 
+from cachetools import LRUCache
 from zetasql.wasi._pb2.zetasql.public import options_pb2 as public_options
 from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
@@ -42,6 +42,8 @@ ANALYZERS = min(4, max(2, os.cpu_count() or 4))
 VIEW_CACHE_SIZE = 500
 #: Queries that are kept translated; longer texts are not.
 QUERY_CACHE_SIZE = 200
+#: Statements whose tables' names are kept: those of a large dbt project.
+NAMES_CACHE_SIZE = 1_000
 _MAX_CACHED_TEXT = 50_000
 MAX_VIEW_DEPTH = 16
 
@@ -52,10 +54,10 @@ class GoogleSqlFrontend:
     def __init__(self, threads: int = ANALYZERS, strict: bool = True) -> None:
         """``strict``: see :class:`Analyzer`."""
         self._pool = Pool(threads, strict)
-        self._views: OrderedDict[tuple[TableRef, str], View] = OrderedDict()
-        self._views_lock = Lock()
-        self._queries: OrderedDict[tuple[str, str, str | None], tuple[Query, Read]] = OrderedDict()
-        self._queries_lock = Lock()
+        self._views: LRUCache[tuple[TableRef, str], View] = LRUCache(VIEW_CACHE_SIZE)
+        self._queries: LRUCache[tuple[str, str, str | None], tuple[Query, Read]] = LRUCache(QUERY_CACHE_SIZE)
+        self._names: LRUCache[str, list[tuple[str, ...]]] = LRUCache(NAMES_CACHE_SIZE)
+        self._caches_lock = Lock()
 
     def warm_up(self) -> None:
         """Load the analyzer, compiling it first where no compiled copy is cached (about 15 s, once per version)."""
@@ -120,20 +122,16 @@ class GoogleSqlFrontend:
                 return compilation.part(*sql)
             statement = compilation.statement(sql)
             if key is not None and isinstance(statement, Query) and compilation.read.is_lasting:
-                with self._queries_lock:
+                with self._caches_lock:
                     self._queries[key] = statement, compilation.read
-                    while len(self._queries) > QUERY_CACHE_SIZE:
-                        self._queries.popitem(last=False)
             return statement
 
         return self._pool.run(work)
 
     def _known(self, key: tuple[str, str, str | None], catalog: Catalog) -> Query | None:
         """The translation of a query that was asked before, if all that it names is as it was."""
-        with self._queries_lock:
+        with self._caches_lock:
             known = self._queries.get(key)
-            if known is not None:
-                self._queries.move_to_end(key)
         return known[0] if known is not None and known[1].is_current(catalog) else None
 
     def default_value(self, field: Field) -> str:
@@ -143,15 +141,24 @@ class GoogleSqlFrontend:
     def view(self, compilation: _Compilation, table: Table) -> View:
         """A view, reused while the tables it reads stay as they were."""
         key = (table.ref, table.view_query or "")
-        with self._views_lock:
+        with self._caches_lock:
             known = self._views.get(key)
         if known is None or not known.seen.is_current(compilation.catalog):
             known = compilation.for_view(table).view(table)
-            with self._views_lock:
+            with self._caches_lock:
                 self._views[key] = known
-                while len(self._views) > VIEW_CACHE_SIZE:
-                    self._views.popitem(last=False)
         compilation.read.add(known.seen)
+        return known
+
+    def table_names(self, analyzer: Analyzer, sql: str) -> list[tuple[str, ...]]:
+        """See :meth:`Analyzer.table_names`: dbt asks the same again with each build, while its tables change."""
+        with self._caches_lock:
+            known = self._names.get(sql)
+        if known is None:
+            known = analyzer.table_names(sql)
+            if len(sql) <= _MAX_CACHED_TEXT:
+                with self._caches_lock:
+                    self._names[sql] = known
         return known
 
 
@@ -359,7 +366,7 @@ class _Compilation:
     def _mount_read(self, mount: Mount, sql: str) -> list[tuple[str, ...]]:
         """Mount the tables ``sql`` reads, whose paths are given back, and the functions it calls with what they
         read."""
-        paths = self._analyzer.table_names(sql)
+        paths = self._frontend.table_names(self._analyzer, sql)
         mount.expect(paths, self.catalog)
         for path in paths:
             mount.add(path, self.catalog)
