@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,13 +27,18 @@ from rich.console import Console
 from rich.table import Table
 
 DBT = Path(sys.executable).parent / "dbt"
-# dbt begins each statement with a comment that says for which node it is.
+# dbt begins each statement with a comment that says for which node it is. A model's SELECT is a question before it is
+# built: which days have changed.
 SCANNED = r"""
-    select regexp_extract(query, r'"node_id": "([^"]+)"') as node, sum(total_bytes_processed) as bytes_scanned
+    select regexp_extract(query, r'"node_id": "([^"]+)"') as node,
+        sum(total_bytes_processed) as bytes_scanned,
+        sum(if(statement_type = 'SELECT', total_bytes_processed, 0)) as bytes_selected
     from `region-{location}`.INFORMATION_SCHEMA.JOBS_BY_PROJECT
     where creation_time >= @since and job_type = 'QUERY' and statement_type <> 'SCRIPT'
     group by node
 """
+
+NOTHING = {"bytes_scanned": 0, "bytes_selected": 0}
 
 
 def emulator() -> psutil.Process | None:
@@ -52,8 +56,9 @@ def cpu_seconds(process: psutil.Process | None) -> float:
     return sum(process.cpu_times()[:2]) if process else 0.0
 
 
-def bytes_scanned(since: datetime) -> Counter[str]:
-    """What the warehouse says each node's statements have scanned; dbt itself tells of a node's last one alone."""
+def bytes_scanned(since: datetime) -> dict[str, dict[str, int]]:
+    """What the warehouse says each node's statements have scanned, and its SELECTs among them; dbt itself tells of a
+    node's last one alone."""
     client = bigquery.Client(
         os.environ["BIGQUERY_PROJECT"],
         credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
@@ -62,11 +67,11 @@ def bytes_scanned(since: datetime) -> Counter[str]:
     parameters = [bigquery.ScalarQueryParameter("since", "TIMESTAMP", since)]
     query = SCANNED.format(location=os.environ.get("BIGQUERY_LOCATION", "US").lower())
     rows = client.query_and_wait(query, job_config=bigquery.QueryJobConfig(query_parameters=parameters))
-    return Counter({row["node"]: row["bytes_scanned"] or 0 for row in rows})
+    return {row["node"]: {name: row[name] or 0 for name in NOTHING} for row in rows}
 
 
 def build(target: Path, full_refresh: bool) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """One build: seconds by clock and by processor, and dbt's results by node, each with its ``bytes_scanned``.
+    """One build: seconds by clock and by processor, and dbt's results by node, with those of :func:`bytes_scanned`.
 
     Raises:
         SystemExit: if the build fails.
@@ -87,7 +92,7 @@ def build(target: Path, full_refresh: bool) -> tuple[dict[str, float], list[dict
     }
     results: list[dict[str, Any]] = json.loads((target / "run_results.json").read_text())["results"]
     scanned = bytes_scanned(since)
-    return seconds, [result | {"bytes_scanned": scanned[result["unique_id"]]} for result in results]
+    return seconds, [result | scanned.get(result["unique_id"], NOTHING) for result in results]
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
-"""How `dbt build` grows with the history: `.venv/bin/python benchmarks/dbt_scale.py [--scales 1 50] [--cdc]`.
+"""How `dbt build` grows: `.venv/bin/python benchmarks/dbt_scale.py [--scales 1 50] [--years 1] [--cdc]`.
 
-For each scale a database and an emulator of their own: seeded, synced by the connectors as the declared connection has
+For each scale and length of history a database and an emulator of their own: seeded with a year, and lived on day by
+day for more (``--years``: days as busy, and a longer history); synced by the connectors as the declared connection has
 them (``--cdc``: as the overlay of that name has them), built from nothing; a day is simulated, synced and built; it is
 built once more with nothing new. Reads of models that follow days, of other models and of tests are counted apart.
 Scale 50 is a million orders and wants 10 GB of disk. Run it on an idle machine: on a busy one only the processor's
@@ -17,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,7 @@ class Piped(Replication):
 
 
 def measure(
-    parts: SourceAndWarehouse, scale: float, by_log: bool, console: Console
+    parts: SourceAndWarehouse, scale: float, years: int, by_log: bool, console: Console
 ) -> list[tuple[dict[str, float], list[Result]]]:
     """Seconds and dbt's results of each of BUILDS."""
     server = parts.postgres
@@ -79,6 +81,8 @@ def measure(
     done = []
     with psycopg.connect(database.conninfo, autocommit=True) as connection:
         seed_database(connection, scale=scale, seed=1, until=date(2026, 6, 30))
+        for _ in range(365 * (years - 1)):
+            simulate_day(connection, seed=1)
         if by_log:
             cdc.enable(connection)
         for name in BUILDS:
@@ -93,13 +97,17 @@ def measure(
 
 
 def megabytes(results: list[Result], incremental: set[str]) -> list[str]:
-    """What incremental models, other models with the snapshot, and tests have scanned."""
+    """What incremental models have scanned to find the days that changed, and of these; what other models with the
+    snapshot have scanned, and tests."""
     scanned: Counter[str] = Counter()
     for result in results:
         is_test = name_of(result)[0] in ("test", "unit_test")
         kind = "tests" if is_test else "incremental" if result["unique_id"] in incremental else "others"
+        if kind == "incremental":
+            scanned["days"] += result["bytes_selected"]
+            scanned[kind] -= result["bytes_selected"]
         scanned[kind] += result["bytes_scanned"]
-    return [f"{scanned[kind] / 1e6:,.1f}" for kind in ("incremental", "others", "tests")]
+    return [f"{scanned[kind] / 1e6:,.1f}" for kind in ("days", "incremental", "others", "tests")]
 
 
 def name_of(result: Result) -> list[str]:
@@ -109,27 +117,29 @@ def name_of(result: Result) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scales", type=float, nargs="+", default=[1, 50])
+    parser.add_argument("--years", type=int, nargs="+", default=[1])
     parser.add_argument("--cdc", action="store_true")
     parser.add_argument("--nodes", type=int, default=12, help="how many of the slowest nodes to show")
     options = parser.parse_args()
     console = Console(width=150)
-    columns = ("clock s", "dbt CPU s", "warehouse CPU s", "MB by incremental", "by others", "by tests", "rows written")
-    builds = Table("scale", "build", *columns)
-    for scale in options.scales:
+    columns = ("clock s", "dbt CPU s", "emulator's", "MB to find days", "of these", "by others", "by tests", "rows")
+    builds = Table("scale", "years", "build", *columns)
+    for scale, years in product(options.scales, options.years):
         with source_and_warehouse("dbt-scale-") as parts:
-            done = measure(parts, scale, options.cdc, console)
+            done = measure(parts, scale, years, options.cdc, console)
             nodes = json.loads((parts.folder / "target" / "manifest.json").read_text())["nodes"].items()
         incremental = {name for name, node in nodes if node["config"].get("materialized") == "incremental"}
         for name, (seconds, results) in zip(BUILDS, done, strict=True):
             models = [result["adapter_response"] for result in results if name_of(result)[0] == "model"]
             builds.add_row(
                 f"{scale:g}",
+                str(years),
                 name,
                 *(f"{value:.1f}" for value in seconds.values()),
                 *megabytes(results, incremental),
                 f"{sum(max(answer.get('rows_affected') or 0, 0) for answer in models):,}",
             )
-            slowest = Table(f"scale {scale:g}, {name}: slowest nodes", "s", "MB read", "rows written")
+            slowest = Table(f"scale {scale:g}, {years} years, {name}: slowest nodes", "s", "MB read", "rows written")
             for result in sorted(results, key=lambda each: -each["execution_time"])[: options.nodes]:
                 answer = result["adapter_response"]
                 scanned = f"{result['bytes_scanned'] / 1e6:,.1f}"

@@ -164,6 +164,10 @@ def test_what_would_change_the_result_is_not_ignored(bigquery_client: bigquery.C
         run(bigquery_client, "SELECT 1", create_session=True)
 
 
+def test_a_small_query_is_done_when_its_job_is_told(bigquery_client: bigquery.Client) -> None:
+    assert bigquery_client.query("SELECT 1").state == "DONE"
+
+
 def test_a_job_id_is_used_once(bigquery_client: bigquery.Client) -> None:
     job_id = f"once-{uuid.uuid4().hex}"
     bigquery_client.query("SELECT 1", job_id=job_id, job_retry=None).result()
@@ -183,6 +187,7 @@ def test_a_cancelled_or_timed_out_job_stops_and_changes_nothing(bigquery_client:
     numbers = "UNNEST(GENERATE_ARRAY(1, 1000000))"
     slow = f"INSERT INTO {dataset}.t (n) SELECT COUNTIF(MOD(a * b, 7) = 3) FROM {numbers} AS a, {numbers} AS b"
     job = bigquery_client.query(slow)
+    assert job.state != "DONE"
     while job.state != "RUNNING":
         job.reload()
     started = time.monotonic()
