@@ -13,7 +13,7 @@ from typing import IO
 import psutil
 import pytest
 from airbyte_server.replication.forked import ForkedProcess, ForkServer
-from airbyte_server.replication.processes import end_group
+from airbyte_server.replication.processes import Launcher, end_group
 
 Start = Callable[..., ForkedProcess]
 
@@ -91,6 +91,37 @@ def test_a_forked_connector_that_fails_says_why(start: Start) -> None:
     process = start("import no_such_module", stderr=subprocess.STDOUT)
     assert "No module named 'no_such_module'" in _read(process.stdout)
     assert process.wait() == 1
+
+
+def test_a_forked_connector_ends_as_a_program_does_but_is_not_taken_apart(start: Start) -> None:
+    """Taking the interpreter apart touches, and so copies, all that was imported before the fork."""
+    script = """
+import atexit, os, sys, threading, time
+
+class Torn:
+    def __del__(self, write=os.write):
+        write(1, b"torn")
+
+sys.torn = Torn()
+atexit.register(print, "at exit")
+threading.Thread(target=lambda: (time.sleep(0.1), print("thread"))).start()
+print("script")
+sys.exit("why")
+"""
+    process = start(script)
+    assert _read(process.stdout).split("\n") == ["script", "thread", "at exit", ""]
+    assert (_read(process.stderr), process.wait()) == ("why\n", 1)
+
+
+def test_arrow_keeps_what_a_batch_leaves_for_the_next_one(tmp_path: Path) -> None:
+    script = tmp_path / "connector"
+    script.write_text("import pyarrow; print(pyarrow.default_memory_pool().backend_name)")
+    launcher = Launcher(tmp_path, {str(script): "pyarrow"})
+    try:
+        process = launcher.start([str(script)], folder=tmp_path, stdin=subprocess.DEVNULL)
+        assert _read(process.stdout) == "system\n"
+    finally:
+        launcher.close()
 
 
 def test_connectors_end_with_the_server_and_within_a_grace(fork_server: ForkServer, start: Start) -> None:

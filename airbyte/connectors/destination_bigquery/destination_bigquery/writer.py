@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import io
+import os
 import queue
 import threading
 import time
@@ -89,14 +90,13 @@ class Writer:
     def _commit_batches(self) -> None:
         pending: Iterator[Stream | _Prepared] = iter(self._queue.get, None)
         try:
+            # Arrow's own allocator keeps what a batch leaves, or gives it back for the system to clear it again. Which
+            # one the Parquet writer takes is decided when Arrow is imported.
+            os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
             # Imports of a quarter of a second, while the source makes its first rows.
-            import pyarrow
-
             from destination_bigquery.loader import StreamLoader
             from destination_bigquery.warehouse import Warehouse
 
-            # Arrow's own allocator keeps what a batch leaves.
-            pyarrow.set_memory_pool(pyarrow.system_memory_pool())
             warehouse = Warehouse(self._config)
             loaders = {id(stream): StreamLoader(warehouse, stream) for stream in self._streams}
             try:

@@ -21,6 +21,15 @@ MARK = "AIRBYTE_CONNECTOR_FOLDER"
 """A variable of every connector's environment: its working folder, which is below the server's data folder."""
 
 
+_IMPORTING = {
+    # A thread of the linear algebra behind numpy, which nobody uses, would not survive a fork.
+    "OPENBLAS_NUM_THREADS": "1",
+    # Arrow's own allocator gives back what a batch leaves, for the next one to be cleared by the system again.
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Variables that libraries look at when they are imported, which is before the fork."""
+
+
 class ConnectorProcess(Protocol):
     """What connectors' processes are used with: as of :class:`subprocess.Popen`, with unbuffered pipes."""
 
@@ -42,9 +51,8 @@ class Launcher:
 
     def __init__(self, data_dir: Path, preloads: Mapping[str, str]) -> None:
         folder = data_dir / "fork-server"
-        # The variables that a process was started with are those that can be seen from outside. And a thread of the
-        # linear algebra behind numpy, which nobody uses, would not survive a fork.
-        environment = {**connector_environment(), MARK: str(folder), "OPENBLAS_NUM_THREADS": "1"}
+        # The variables that a process was started with are those that can be seen from outside.
+        environment = {**connector_environment(), MARK: str(folder), **_IMPORTING}
         # macOS's system libraries do not survive a fork; it has no shortage of memory for what is imported again.
         self._preloads = preloads if sys.platform == "linux" else {}
         self._fork_server = ForkServer(list(self._preloads.values()), folder, environment)
