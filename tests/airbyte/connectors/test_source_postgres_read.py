@@ -133,6 +133,15 @@ def test_a_changed_cursor_starts_over(source: Any, execute: Any, configured: Any
     assert "cursor 'other' replaces 'id'" in second.logs
 
 
+def test_a_table_is_read_in_parts_of_a_size(source: Any, execute: Any, configured: Any) -> None:
+    """And not in large ones and a rest of a few rows, which is a load job of its own."""
+    execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 101000); ANALYZE t")
+    run = source("read", catalog=configured(t={"sync_mode": "full_refresh"}))
+    counts = [state["sourceStats"]["recordCount"] for state in run.states("t")]
+    assert sum(counts) == 101_000
+    assert all(30_000 < count < 40_000 for count in counts if count)
+
+
 def test_an_interrupted_first_read_resumes_at_its_last_state(source: Any, execute: Any, configured: Any) -> None:
     execute("CREATE TABLE t (id int NOT NULL); INSERT INTO t SELECT generate_series(1, 130000); ANALYZE t")
     catalog = configured(t={"cursor_field": ["id"]})

@@ -148,7 +148,10 @@ class RowReader:
             lower, page = f"t.ctid > '{_checked(start, self._stream)}'", int(start[1:].partition(",")[0])
         if self._table.has_pages and self._connection.info.server_version >= _TID_RANGE_SCAN_VERSION:
             pages, per_range = self._pages()
-            for bound in range(page + per_range, pages, per_range):
+            left = pages - page
+            ranges = -(-left // per_range)
+            # All of a size: a rest of a few pages would be a load job of its own.
+            for bound in (page + left * number // ranges for number in range(1, ranges)):
                 # No row has number 0: the end belongs to either side.
                 end = f"({bound},0)"
                 yield _both(lower, f"t.ctid < '{end}'"), end
