@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -214,7 +215,11 @@ def test_two_streams_of_one_table_are_refused() -> None:
 
 
 def complete(stream: str = "s") -> bytes:
-    status = {"stream_descriptor": {"name": stream, "namespace": None}, "status": "COMPLETE"}
+    return said("COMPLETE", stream)
+
+
+def said(word: str, stream: str = "s") -> bytes:
+    status = {"stream_descriptor": {"name": stream, "namespace": None}, "status": word}
     return json.dumps({"type": "TRACE", "trace": {"type": "STREAM_STATUS", "stream_status": status}}).encode() + b"\n"
 
 
@@ -234,6 +239,20 @@ def test_records_and_states_are_counted_and_kept_in_order() -> None:
 def test_records_after_the_end_of_their_stream_are_refused() -> None:
     with pytest.raises(ConnectorError, match="records after its COMPLETE"):
         sorted_lines(complete(), record('{"a":4}'))
+
+
+def test_a_stream_begins_when_the_source_says_so_or_with_its_first_record() -> None:
+    streams = catalog.parse({"streams": [configured({}, stream={"name": n, "json_schema": {}}) for n in "st"]}, "raw")
+    begun: list[str] = []
+    seen = []
+
+    def lines() -> Iterator[bytes]:
+        for line in (said("STARTED"), said("STARTED", "unknown"), record("{}"), record("{}", "t"), complete()):
+            yield line
+            seen.append(list(begun))
+
+    list(batch.batches(lines(), streams, 1 << 20, lambda stream: begun.append(str(stream))))
+    assert seen == [["s"], ["s"], ["s"], ["s", "t"], ["s", "t"]]
 
 
 def test_a_batch_ends_at_a_state_once_it_is_large() -> None:

@@ -127,7 +127,8 @@ def batches(
     A batch ends at the first STATE after ``batch_bytes`` of records or a minute, when a stream is complete, and,
     without a state, at twice as much. Records that no state stands behind wait for the next batch, except at that
     hard limit, where they make a batch of their own; at the end of the messages they are left out, for whoever resumes
-    from the last state reads them again. ``begun`` is called at the first record of each stream.
+    from the last state reads them again. ``begun`` is called when a stream is said to have started, or at its first
+    record.
 
     Raises:
         ConnectorError: config_error for a record of a stream that the catalog lacks, system_error for a line that is
@@ -187,7 +188,11 @@ class _Sorter:
             return overdue or self._bytes >= self._soft_bytes
         elif kind == "TRACE":
             status = message["trace"].get("stream_status") or {}
-            if status.get("status") == "COMPLETE":
+            if status.get("status") == "STARTED":
+                started = self._pending.get(_key(status["stream_descriptor"]))
+                if started is not None:
+                    self._begin(started)
+            elif status.get("status") == "COMPLETE":
                 pending = self._of(_key(status["stream_descriptor"]))
                 pending.close(b"complete")
                 pending.complete = True
@@ -215,12 +220,15 @@ class _Sorter:
     def _add(self, pending: _Pending, row: Row, content: bytes, count: int) -> None:
         if pending.complete:
             raise ConnectorError(f"Stream {pending.stream} sent records after its COMPLETE.", "system_error")
-        if not pending.begun:
-            pending.begun = True
-            self._begun(pending.stream)
+        self._begin(pending)
         pending.add(row, content, count)
         pending.since_state += count
         self._bytes += len(content)
+
+    def _begin(self, pending: _Pending) -> None:
+        if not pending.begun:
+            pending.begun = True
+            self._begun(pending.stream)
 
     def _state(self, line: bytes, state: dict[str, Any]) -> None:
         volatile = ("id", "additionalData", "sourceStats", "destinationStats")
