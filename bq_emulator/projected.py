@@ -76,19 +76,18 @@ def _constants(db: Session, query: Query, fields: list[Field], rows: int) -> dic
     if any(field.type not in _FROM_TEXT or field.mode == "REPEATED" for field in fields):
         return None
     names = [identifier(field.name) for field in fields]
-    texts = [f"CAST({name} AS VARCHAR)" for name in names]
-    measures = ", ".join(f"min({text}), max({text}), count({name})" for text, name in zip(texts, names, strict=True))
-    selected = f"SELECT {', '.join(names)} FROM ({query.sql})"
-    found: list[tuple[str | None, str | None, int]] = []
-    for looked_at, part in ((min(_SAMPLE_ROWS, rows), f"{selected} LIMIT {_SAMPLE_ROWS}"), (rows, selected)):
-        row = db.one(f"SELECT {measures} FROM ({part})") or ()
-        found = list(zip(row[::3], row[1::3], row[2::3], strict=True))
-        if any(least != most or count not in (0, looked_at) for least, most, count in found):
-            return None
-    return {
-        field.name: f"CAST({'NULL' if text is None else literal(text)} AS {duckdb_type(field)})"
-        for field, (text, _, _) in zip(fields, found, strict=True)
-    }
+    texts = ", ".join(f"CAST({name} AS VARCHAR)" for name in names)
+    first = db.one(f"SELECT {texts} FROM ({query.sql}) LIMIT 1")
+    if first is None:
+        return None
+    values = ["NULL" if text is None else literal(text) for text in first]
+    others = " OR ".join(
+        f"CAST({name} AS VARCHAR) IS DISTINCT FROM {value}" for name, value in zip(names, values, strict=True)
+    )
+    # Where they differ, they do so soon, as a rule.
+    if db.one(f"SELECT 1 FROM ({query.sql}) WHERE {others} LIMIT 1") is not None:
+        return None
+    return {field.name: f"CAST({value} AS {duckdb_type(field)})" for field, value in zip(fields, values, strict=True)}
 
 
 def _id() -> str:
