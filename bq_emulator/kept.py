@@ -86,17 +86,19 @@ class KeptFiles:
                 (self._folder / name).unlink()
 
     def add(self, record: TableRecord, source: Source, file: Path) -> tuple[str, str] | None:
-        """The table's ``physical`` with ``file`` added to what it has, and that of ``file`` alone; None if not all can
-        be read as one. The file is moved; until a record with it is committed it belongs to nobody, and goes by itself.
+        """The table's ``physical`` with ``file`` added to what it has, and a query of ``file`` alone that tells whether
+        its rows can be read, and what they weigh; None if not all can be read as one. The file is moved; until a record
+        with it is committed it belongs to nobody, and goes by itself.
         """
         assert source.file is not None  # noqa: S101 (takes() has said so)
         # DuckDB reads all files of a list as the first one's columns.
         kind = hashlib.sha256(source.file.encode()).hexdigest()[:16]
-        values = []
+        values, looked_at = [], []
         for field in record.schema:
             given = next((i for i, each in enumerate(source.schema) if find((each,), field.name)), None)
-            value = "NULL" if given is None else source.values[given]
+            value, readable = ("NULL", "NULL") if given is None else (source.values[given], source.readable[given])
             values.append(f"CAST({value} AS {duckdb_type(field)}) AS {identifier(field.name)}")
+            looked_at.append(values[-1] if readable == value else f"{readable} AS {identifier(field.name)}")
         begin = f"(SELECT {', '.join(values)} FROM read_parquet(['{FOLDER}/{kind}-"
         before = record.physical if is_kept(record.physical) else None
         if before is not None and not before.startswith(begin):
@@ -105,8 +107,11 @@ class KeptFiles:
         file.replace(self._folder / name)
         for path in (self._folder / name, self._folder):
             _sync(path)
-        alone = f"(SELECT {', '.join(values)} FROM read_parquet(['{FOLDER}/{name}'{_END}"
-        return (f"{before.removesuffix(_END)}, '{FOLDER}/{name}'{_END}" if before else alone), alone
+        alone = f" FROM read_parquet(['{FOLDER}/{name}'{_END}"
+        together = (
+            f"{before.removesuffix(_END)}, '{FOLDER}/{name}'{_END}" if before else f"(SELECT {', '.join(values)}{alone}"
+        )
+        return together, f"(SELECT {', '.join(looked_at)}{alone}"
 
     def sweep(self) -> None:
         """Remove the files that no table has, once all who were at work when that was first seen have ended: they may

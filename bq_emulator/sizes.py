@@ -63,8 +63,11 @@ def bytes_expression(field: Field, expression: str) -> str:
         return "(" + " + ".join(bytes_expression(f, f"{expression}.{identifier(f.name)}") for f in field.fields) + ")"
     if field.type in _FIXED_BYTES:
         return f"(CASE WHEN {expression} IS NULL THEN 0 ELSE {_FIXED_BYTES[field.type]} END)"
-    length = "octet_length" if field.type == "BYTES" else "strlen"
-    return f"coalesce({length}({expression}) + 2, 0)"
+    return f"coalesce({_length(field, expression)} + 2, 0)"
+
+
+def _length(field: Field, expression: str) -> str:
+    return f"{'octet_length' if field.type == 'BYTES' else 'strlen'}({expression})"
 
 
 def _sum(schema: Schema, path: str) -> str:
@@ -78,6 +81,9 @@ def _sum(schema: Schema, path: str) -> str:
         raise KeyError(path)
     if field.type in _FIXED_BYTES and field.mode != "REPEATED":
         return f"{_FIXED_BYTES[field.type]} * count({text})"
+    if field.type in _TEXTS and field.mode != "REPEATED":
+        # A sum leaves NULLs out by itself, in half the time.
+        return f"coalesce(sum({_length(field, text)} + 2), 0)::BIGINT"
     return f"coalesce(sum({bytes_expression(field, text)}), 0)::BIGINT"
 
 

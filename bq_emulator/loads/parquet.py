@@ -107,7 +107,7 @@ def read(path: Path, configuration: dict[str, Any], schema: Schema, scratch: Pat
     targets = decimal_targets(configuration)
     enums = _enums(found)
     names = column_names(found.schema_arrow.names, configuration)
-    columns, values = [], []
+    columns, values, unconverted = [], [], []
     for column, name in zip(found.schema_arrow, names, strict=True):
         declared = find(schema, name)
         if declared is None and schema and configuration.get("ignoreUnknownValues"):
@@ -133,11 +133,12 @@ def read(path: Path, configuration: dict[str, Any], schema: Schema, scratch: Pat
             field = replace(declared, name=field.name, description=None, default_expression=None)
         columns.append(field)
         values.append(value)
+        unconverted.append(identifier(column.name) if _always_fits(column.type, field) else value)
     readable = _readable(path, found, scratch)
     # The first line of a schema's text is an address.
     kind = str(found.schema).partition("\n")[2] if readable == path else None
     query = f"SELECT {', '.join(values)} FROM read_parquet({literal(str(readable))})"
-    return Source(tuple(columns), query, values=tuple(values), file=kind)
+    return Source(tuple(columns), query, values=tuple(values), readable=tuple(unconverted), file=kind)
 
 
 def _readable(path: Path, file: pq.ParquetFile, scratch: Path) -> Path:
@@ -166,6 +167,12 @@ def _readable(path: Path, file: pq.ParquetFile, scratch: Path) -> Path:
     except pa.ArrowInvalid as error:
         raise reading_error(f"a decimal of columns {', '.join(wide)} is beyond BIGNUMERIC: {error}") from error
     return made
+
+
+def _always_fits(kind: pa.DataType, field: Field) -> bool:
+    """Whether every such decimal is a NUMERIC."""
+    digits = bool(pa.types.is_decimal(kind)) and kind.scale <= 9 and kind.precision - kind.scale <= 29
+    return digits and field.type == "NUMERIC"
 
 
 def _is_wide(kind: pa.DataType) -> bool:

@@ -19,7 +19,8 @@ class Source:
     many they are, of ``rows``; these are counted only where the job allows bad records.
 
     Where ``sql`` is a query of one Parquet file as it came, ``values`` are its columns and ``file`` is the schema that
-    the file states."""
+    the file states; ``readable`` are as ``values``, without conversions that no value of the file's types can fail:
+    who can read these can read those."""
 
     schema: Schema
     sql: str
@@ -28,6 +29,7 @@ class Source:
     stage: str | None = None
     bad: list[BigQueryError] = field(default_factory=list)
     values: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
     file: str | None = None
 
 

@@ -154,6 +154,14 @@ def test_a_broken_file_fails_its_job_and_leaves_nothing(emulator: Emulator) -> N
     assert not is_kept(emulator)
 
 
+def test_a_decimal_beyond_numeric_fails_its_job_though_the_file_can_be_read(emulator: Emulator) -> None:
+    table = rows(1, pa.decimal128(38, 2))
+    great = pa.array([Decimal(10) ** 30] * ROWS, pa.decimal128(38, 2))
+    beyond = load(emulator, table.set_column(2, "n", great), "kept")
+    assert beyond.error is not None and query(emulator, "SELECT COUNT(*) FROM d.kept") == [(0,)]
+    assert load(emulator, table, "kept").error is None and is_kept(emulator)
+
+
 def test_files_stay_while_somebody_reads_them_and_outlive_a_move(
     emulator: Emulator, tmp_path: Path, frontend: GoogleSqlFrontend
 ) -> None:
