@@ -34,7 +34,7 @@ from marketplace_replication import Replication  # noqa: E402
 from real_services import BIN, PROJECT, Database  # noqa: E402
 from source_and_warehouse import SourceAndWarehouse, source_and_warehouse  # noqa: E402
 
-from local_stack.settings import beside_proxies  # noqa: E402
+from local_stack.settings import isolate  # noqa: E402
 from source_db import cdc  # noqa: E402
 from source_db.seed import seed_database  # noqa: E402
 from source_db.simulate import simulate_day  # noqa: E402
@@ -76,8 +76,9 @@ def measure(
     replication = Piped(database, parts.endpoint, "raw", parts.folder, cdc=by_log)
     os.environ |= {
         "BIGQUERY_API_ENDPOINT": parts.endpoint, "BIGQUERY_PROJECT": PROJECT, "DBT_TARGET": "local",
-        "DBT_PROJECT_DIR": str(ROOT / "dbt"), "DBT_PROFILES_DIR": str(ROOT / "dbt"), **beside_proxies(os.environ),
+        "DBT_PROJECT_DIR": str(ROOT / "dbt"), "DBT_PROFILES_DIR": str(ROOT / "dbt"),
     }  # fmt: skip
+    isolate(os.environ)
     done = []
     with psycopg.connect(database.conninfo, autocommit=True) as connection:
         seed_database(connection, scale=scale, seed=1, until=date(2026, 6, 30))

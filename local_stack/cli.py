@@ -40,7 +40,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands)
 def main() -> None:
     """Runs the whole platform on this machine: Postgres, BigQuery emulator, Airbyte and Airflow."""
-    os.environ.update(settings.beside_proxies(os.environ))
+    settings.isolate(os.environ)
 
 
 @main.command()

@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -211,8 +211,7 @@ class Settings:
             platform["SOURCE_DB_DSN"] = self.source_db_dsn
         passed = {name: self.get(name) for name in _PASSED_THROUGH if self.get(name)}
         path = f"{self.bin}{os.pathsep}{self.environment.get('PATH', os.defpath)}"
-        own = platform | passed | {"PATH": path} | beside_proxies(self.environment)
-        return self.environment | own | self.airflow_environment()
+        return self.environment | platform | passed | {"PATH": path} | self.airflow_environment()
 
     def airflow_environment(self) -> dict[str, str]:
         """Airflow's own variables: the committed settings, overridden by the user's, plus what is only known here."""
@@ -258,6 +257,7 @@ def load(home: Path | None = None, environment: Mapping[str, str] | None = None)
         SettingsError: if a value cannot work.
     """
     environment = dict(written() | dict(os.environ) if environment is None else environment)
+    isolate(environment)
     folder = home or Path(environment.get("LOCAL_STACK_DIR") or ROOT / ".local")
     folder = folder.absolute()
     for path in (folder, folder / "logs", folder / "run"):
@@ -277,11 +277,17 @@ def written() -> dict[str, str]:
     return {name: value for name, value in dotenv_values(named or ROOT / ".env").items() if value is not None}
 
 
-def beside_proxies(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep requests to this machine from a proxy, which could not reach it; other hosts stay."""
+def isolate(environment: MutableMapping[str, str]) -> None:
+    """Take out what would lead clients of the services here astray, in place.
+
+    Those are libpq's variables, of which each that a connection does not name itself counts (PGSSLMODE=require, which
+    the embedded Postgres cannot do), and proxies, which cannot reach this machine.
+    """
+    for name in [name for name in environment if name.startswith("PG")]:
+        del environment[name]
     given = environment.get("no_proxy") or environment.get("NO_PROXY", "")
     hosts = ",".join(dict.fromkeys([*filter(None, given.split(",")), *_LOOPBACK_NAMES]))
-    return {"no_proxy": hosts, "NO_PROXY": hosts}
+    environment["no_proxy"] = environment["NO_PROXY"] = hosts
 
 
 def new_secrets() -> dict[str, str]:

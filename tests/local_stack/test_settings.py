@@ -65,8 +65,11 @@ def test_google_credentials_without_an_endpoint_mean_google(load) -> None:
     assert environment["GOOGLE_APPLICATION_CREDENTIALS"] == "/keys/warehouse.json"
 
 
-def test_the_services_here_are_asked_beside_a_proxy(load) -> None:
-    environment = load(HTTPS_PROXY="http://proxy:3128", no_proxy=".example.com,localhost").child_environment()
+def test_what_a_shell_has_for_other_services_does_not_reach_these(load) -> None:
+    environment = load(
+        HTTPS_PROXY="http://proxy:3128", no_proxy=".example.com,localhost", PGSSLMODE="require", PGUSER="me"
+    ).child_environment()
+    assert not [name for name in environment if name.startswith("PG")]
     assert environment["no_proxy"] == environment["NO_PROXY"] == ".example.com,localhost,127.0.0.1,::1"
     assert environment["HTTPS_PROXY"] == "http://proxy:3128"
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from local_stack.settings import beside_proxies
+from local_stack.settings import isolate
 
 #: What the platform's variables begin with.
 PLATFORM = (
@@ -22,7 +22,7 @@ PLATFORM = (
 for name in [name for name in os.environ if name.startswith(PLATFORM)]:
     del os.environ[name]
 os.environ["LOCAL_STACK_ENV_FILE"] = os.devnull  # the developer's .env is not the suite's
-os.environ.update(beside_proxies(os.environ))
+isolate(os.environ)
 
 AIRFLOW_HOME = Path(tempfile.mkdtemp(prefix="marketplace-airflow-"))
 (AIRFLOW_HOME / "airflow.cfg").write_text(

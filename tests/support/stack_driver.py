@@ -106,10 +106,13 @@ def new_stack(home: Path, **variables: str) -> Stack:
         "AIRBYTE_API_URL": f"http://127.0.0.1:{free_port()}/api/public/v1",
         "AIRFLOW__API__PORT": str(free_port()),
         "PIPELINE_SCHEDULE": "off",  # a test that waits for its run would meet the one that midnight started
-        # Many a laptop has a proxy, which cannot reach the laptop; here nothing answers.
+        # What a laptop's shell may have for other services: a proxy, which cannot reach the laptop, and a database.
         "http_proxy": "http://127.0.0.1:9",
         "no_proxy": "",
         "NO_PROXY": "",
+        "PGSSLMODE": "verify-full",
+        "PGUSER": "somebody",
+        "PGOPTIONS": "-c search_path=nowhere",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PLATFORM)}
     return Stack(home, inherited | ours | variables)
