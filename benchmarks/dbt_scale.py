@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,9 @@ def measure(
     isolate(os.environ)
     done = []
     with psycopg.connect(database.conninfo, autocommit=True) as connection:
-        seed_database(connection, scale=scale, seed=1, until=date(2026, 6, 30))
-        for _ in range(365 * (years - 1)):
+        lived = 365 * (years - 1)
+        seed_database(connection, scale=scale, seed=1, until=date(2026, 6, 30) - timedelta(days=lived))
+        for _ in range(lived):
             simulate_day(connection, seed=1)
         if by_log:
             cdc.enable(connection)
