@@ -8,7 +8,6 @@ there and reverted. Runs are dear: where runbooks end with `make run`, it is run
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import runbook_files
 import source_figures
 from aiosmtpd.controller import Controller
 from dbt_mutations import replace
-from real_services import BIN, free_port
+from real_services import free_port
 from runbook_checkout import RUN, Checkout, Mailbox
 from stack_driver import Stack
 
@@ -150,7 +149,8 @@ def test_what_is_seen_from_outside_and_by_the_hour(
     checkout: Checkout, stack: Stack, first_run: str, mails: Mailbox
 ) -> None:
     # Before anything is stamped with the present: days go on from the latest change.
-    subprocess.run([BIN / "source-db", "simulate", "--days=2"], env=stack.environment, check=True, capture_output=True)
+    simulated = stack("exec", "source-db", "simulate", "--days=2")
+    assert simulated.returncode == 0, simulated.stdout
 
     checkout.in_warehouse("DELETE FROM raw.products WHERE TRUE")
     checkout.clear_raw_gate()

@@ -19,7 +19,10 @@ PLATFORM = (
     "PIPELINE_", "SOURCE_",
 )  # fmt: skip
 
-for name in [name for name in os.environ if name.startswith(PLATFORM)]:
+#: What the developer's terminal can show.
+TERMINAL = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "FORCE_COLOR")
+
+for name in [name for name in os.environ if name.startswith(PLATFORM) or name in TERMINAL]:
     del os.environ[name]
 os.environ["LOCAL_STACK_ENV_FILE"] = os.devnull  # the developer's .env is not the suite's
 isolate(os.environ)
