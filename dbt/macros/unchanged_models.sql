@@ -85,6 +85,7 @@
     {%- if is_built_from(inputs) -%}{{ return(leave_unchanged()) }}{%- endif -%}
     {%- set built = dbt.materialization_table_bigquery() -%}
     {%- do remember({'inputs': inputs}) -%}
+    {%- do keep_days('true', none) -%}
     {{ return(built) }}
 {% endmaterialization %}
 
@@ -92,11 +93,14 @@
     {%- set inputs = inputs_of_model() -%}
     {%- if is_built_from(inputs) -%}{{ return(leave_unchanged()) }}{%- endif -%}
     {%- set labels = {'inputs': inputs, 'code': code_of_model(), 'parents': parents_of_model()} -%}
-    {%- if changed_days_in(compiled_code) == 'false' -%}
+    {%- set changed = changed_days_in(compiled_code) -%}
+    {%- set known = none if changed == 'true' else days_of(this) -%}
+    {%- if changed == 'false' -%}
         {%- set built = leave_unchanged() -%}
     {%- else -%}
         {%- set built = dbt.materialization_incremental_bigquery() -%}
     {%- endif -%}
     {%- do remember(labels) -%}
+    {%- do keep_days(changed, known) -%}
     {{ return(built) }}
 {% endmaterialization %}

@@ -12,7 +12,7 @@
 with gmv_items as (
 
     select * from {{ ref('fct_order_items') }}
-    where is_gmv and {{ in_changed_days([ref('fct_order_items') ~ ' where is_gmv']) }}
+    where is_gmv and {{ in_changed_days([ref('fct_order_items')], where='is_gmv') }}
 
 )
 
