@@ -1,9 +1,9 @@
 """How `dbt build` grows: `.venv/bin/python benchmarks/dbt_scale.py [--scales 1 50] [--years 1] [--cdc]`.
 
 For each scale and length of history a database and an emulator of their own: seeded with a year, and lived on day by
-day for more (``--years``: a longer history, days about as busy); synced by the connectors as the declared connection has
-them (``--cdc``: as the overlay of that name has them), built from nothing; a day is simulated, synced and built; it is
-built once more with nothing new. Reads of models that follow days, of other models and of tests are counted apart.
+day for more (``--years``: a longer history, days about as busy); synced by the connectors as the declared connection
+has them (``--cdc``: as the overlay of that name has them), built from nothing; a day is simulated, synced and built; it
+is built once more with nothing new. Reads of models that follow days, of other models and of tests are counted apart.
 Scale 50 is a million orders and wants 10 GB of disk. Run it on an idle machine: on a busy one only the processor's
 seconds compare.
 """
