@@ -22,8 +22,8 @@
     farm_fingerprint(to_json_string({{ row }})) as row_fingerprint
 {%- endmacro %}
 
-{# The condition on order_date that leaves the days of which `inputs` (with `where`, of a column of day_columns) and this
-   table differ, and those from rebuild_from to rebuild_to, if these variables are given. It is `true`
+{# The condition on order_date that leaves the days of which `inputs` (of their rows those `where` a condition on is_gmv
+   holds) and this table differ, and those from rebuild_from to rebuild_to, if these variables are given. It is `true`
    where the table is not there yet, and where the code of this model or of one before it is not what the table was built
    by; `false` where nothing has changed. #}
 {% macro in_changed_days(inputs, where='true') -%}
@@ -70,7 +70,7 @@
 {%- endmacro %}
 
 {# Write the fingerprints of this table's days: of those that `changed`, a condition; others stay as they are in `known`,
-   what days_of(this) was before. Days are told apart by what a follower may ask for, too. #}
+   what days_of(this) was before. GMV is kept apart, for what follows that alone. #}
 {% macro keep_days(changed, known) -%}
     {%- if 'row_fingerprint' not in model.columns or 'order_date' not in model.columns -%}{{ return('') }}{%- endif -%}
     {%- set columns = 'order_date, is_gmv' if 'is_gmv' in model.columns else 'order_date' -%}

@@ -94,7 +94,7 @@
     {%- if is_built_from(inputs) -%}{{ return(leave_unchanged()) }}{%- endif -%}
     {%- set labels = {'inputs': inputs, 'code': code_of_model(), 'parents': parents_of_model()} -%}
     {%- set changed = changed_days_in(compiled_code) -%}
-    {%- set known = none if changed == 'true' else days_of(this) -%}
+    {%- set known = days_of(this) if changed not in [none, 'true'] else none -%}
     {%- if changed == 'false' -%}
         {%- set built = leave_unchanged() -%}
     {%- else -%}
