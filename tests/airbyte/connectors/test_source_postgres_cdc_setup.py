@@ -53,6 +53,13 @@ MAKE = "SELECT pg_create_logical_replication_slot('slot_{0}', 'pgoutput')"
             ],
             "is physical, not logical",
         ),
+        (
+            [
+                "SELECT pg_drop_replication_slot('slot_{0}')",
+                "SELECT pg_create_logical_replication_slot('slot_{0}', 'pgoutput', twophase => true)",
+            ],
+            "is of two phases",
+        ),
         (["ALTER ROLE {0} NOREPLICATION"], "ALTER ROLE {0} REPLICATION"),
         (["CREATE PUBLICATION p FOR TABLE keyless"], "holds no table with a primary key"),
         (["CREATE PUBLICATION p FOR TABLE t (id)"], "leaves out columns v of table"),

@@ -28,6 +28,7 @@ _FILTERS_VERSION = 150000
 
 _SLOT = """
 SELECT slot_type, plugin, database, active, active_pid, confirmed_flush_lsn - '0/0'::pg_lsn AS confirmed,
+       to_jsonb(s) ->> 'two_phase' = 'true' AS two_phase,
        to_jsonb(s) ->> 'wal_status' = 'lost' AS lost, to_jsonb(s) ->> 'invalidation_reason' AS invalidated
 FROM pg_replication_slots s WHERE slot_name = %s
 """
@@ -119,6 +120,11 @@ def find(connection: psycopg.Connection[Any], config: Config, cdc: Cdc, *, wait:
     if row.slot_type != "logical" or row.plugin != "pgoutput":
         kind = f"logical with plugin {row.plugin}" if row.slot_type == "logical" else row.slot_type
         raise ConnectorError(f"Replication slot {cdc.slot!r} is {kind}, not logical with plugin pgoutput. {again}")
+    if row.two_phase:
+        raise ConnectorError(
+            f"Replication slot {cdc.slot!r} is of two phases, which hands out transactions when they are prepared, "
+            f"whether they will be committed or not. {again}"
+        )
     if row.database != config.database:
         raise ConnectorError(
             f"Replication slot {cdc.slot!r} is of database {row.database!r}, not {config.database!r}; create one "
