@@ -123,13 +123,17 @@ def test_a_table_added_later_gets_a_snapshot_of_its_own(replica: Replica, execut
     assert [record["id"] for record in replica.sync("a", "b").records("b")] == [1, 2, 3]
 
 
-def test_a_truncated_table_is_named(replica: Replica, execute: Any) -> None:
+@pytest.mark.parametrize(("state_is_lost", "words"), [(False, "refresh"), (True, "if a sync has written the stream")])
+def test_a_truncated_table_is_named(replica: Replica, execute: Any, state_is_lost: bool, words: str) -> None:
     execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     replica.sync()
+    if state_is_lost:
+        replica.state = []
     execute("TRUNCATE t; INSERT INTO t VALUES (2)")
     run = replica.sync()
     assert [record["id"] for record in run.records("t")] == [2]
     assert "TRUNCATE of public.t at" in run.logs
+    assert f"is not replicated; {words}" in run.logs
 
 
 def test_a_full_refresh_beside_changes(replica: Replica, execute: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -119,9 +120,13 @@ class Follower:
         self._checkpoints = checkpoints
         self._shared = shared
         self._next_start = next_start
-        self._by_oid = {oid: stream for stream in streams for oid in stream.relations}
-        self._by_name = {(stream.table.namespace, stream.table.name): stream for stream in streams}
-        self._relations: dict[int, _Held | None] = {}
+        #: A partition may be a stream of its own beside its table's.
+        self._by_oid: dict[int, list[FollowedStream]] = {}
+        for stream in streams:
+            for oid in stream.relations:
+                self._by_oid.setdefault(oid, []).append(stream)
+        self._by_name = {(stream.table.namespace, stream.table.name): [stream] for stream in streams}
+        self._relations: dict[int, list[_Held]] = {}
         self._held = self._held_bytes = self._since_state = self._bytes_since_state = 0
         self._last_state = time.monotonic()
 
@@ -139,9 +144,11 @@ class Follower:
                 continue
             kind = message[DATA_HEADER]
             if kind in (pgoutput.INSERT, pgoutput.UPDATE, pgoutput.DELETE):
-                held = self._relations[pgoutput.relation_oid(message)]
-                if held is not None and transaction is not None:
-                    self._hold(held, message, transaction)
+                if transaction is not None:
+                    for held in self._relations[pgoutput.relation_oid(message)]:
+                        self._hold(held, message, transaction)
+                    if self._held >= self._cdc.queue_size or self._held_bytes >= _HELD_BYTES:
+                        self._write()
             elif kind == pgoutput.BEGIN:
                 transaction = pgoutput.begin(message)
                 if transaction.lsn >= target:
@@ -186,44 +193,46 @@ class Follower:
         held.seen.append(stream.seen)
         self._held += 1
         self._held_bytes += len(message)
-        if self._held >= self._cdc.queue_size or self._held_bytes >= _HELD_BYTES:
-            self._write()
 
     def _relation(self, relation: Relation) -> None:
         """A table's columns, told before its first change and after they have changed."""
         before = self._relations.get(relation.oid)
-        if before is not None and before.relation == relation:
+        if before and before[0].relation == relation:
             return
         self._write()
-        stream = self._by_oid.get(relation.oid) or self._by_name.get((relation.namespace, relation.name))
-        if stream is None and relation.oid not in self._relations:
-            stream = self._partitioned(relation.oid)
-        self._relations[relation.oid] = None if stream is None else _Held(stream, relation)
+        streams = self._by_oid.get(relation.oid) or self._by_name.get((relation.namespace, relation.name), [])
+        if not streams and before is None:
+            streams = self._partitioned(relation.oid)
+        self._relations[relation.oid] = [_Held(stream, relation) for stream in streams]
 
-    def _partitioned(self, oid: int) -> FollowedStream | None:
-        """The stream of a partition that was made after reading began."""
-        row = self._connection.execute("SELECT pg_partition_root(%s)::oid::int8", [oid]).fetchone()
-        return self._by_oid.get(row[0]) if row and row[0] is not None else None
+    def _partitioned(self, oid: int) -> list[FollowedStream]:
+        """The streams of a partition that was made after reading began."""
+        rows = self._connection.execute("SELECT relid::oid::int8 FROM pg_partition_ancestors(%s)", [oid]).fetchall()
+        # Its columns may be told again: it is theirs from now on.
+        self._by_oid[oid] = [stream for row in rows for stream in self._by_oid.get(row[0], [])]
+        return self._by_oid[oid]
 
     def _truncated(self, oids: tuple[int, ...], transaction: Transaction) -> None:
-        for held in filter(None, map(self._relations.get, oids)):
+        for held in itertools.chain.from_iterable(self._relations.get(oid, []) for oid in oids):
             stream = held.stream
             if stream.transaction is not transaction:
                 stream.begin(transaction)
-            if not (stream.read or stream.seen):
+            if not stream.read:
+                # An earlier snapshot, whose state was lost, may have written rows all the same.
+                condition = "if a sync has written the stream before, " if stream.seen else ""
                 self._session.output.log(
                     "WARN",
                     f"Stream {stream.configured}: TRUNCATE of {held.relation.namespace}.{held.relation.name} at "
-                    f"{lsn_text(transaction.lsn)} is not replicated; refresh the stream to remove its rows.",
+                    f"{lsn_text(transaction.lsn)} is not replicated; {condition}refresh the stream to remove its rows.",
                 )
 
     def _write(self) -> None:
         """Have what is held decoded and written."""
-        waiting = [held for held in self._relations.values() if held is not None and held.messages]
+        waiting = [held for relation in self._relations.values() for held in relation if held.messages]
         if not waiting:
             return
-        for held in waiting:
-            self._relations[held.relation.oid] = _Held(held.stream, held.relation)
+        for oid in {held.relation.oid for held in waiting}:
+            self._relations[oid] = [_Held(held.stream, held.relation) for held in self._relations[oid]]
         self._since_state += self._held
         self._bytes_since_state += self._held_bytes
         self._held = self._held_bytes = 0
