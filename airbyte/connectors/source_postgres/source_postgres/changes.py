@@ -22,6 +22,8 @@ from source_postgres.stream import ConfiguredStream, selected_columns
 LSN, UPDATED_AT, DELETED_AT = CDC_FIELDS
 #: Changes that ``_ab_cdc_lsn`` tells apart at one position of the log: its decimals.
 LSN_SCALE = 10**9
+#: Oids of types whose values read alike: smallint, integer, bigint and numeric; text and varchar.
+_ALIKE = {21, 23, 20, 1700}, {25, 1043}
 
 Mask = npt.NDArray[np.bool_]
 
@@ -71,14 +73,25 @@ class StreamChanges:
         seen: Sequence[bool],
     ) -> Batch:
         """The records of changes, in order: of each the position and the number at it that make ``_ab_cdc_lsn``, and
-        when it was committed, in microseconds since 2000. Of those that the snapshot has ``seen``, deletions alone."""
-        changes = Changes(relation, messages)
-        moved = self._moved(changes)
+        when it was committed, in microseconds since 2000. Of those that the snapshot has ``seen``, deletions alone.
+
+        Raises:
+            ConnectorError: config_error where the snapshot has not seen a change that the log does not tell by the key.
+        """
+        changes, unseen = Changes(relation, messages), ~np.array(seen, bool)
+        told = self._told(changes)
+        if (unseen & ~told).any():
+            raise ConnectorError(
+                f"The log holds changes of table {relation.namespace}.{relation.name} from when its primary key or its "
+                f"replica identity was another than ({', '.join(self._table.primary_key)}), and does not tell which "
+                "rows they were of; refresh the stream's data."
+            )
+        moved = self._moved(changes, told)
         rows = np.repeat(np.arange(changes.rows), 1 + moved)
         first_of_two = np.zeros(len(rows), bool)
         first_of_two[np.flatnonzero(moved) + np.arange(moved.sum())] = True
         gone = first_of_two | (changes.operations[rows] == pgoutput.DELETE)
-        wanted = gone | ~np.array(seen, bool)[rows]
+        wanted = told[rows] & (gone | unseen[rows])
         rows, gone = rows[wanted], gone[wanted]
         values = [self._values(changes, field.name, rows, gone) for field in self.columns]
         texts = [changes.texts(column) for column in values]
@@ -95,10 +108,25 @@ class StreamChanges:
             columns = [column.filter(kept) for column in columns]
         return from_texts(self.columns + self.added, columns)
 
-    def _moved(self, changes: Changes) -> Mask:
+    def _told(self, changes: Changes) -> Mask:
+        """Which changes the log tells by the key that the table has now: before it had that, or under another replica
+        identity, rows that are gone may have been named otherwise, or not at all."""
+        relation, key = changes.relation, self._table.primary_key
+        if not all(name in relation.columns and self._same_texts(relation, name) for name in key):
+            return np.zeros(changes.rows, bool)
+        if all(relation.identity[index] for index in self._key(relation)):
+            return np.ones(changes.rows, bool)
+        return changes.operations == pgoutput.INSERT
+
+    def _same_texts(self, relation: Relation, name: str) -> bool:
+        """Whether a key column's values read alike in its type of then and in that of now."""
+        then, now = relation.types[relation.columns.index(name)], self._table.columns[name].type_id
+        return then == now or any({then[0], now[0]} <= alike for alike in _ALIKE)
+
+    def _moved(self, changes: Changes, told: Mask) -> Mask:
         """Which updates have changed the key."""
         moved = np.zeros(changes.rows, bool)
-        candidates = np.flatnonzero(changes.has_old & (changes.operations == pgoutput.UPDATE))
+        candidates = np.flatnonzero(told & changes.has_old & (changes.operations == pgoutput.UPDATE))
         if not len(candidates):
             return moved
         for index in self._key(changes.relation):
@@ -108,12 +136,6 @@ class StreamChanges:
         return moved
 
     def _key(self, relation: Relation) -> list[int]:
-        missing = [name for name in self._table.primary_key if name not in relation.columns]
-        if missing:
-            raise ConnectorError(
-                f"The log holds changes of table {relation.namespace}.{relation.name} from before it had its "
-                f"primary key column {', '.join(map(repr, missing))}; refresh the stream's data."
-            )
         return [relation.columns.index(name) for name in self._table.primary_key]
 
     def _holds(self, relation: Relation, name: str) -> bool:
@@ -134,8 +156,9 @@ class StreamChanges:
         index = relation.columns.index(name)
         old, new = changes.old[index].take(rows), changes.new[index].take(rows)
         values = new.replaced(gone, old)
-        known = changes.has_old[rows] & (~changes.only_key[rows] | relation.identity[index])
-        return values.replaced((values.kinds == pgoutput.UNCHANGED) & known, old)
+        # What is unsent is not NULL. Of a partition whose old rows are keys alone, the log may call them whole, for the
+        # partitioned table's replica identity is FULL.
+        return values.replaced((values.kinds == pgoutput.UNCHANGED) & (old.kinds == pgoutput.TEXT), old)
 
     def _read_unsent(
         self, changes: Changes, texts: list[pa.StringArray], unsent: list[Mask], rows: Positions

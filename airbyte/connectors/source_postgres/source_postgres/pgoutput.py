@@ -131,7 +131,7 @@ class Changes:
     """Insertions, updates and deletions of ``relation``, in order.
 
     ``operations``: INSERT, UPDATE or DELETE; ``old`` and ``new`` by column: the row before and after. An old row may be
-    missing (``has_old``) or its key only (``only_key``); its values are then NULL, as a deletion's new ones.
+    missing (``has_old``) or its key only; its other values are then NULL, as a deletion's new ones.
     """
 
     def __init__(self, relation: Relation, messages: Sequence[memoryview]) -> None:
@@ -145,8 +145,7 @@ class Changes:
         self.operations: Kinds = self._data[starts + DATA_HEADER]
         tuples = starts + DATA_HEADER + 5
         before = self._data[tuples]
-        self.only_key = before == _OLD_KEY
-        self.has_old = self.only_key | (before == _OLD_ROW)
+        self.has_old = (before == _OLD_KEY) | (before == _OLD_ROW)
         self.old, ends = self._tuples(tuples, self.has_old)
         self.new, _ = self._tuples(np.where(self.has_old, ends, tuples), self.operations != DELETE)
 
