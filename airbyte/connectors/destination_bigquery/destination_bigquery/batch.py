@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from cityhash import CityHash128WithSeed
+from xxhash import xxh3_128, xxh3_128_digest
 
 from destination_bigquery.catalog import Stream
 from destination_bigquery.channel import Frame
@@ -68,7 +68,7 @@ class _Pending:
     def _begin(self, rows: list[tuple[Row, bytes, int]]) -> None:
         self._rows: list[Row] = []
         self._counts: list[int] = []
-        self._digest = 0
+        self._digest = xxh3_128()
         self._closed = 0
         self._key: str | None = None
         for row, content, count in rows:
@@ -78,12 +78,14 @@ class _Pending:
         self._rows.append(row)
         self._counts.append(count)
         # Nothing is kept secret or signed by it, and it is ten times as fast as SHA-256.
-        self._digest = CityHash128WithSeed(content, self._digest)
+        self._digest.update(xxh3_128_digest(content))
 
     def close(self, position: bytes) -> None:
         """Everything so far belongs before the state at ``position``."""
         self._closed = len(self._rows)
-        self._key = f"{CityHash128WithSeed(position, self._digest):032x}"
+        digest = self._digest.copy()
+        digest.update(xxh3_128_digest(position))
+        self._key = digest.hexdigest()
 
     def take(self, *, whole: bool = False) -> list[Chunk]:
         """The closed rows, and with ``whole`` the open ones as a chunk of their own."""
