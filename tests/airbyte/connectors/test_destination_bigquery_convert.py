@@ -313,6 +313,18 @@ def test_lines_of_any_layout_are_sorted() -> None:
     assert only.states[0][1] == 3
 
 
+@pytest.mark.parametrize("value", ["1e400", "NaN", '"\\ud83d"'])
+def test_the_first_record_may_hold_what_later_ones_may(value: str) -> None:
+    """Only the first is parsed to learn its stream."""
+    (only,) = sorted_lines(
+        *[record(f'{{"a":{value}}}')] * 2, state(1).replace(b'"at": 1', b'"at": %b' % value.encode())
+    )
+    first, second = to_arrow(only.chunks[0]).to_pylist()
+    assert first == second
+    assert json.loads(first["_airbyte_meta"])["changes"][0]["change"] == "NULLED"
+    assert [records for _, records in only.states] == [2]
+
+
 def test_streams_of_one_name_in_two_namespaces_are_told_apart() -> None:
     both = [configured({}, stream={"name": "s", "namespace": namespace, "json_schema": {}}) for namespace in ("x", "y")]
     streams = catalog.parse({"streams": both}, "raw")

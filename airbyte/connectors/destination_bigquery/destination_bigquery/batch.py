@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from xxhash import xxh3_128, xxh3_128_digest
 from destination_bigquery.catalog import Stream
 from destination_bigquery.channel import Frame
 from destination_bigquery.errors import ConnectorError
+from destination_bigquery.values import parse
 
 _DATA = b'"data":'
 _EMITTED_AT = b',"emitted_at":'
@@ -172,9 +174,9 @@ class _Sorter:
     def _message(self, line: bytes) -> bool:
         """Take in a message of any type; True if the batch should end with it."""
         try:
-            message = orjson.loads(line)
+            message = _parsed(line)
             kind = message["type"]
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise ConnectorError(
                 f"A line on stdin is not an Airbyte message: {line[:200]!r}", "system_error"
             ) from error
@@ -235,7 +237,7 @@ class _Sorter:
     def _state(self, line: bytes, state: dict[str, Any]) -> None:
         volatile = ("id", "additionalData", "sourceStats", "destinationStats")
         position = {name: value for name, value in state.items() if name not in volatile}
-        text = orjson.dumps(position, option=orjson.OPT_SORT_KEYS)
+        text = json.dumps(position, sort_keys=True, default=str).encode()
         records = 0
         for pending in self._scope(state):
             records += pending.since_state
@@ -263,6 +265,14 @@ class _Sorter:
         self._bytes = 0
         self._taken_at = time.monotonic()
         return batch
+
+
+def _parsed(line: bytes) -> Any:
+    """A record may hold what orjson refuses: NaN, a number beyond binary floats, half of a surrogate pair."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return parse(line)
 
 
 def _key(descriptor: dict[str, Any]) -> StreamKey:
