@@ -6,11 +6,12 @@ import datetime
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from destination_bigquery import batch, catalog, names
+from destination_bigquery import batch, catalog, names, tables
 from destination_bigquery.convert import to_arrow
 from destination_bigquery.errors import ConnectorError
 from destination_bigquery.values import NULLED_INVALID, NULLED_TOO_LARGE, TRUNCATED, coerce
@@ -94,6 +95,13 @@ def test_names_follow_bigquerys_rules() -> None:
         "iD": "iD_2",
         "_airbyte_meta": "_airbyte_meta_1",
     }
+
+
+def test_working_tables_of_two_tables_are_told_apart() -> None:
+    """An interrupted sync's are taken over by the table they are named after."""
+    warehouse: Any = SimpleNamespace(config=SimpleNamespace(internal_dataset="internal"))
+    targets = [("a_b", "c"), ("a", "b_c"), ("a", "b" * 1000 + "1"), ("a", "b" * 1000 + "2")]
+    assert len({tables.rebuilding(warehouse, target) for target in targets}) == 4
 
 
 @pytest.mark.parametrize(

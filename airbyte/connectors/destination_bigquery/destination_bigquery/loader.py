@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from destination_bigquery import sql, tables
+from destination_bigquery import names, sql, tables
 from destination_bigquery.batch import Chunk
 from destination_bigquery.catalog import GENERATION_ID, Stream
 from destination_bigquery.errors import ConnectorError
@@ -49,10 +49,9 @@ class StreamLoader:
         self._final = (stream.dataset, stream.table)
         self._internal = warehouse.config.internal_dataset
         process = uuid.uuid4().hex[:12]
-        digest = hashlib.sha256(".".join(self._final).encode()).hexdigest()[:8]
-        scratch = f"{stream.dataset}_{stream.table}"[:900] + f"_{digest}"
-        self._stage_name = f"{scratch}_stage_{process}"
-        self._replacement_name = f"{scratch}_generation_{stream.generation_id}"
+        working = names.working_table(*self._final)
+        self._stage_name = f"{working}_stage_{process}"
+        self._replacement_name = f"{working}_generation_{stream.generation_id}"
         self._job_prefix = f"airbyte_{stream.table[:200]}_{stream.sync_id}_{process}"
         self._target: Resource | None = None
         self._stage: Resource | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 
@@ -18,6 +19,12 @@ def dataset(name: str) -> str:
     """A dataset's name: must start with a letter or a digit."""
     safe = _FORBIDDEN.sub("_", name)
     return safe if re.match(r"[A-Za-z0-9]", safe) else f"n{safe}"
+
+
+def working_table(dataset: str, table: str) -> str:
+    """The beginning of the names of a table's working tables, which no other table has (``a_b.c`` and ``a.b_c``)."""
+    digest = hashlib.sha256(f"{dataset}.{table}".encode()).hexdigest()[:8]
+    return f"{dataset}_{table}"[:900] + f"_{digest}"
 
 
 def columns(names: Iterable[str], reserved: Iterable[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from destination_bigquery import sql
+from destination_bigquery import names, sql
 from destination_bigquery.catalog import EXTRACTED_AT, META, META_COLUMNS, Stream
 from destination_bigquery.convert import SEQUENCE
 from destination_bigquery.errors import ConnectorError
@@ -119,7 +119,7 @@ def laid_out(table: Resource, stream: Stream) -> bool:
 def rebuilding(warehouse: Warehouse, target: tuple[str, str]) -> tuple[str, str]:
     """Where a table of another layout is made. Found there while the target is missing, it is to become the target:
     somebody was interrupted between dropping and copying."""
-    return warehouse.config.internal_dataset, f"{'_'.join(target)}"[:900] + "_airbyte_rebuilt"
+    return warehouse.config.internal_dataset, f"{names.working_table(*target)}_rebuilt"
 
 
 def take_place(warehouse: Warehouse, source: tuple[str, str], target: tuple[str, str], job_id: str) -> None:
