@@ -393,6 +393,21 @@ def test_a_table_that_airbyte_did_not_make_is_left_alone(
     assert query("SELECT COUNT(*) FROM {t}") == [(0,)]
 
 
+@pytest.mark.parametrize("truncate", [False, True], ids=["append", "overwrite"])
+def test_a_view_is_left_alone(
+    destination: Any, query: Query, bigquery_client: bigquery.Client, dataset: str, truncate: bool
+) -> None:
+    """Even one with Airbyte's columns."""
+    assert destination("write", messages(record(id=1), COMPLETE), catalog=catalog({"id": INTEGER})).status == 0
+    query(f"ALTER TABLE {{t}} RENAME TO others; CREATE VIEW {{t}} AS SELECT * FROM `{dataset}.others`")
+    cat = catalog({"id": INTEGER}, "overwrite" if truncate else "append", truncate=truncate)
+    run = destination("write", messages(record(id=2), state(1), COMPLETE), catalog=cat)
+    assert (run.status, run.states()) == (1, [])
+    assert "is no table but of type VIEW" in run.errors[0]["message"]
+    assert run.errors[0]["failure_type"] == "config_error"
+    assert bigquery_client.get_table(f"{dataset}.things").table_type == "VIEW"
+
+
 def test_schema_changes_keep_every_row(
     destination: Any, query: Query, bigquery_client: bigquery.Client, dataset: str
 ) -> None:

@@ -138,25 +138,27 @@ class StreamLoader:
             self._warehouse.ensure_dataset(self._internal)
             self._warehouse.ensure_dataset(self._stream.dataset)
             self._finish_rebuilding()
+            final = self._warehouse.get_table(*self._final)
+            if final is not None:
+                tables.refuse_view(final)
             self._replaces = self._replaces or self._was_replacing()
-            self._target = self._open_replacement() if self._replaces else self._open_final()
+            self._target = self._open_replacement(final) if self._replaces else self._open_final(final)
         return self._target
 
-    def _open_final(self) -> Resource:
-        table = self._warehouse.get_table(*self._final)
-        if table is None:
+    def _open_final(self, found: Resource | None) -> Resource:
+        if found is None:
             return tables.create(self._warehouse, *self._final, self._stream)
-        return tables.fit(self._warehouse, table, self._stream, self._job_id())
+        return tables.fit(self._warehouse, found, self._stream, self._job_id())
 
-    def _open_replacement(self) -> Resource:
+    def _open_replacement(self, final: Resource | None) -> Resource:
         """An empty one, unless this generation was begun by an earlier attempt whose source goes on where it was."""
         if not self._stream.resumable:
             self._warehouse.drop_table(self._internal, self._replacement_name)
         else:
             self._resumed = self._warehouse.get_table(self._internal, self._replacement_name) is not None
-            if not self._resumed and self._is_finished():
+            if not self._resumed and final is not None and self._is_finished(final):
                 self._replaces = False
-                return self._open_final()
+                return self._open_final(final)
         self._stage = tables.create_stage(
             self._warehouse, self._internal, self._replacement_name, self._stream, _REPLACEMENT_HOURS
         )
@@ -167,10 +169,9 @@ class StreamLoader:
         goes on from its last state, and what came before that is in its stage alone."""
         return self._stream.resumable and self._warehouse.get_table(self._internal, self._replacement_name) is not None
 
-    def _is_finished(self) -> bool:
+    def _is_finished(self, final: Resource) -> bool:
         """Whether the final table holds rows, all of them of this generation."""
-        found = self._warehouse.get_table(*self._final)
-        if found is None or GENERATION_ID not in {field["name"] for field in found["schema"].get("fields", ())}:
+        if GENERATION_ID not in {field["name"] for field in final["schema"].get("fields", ())}:
             return False
         generation, path = sql.quoted(GENERATION_ID), self._path(*self._final)
         statement = f"SELECT MIN({generation}), MAX({generation}) FROM {path}"

@@ -53,6 +53,18 @@ def create_stage(warehouse: Warehouse, dataset: str, name: str, stream: Stream, 
     return table
 
 
+def refuse_view(table: Resource) -> None:
+    """
+    Raises:
+        ConnectorError: config_error if it is a view, an external table or the like, which nothing can be written to.
+    """
+    if (kind := table.get("type", "TABLE")) != "TABLE":
+        name = "{datasetId}.{tableId}".format_map(table["tableReference"])
+        raise ConnectorError(
+            f"{name} exists and is no table but of type {kind}: rename or drop it, or give the connection a prefix."
+        )
+
+
 def fit(warehouse: Warehouse, table: Resource, stream: Stream, job_prefix: str) -> Resource:
     """Change ``table`` to the stream's columns, types, partitioning and clustering. Returns it as it is then.
 
