@@ -35,6 +35,13 @@ CONFIG = config.parse({"project_id": "shop", "dataset_id": "raw", "dataset_locat
         (ApiError(404, "notFound", "Not found: Project shop"), "config_error", "Check project_id ('shop')"),
         (ApiError(404, "notFound", "Not found: Table shop:raw.t"), "config_error", "dataset_location ('EU')"),
         (ApiError(0, "invalidQuery", "Syntax error"), "system_error", ""),
+        (ApiError(400, "invalid", 'Invalid field name "_FILE_location".'), "config_error", "Leave the field out"),
+        (ApiError(0, "invalidQuery", "Required field id cannot be null"), "config_error", "DROP NOT NULL"),
+        (
+            ApiError(0, "invalidQuery", "Cannot query over table 'shop.raw.t' without a filter over column(s) 'x'"),
+            "config_error",
+            "require_partition_filter = false",
+        ),
     ],
 )
 def test_refusals_are_told_apart(error: ApiError, failure_type: str, cure: str) -> None:

@@ -224,6 +224,13 @@ def test_dedup_keeps_the_newest_row_of_each_key(destination: Any, query: Query) 
     assert query("SELECT id, v FROM {t} ORDER BY id") == expected
 
 
+def test_a_field_may_be_named_as_a_column_of_the_destination(destination: Any, query: Query) -> None:
+    cat = catalog({"id": INTEGER, "_airbyte_meta": STRING, "_airbyte_sequence": STRING}, "append_dedup", key="id")
+    run = destination("write", messages(record(id=1, _airbyte_meta="m", _airbyte_sequence="s"), COMPLETE), catalog=cat)
+    assert run.status == 0, run.errors
+    assert query("SELECT _airbyte_meta_1, _airbyte_sequence_1 FROM {t}") == [("m", "s")]
+
+
 def test_dedup_clusters_by_key(destination: Any, bigquery_client: bigquery.Client, dataset: str) -> None:
     cat = catalog(DEDUP, "append_dedup", key="id", cursor="at")
     assert destination("write", messages(record(id=1), COMPLETE), catalog=cat).status == 0

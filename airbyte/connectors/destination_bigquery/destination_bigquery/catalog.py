@@ -13,6 +13,8 @@ RAW_ID = "_airbyte_raw_id"
 EXTRACTED_AT = "_airbyte_extracted_at"
 META = "_airbyte_meta"
 GENERATION_ID = "_airbyte_generation_id"
+#: Orders the rows of one process; in the stage tables of deduplicated streams only.
+SEQUENCE = "_airbyte_sequence"
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
             "hybrid refreshes are not supported."
         )
     properties = (stream.get("json_schema") or {}).get("properties") or {}
-    column_names = names.columns(properties, reserved=[column.name for column in META_COLUMNS])
+    column_names = names.columns(properties, reserved=[*(column.name for column in META_COLUMNS), SEQUENCE])
     columns = tuple(Column(field, column_names[field], bigquery_type(schema)) for field, schema in properties.items())
     by_field = {column.field: column for column in columns}
     key: tuple[str, ...] = ()

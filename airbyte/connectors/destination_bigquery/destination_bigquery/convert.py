@@ -18,13 +18,11 @@ import pyarrow.parquet as pq
 
 from destination_bigquery import columns
 from destination_bigquery.batch import Chunk
-from destination_bigquery.catalog import EXTRACTED_AT, META, Column, Stream
+from destination_bigquery.catalog import EXTRACTED_AT, META, SEQUENCE, Column, Stream
 from destination_bigquery.channel import Frame
 from destination_bigquery.columns import ARROW_TYPES, Change
 from destination_bigquery.values import coerce, json_text, parse
 
-#: Orders the rows of one process; in the stage tables of deduplicated streams only.
-SEQUENCE = "_airbyte_sequence"
 #: In a frame, the record's meta.changes.
 _FRAME_CHANGES = "_airbyte_meta_changes"
 

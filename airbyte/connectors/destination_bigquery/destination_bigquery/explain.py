@@ -8,6 +8,16 @@ from destination_bigquery.rest import ApiError
 
 _ROLES = "BigQuery User on the project and BigQuery Data Editor on the datasets"
 
+#: What BigQuery says of columns and tables as somebody has made them, and the cure.
+_OF_THE_TABLE = {
+    "invalid field name": " Leave the field out of the connection's stream, or rename it at the source.",
+    "cannot be null": " The table's column was made NOT NULL: undo that (ALTER TABLE … ALTER COLUMN … DROP NOT NULL).",
+    "without a filter over column": (
+        " The table was made to require a partition filter: undo that (ALTER TABLE … SET OPTIONS "
+        "(require_partition_filter = false))."
+    ),
+}
+
 
 def explained(config: Config, doing: str, error: ApiError) -> ConnectorError:
     """The ConnectorError for ``error``: config_error where somebody must act, transient_error where time may help."""
@@ -21,6 +31,9 @@ def _judged(config: Config, error: ApiError) -> tuple[FailureType, str]:
     project = config.project
     if error.passing:
         return "transient_error", ""
+    for words, cure in _OF_THE_TABLE.items():
+        if words in text:
+            return "config_error", cure
     if error.reason == "quotaExceeded" or (error.status == 403 and "quota exceeded" in text):
         return "transient_error", (
             f" A quota of project {project!r} is used up: wait, raise it in the Google Cloud console, or raise "

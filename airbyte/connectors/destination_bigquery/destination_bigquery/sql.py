@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from destination_bigquery.catalog import EXTRACTED_AT, GENERATION_ID, META, RAW_ID, Column, Stream
-from destination_bigquery.convert import SEQUENCE
+from destination_bigquery.catalog import EXTRACTED_AT, GENERATION_ID, META, RAW_ID, SEQUENCE, Column, Stream
 
 _CDC_DELETED_AT = "_ab_cdc_deleted_at"
 

@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 from destination_bigquery import names, sql
-from destination_bigquery.catalog import EXTRACTED_AT, META, META_COLUMNS, Stream
-from destination_bigquery.convert import SEQUENCE
+from destination_bigquery.catalog import EXTRACTED_AT, META, META_COLUMNS, SEQUENCE, Stream
 from destination_bigquery.errors import ConnectorError
 from destination_bigquery.warehouse import Field, Resource, Warehouse
 
