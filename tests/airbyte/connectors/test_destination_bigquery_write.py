@@ -474,6 +474,19 @@ def test_a_truncating_refresh_that_was_given_up_is_ended_by_the_next_sync(destin
     assert query("SELECT id FROM {t} ORDER BY id") == [(1,), (2,)]
 
 
+def test_a_refresh_goes_on_with_columns_that_came_meanwhile(destination: Any, query: Query) -> None:
+    begun = catalog({"id": INTEGER, "v": INTEGER}, generation=2, truncate=True, resumable=True)
+    assert destination("write", messages(record(id=1, v=1), record(id=1, v=2), state(1)), catalog=begun).status == 1
+    changed = catalog({"id": INTEGER, "v": STRING}, sync=2, generation=2, resumable=True)
+    run = destination("write", messages(COMPLETE), catalog=changed)
+    assert "Column 'v' of stream things changed its type" in run.errors[0]["message"]
+    properties = {"id": INTEGER, "v": INTEGER, "extra": {"type": "object"}}
+    more = catalog(properties, "append_dedup", sync=3, generation=2, resumable=True, key="id")
+    run = destination("write", messages(record(2, id=2, extra={"a": 1}), state(2), COMPLETE), catalog=more)
+    assert run.status == 0, run.errors
+    assert query("SELECT id, TO_JSON_STRING(extra) FROM {t} ORDER BY id") == [(1, "null"), (2, '{"a":1}')]
+
+
 def test_an_incremental_stream_without_a_key_goes_on_with_what_its_refresh_had(destination: Any, query: Query) -> None:
     cat = catalog({"id": INTEGER}, sync=2, generation=2, truncate=True)
     cat["streams"][0]["sync_mode"] = "incremental"

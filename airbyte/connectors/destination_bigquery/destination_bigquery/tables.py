@@ -29,6 +29,8 @@ def create(warehouse: Warehouse, dataset: str, name: str, stream: Stream) -> Res
 def create_stage(warehouse: Warehouse, dataset: str, name: str, stream: Stream, lifetime_hours: int) -> Resource:
     """A stage table, which goes by itself after ``lifetime_hours`` if a killed process leaves it behind.
 
+    One that an earlier attempt has made gets the columns that the stream has got since.
+
     Raises:
         ConnectorError: config_error if it exists with columns of other types: the stream was changed between attempts.
     """
@@ -42,14 +44,15 @@ def create_stage(warehouse: Warehouse, dataset: str, name: str, stream: Stream, 
     expiry = int((time.time() + lifetime_hours * 3600) * 1000)
     table = warehouse.create_table(dataset, name, fields, expirationTime=str(expiry))
     found = {field["name"].lower(): field for field in table["schema"]["fields"]}
+    added = [field for field in fields if field["name"].lower() not in found]
     for field in fields:
-        present = found.get(field["name"].lower())
-        if present is None or present.get("description") != field.get("description") or _type(present) != field["type"]:
+        present = found.get(field["name"].lower(), field)
+        if present.get("description") != field.get("description") or _type(present) != field["type"]:
             raise ConnectorError(
-                f"Column {field['name']!r} of stream {stream} was added or changed its type while the stream was being "
-                "replaced by a sync that failed; clear the stream, so that it is read from the start."
+                f"Column {field['name']!r} of stream {stream} changed its type while the stream was being replaced by "
+                "a sync that failed; refresh the stream, so that it is read from the start."
             )
-    return table
+    return warehouse.add_columns(table, added) if added else table
 
 
 def refuse_view(table: Resource) -> None:

@@ -83,6 +83,13 @@ class Warehouse:
         with self._explaining(f"Creating table {dataset}.{table}"):
             return self._created(f"datasets/{dataset}/tables", body, f"datasets/{dataset}/tables/{table}")
 
+    def add_columns(self, table: Resource, fields: Sequence[Field]) -> Resource:
+        """Add columns that hold NULL."""
+        dataset, name = table["tableReference"]["datasetId"], table["tableReference"]["tableId"]
+        body = {"schema": {"fields": [*table["schema"]["fields"], *fields]}}
+        with self._explaining(f"Adding columns to table {dataset}.{name}"):
+            return self._api.call("PATCH", f"datasets/{dataset}/tables/{name}", body)
+
     def drop_table(self, dataset: str, table: str) -> None:
         """Drop a table if it exists."""
         with self._explaining(f"Dropping table {dataset}.{table}"):
