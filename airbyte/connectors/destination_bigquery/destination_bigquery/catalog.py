@@ -162,9 +162,14 @@ def bigquery_type(schema: Any) -> str:
 
     https://docs.airbyte.com/platform/understanding-airbyte/supported-data-types
     """
-    if not isinstance(schema, dict) or "oneOf" in schema or "anyOf" in schema:
+    if not isinstance(schema, dict):
         return "JSON"
     given = schema.get("type")
+    if given is None:
+        # What may be null besides is no union.
+        options = schema.get("oneOf") or schema.get("anyOf") or ()
+        types = {bigquery_type(option) for option in options if option != {"type": "null"}}
+        return types.pop() if len(types) == 1 else "JSON"
     kinds = set(given if isinstance(given, list) else [given]) - {"null"}
     airbyte_type = schema.get("airbyte_type")
     if len(kinds) != 1:

@@ -119,6 +119,8 @@ def _decimal(value: Any) -> Decimal | None:
     """A finite number from a JSON number or its text."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
         return None
+    if isinstance(value, str) and "_" in value:  # Python's notation, not a number's
+        return None
     try:
         number = Decimal(value) if not isinstance(value, float) else Decimal(repr(value))
     except InvalidOperation:
@@ -182,9 +184,14 @@ def _timestamp(text: str) -> datetime.datetime:
     return parsed.replace(tzinfo=datetime.UTC) if parsed.tzinfo is None else parsed.astimezone(datetime.UTC)
 
 
+def _date(text: str) -> datetime.date:
+    """The day as written; sources give moments for dates, too."""
+    return datetime.datetime.fromisoformat(text).date()
+
+
 def _datetime(text: str) -> datetime.datetime:
-    parsed = datetime.datetime.fromisoformat(text)
-    return parsed if parsed.tzinfo is None else parsed.astimezone(datetime.UTC).replace(tzinfo=None)
+    """The wall time as written, wherever the wall is."""
+    return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
 
 
 def _time(text: str) -> datetime.time:
@@ -196,7 +203,7 @@ _COERCIONS: dict[str, Callable[[Any], Coerced]] = {
     "INT64": _int64,
     "NUMERIC": _numeric,
     "BOOL": _bool,
-    "DATE": _temporal(datetime.date.fromisoformat),
+    "DATE": _temporal(_date),
     "TIMESTAMP": _temporal(_timestamp),
     "DATETIME": _temporal(_datetime),
     "TIME": _temporal(_time),
