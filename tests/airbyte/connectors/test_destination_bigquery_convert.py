@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from destination_bigquery import batch, catalog, names, tables
+from destination_bigquery import batch, catalog, columns, names, tables
 from destination_bigquery.convert import to_arrow
 from destination_bigquery.errors import ConnectorError
 from destination_bigquery.values import NULLED_INVALID, NULLED_TOO_LARGE, TRUNCATED, coerce
@@ -201,6 +201,22 @@ def test_a_value_beyond_bigquery_is_recorded(field: str, value: str) -> None:
     changes = json.loads(row["_airbyte_meta"])["changes"]
     assert [change["field"] for change in changes] == [field]
     assert (row[field] is None) == (changes[0]["change"] == "NULLED")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a":NaN}', '{"a":"NaN"}'),
+        ("[1,-Infinity]", '[1,"-Infinity"]'),
+        ("[Inf]", None),
+        ('"a\nb"', None),
+        ('{\n  "a": 1\n}', '{"a":1}'),
+    ],
+)
+def test_json_in_a_frame_that_only_arrow_reads(text: str, expected: str | None) -> None:
+    array, changes = columns.fit(pa.array(["[]", text]), "JSON")
+    assert array.to_pylist() == ["[]", expected]
+    assert changes == ({} if expected else {1: NULLED_INVALID})
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "TIME": pa.time64("us"),
     "JSON": pa.string(),
 }
-#: A number that may lie beyond binary floats.
-_GREAT_NUMBER = r"(?:^|[\[,:\s])-?[0-9.]+[eE]\+?[0-9]{3}|[0-9]{100}"
+#: A number that may lie beyond binary floats, or is none in JSON though Arrow's reader takes it.
+_STRANGE_NUMBER = r"(?:^|[\[,:\s])-?(?:[0-9.]+[eE]\+?[0-9]{3}|(?:NaN|Inf(?:inity)?)\s*(?:$|[,\]}]))|[0-9]{100}"
 _FIRST_DAY = datetime.date(1, 1, 1)
 _LAST_DAY = datetime.date(9999, 12, 31)
 _FIRST_MOMENT = datetime.datetime(1, 1, 1)
@@ -98,8 +98,8 @@ def _narrowed(array: pa.Array, bigquery_type: str) -> pa.Array:
 def _valid_json(array: pa.Array) -> pa.Array:
     """Texts that are all JSON: Arrow's reader goes through them without building anything."""
     texts = array.drop_null()
-    # Line ends separate the texts here; within one they can only be white space.
-    texts = pc.replace_substring(texts, "\n", " ")
+    if pc.any(pc.match_substring(texts, "\n")).as_py():
+        raise pa.ArrowInvalid("line ends separate the texts here")
     lines = pc.binary_join_element_wise('{"v":', texts, "}\n", "")
     joined = b"".join(lines.to_pylist()) if pa.types.is_binary(lines.type) else _characters(lines)
     options = pj.ParseOptions(explicit_schema=pa.schema([]), unexpected_field_behavior="ignore")
@@ -183,7 +183,7 @@ def _json(array: pa.Array) -> pa.Array:
     """Texts of JSON. Numbers and depths that BigQuery refuses are rare enough to suspect them generously."""
     longest = pc.max(pc.binary_length(array)).as_py() or 0
     deep = longest > 2 * MAX_JSON_DEPTH and pc.max(pc.count_substring_regex(array, r"[\[{]")).as_py() > MAX_JSON_DEPTH
-    if deep or pc.any(pc.match_substring_regex(array, _GREAT_NUMBER)).as_py():
+    if deep or pc.any(pc.match_substring_regex(array, _STRANGE_NUMBER)).as_py():
         raise pa.ArrowInvalid("a JSON value may be beyond BigQuery's limits")
     return _text(array)
 

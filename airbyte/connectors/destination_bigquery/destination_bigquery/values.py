@@ -70,16 +70,12 @@ def coerce_json_text(text: str | None, _type: str) -> Coerced:
     if text is None:
         return None, None
     try:
-        value = json.loads(text, parse_float=Decimal, parse_int=_whole, parse_constant=_refused)
+        value = parse(text)
     except RecursionError:
         return None, NULLED_TOO_LARGE
     except ValueError:
         return None, NULLED_INVALID
     return _json(value)
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def _json(value: Any) -> Coerced:
