@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from cdc_replica import Replica
-from source_postgres import slot
+from source_postgres import catalog, slot
 
 ROWS = [{"id": 1, "v": 1}, {"id": 2, "v": 2}]
 
@@ -84,3 +84,48 @@ def test_values_that_the_log_lacks_are_read_after_a_rewrite(
     request.getfixturevalue("rewritten_meanwhile")
     replica.sync("t")
     assert [(row["v"], len(row["large"])) for row in replica.table("t")] == [(3, 5000), (2, 5000)]
+
+
+@pytest.mark.parametrize("method", ["Standard", "Xmin", "CDC"])
+def test_a_column_that_changes_its_type_meanwhile_loses_nothing(
+    source: Any, execute: Any, configured: Any, monkeypatch: pytest.MonkeyPatch, request: Any, table: None, method: str
+) -> None:
+    if method == "CDC":
+        request.getfixturevalue("replica")
+    source.config["replication_method"] |= {"method": method}
+    whole = configured(t={"cursor_field": ["id"]})
+    tables = catalog.tables
+
+    def then_alter(*arguments: Any) -> Any:
+        found = tables(*arguments)
+        execute("ALTER TABLE t ALTER v TYPE numeric USING v / 2.0")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "tables", then_alter)
+        run = source("read", catalog=whole)
+    assert (run.records("t"), run.statuses("t")[-1]) == ([], "INCOMPLETE")
+    assert "'v' became of another type" in run.errors[0]["message"]
+    assert run.errors[0]["failure_type"] == "transient_error"
+    run = source("read", catalog=configured(t={"cursor_field": ["id"]}))
+    assert [float(record["v"]) for record in run.records("t")] == [0.5, 1]
+
+
+def test_a_value_of_a_type_that_came_meanwhile_is_kept(
+    replica: Replica, execute: Any, monkeypatch: pytest.MonkeyPatch, table: None
+) -> None:
+    replica.sync("t")
+    tables = catalog.tables
+    before = replica.catalog("t")
+
+    def then_alter(*arguments: Any) -> Any:
+        found = tables(*arguments)
+        execute("ALTER TABLE t ALTER v TYPE text USING 'v' || v; UPDATE t SET v = 'new' WHERE id = 1")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog, "tables", then_alter)
+        run = replica.source("read", catalog=before, state=replica.state)
+    assert (run.status, run.records("t")) == (1, [])
+    replica.sync("t")
+    assert replica.table("t")[0] == {"id": 1, "v": "new"}
