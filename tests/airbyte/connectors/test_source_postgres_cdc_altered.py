@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cdc_replica import Replica
-from source_postgres import cdc
+from source_postgres import cdc, slot
 
 
 def rows_of(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -104,6 +104,22 @@ def test_a_partition_that_is_made_and_altered_meanwhile(
     monkeypatch.setattr(cdc._Reading, "follow", then_follow)
     run = replica.source("read", catalog=catalog, state=replica.state)
     assert rows_of(run.records("t")) == rows_of(run.records("low")) == [{"id": 11}, {"id": 12}]
+
+
+def test_a_partition_that_is_made_before_its_tables_turn(
+    replica: Replica, execute: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+    execute("CREATE TABLE low PARTITION OF t FOR VALUES FROM (0) TO (10)")
+    catalog, require = replica.catalog("a", "t"), slot.require
+
+    def require_then_make(*arguments: Any) -> None:
+        require(*arguments)
+        execute("CREATE TABLE IF NOT EXISTS new PARTITION OF t FOR VALUES FROM (10) TO (20)")
+
+    monkeypatch.setattr(slot, "require", require_then_make)
+    run = replica.source("read", catalog=catalog)
+    assert run.statuses("t")[-1] == "COMPLETE", run.errors
 
 
 def test_a_large_value_under_a_partitioned_tables_identity_is_kept(replica: Replica, execute: Any) -> None:

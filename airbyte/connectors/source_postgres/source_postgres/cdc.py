@@ -28,7 +28,7 @@ from source_postgres.errors import ConnectorError
 from source_postgres.follow import FollowedStream, Follower
 from source_postgres.replication import LogReader
 from source_postgres.rows import RowReader
-from source_postgres.slot import Published, Slot
+from source_postgres.slot import Slot
 from source_postgres.snapshot import snapshot_of
 from source_postgres.state import SavedStates, StreamKey, StreamState
 from source_postgres.stream import ConfiguredStream
@@ -55,7 +55,6 @@ def read(sync: Sync, cdc: Cdc, streams: list[ConfiguredStream], states: SavedSta
         _beat(sync, cdc.heartbeat_query)
     connection = sync.session.connection
     found = slot.find(connection, sync.config, cdc, wait=slot.IN_USE_SECONDS)
-    shown = slot.published(connection, cdc)
     left_out = slot.unpublished_operations(connection, cdc)
     if left_out:
         sync.output.log("WARN", f"Publication {cdc.publication!r} leaves out every {', '.join(left_out)}.")
@@ -65,7 +64,7 @@ def read(sync: Sync, cdc: Cdc, streams: list[ConfiguredStream], states: SavedSta
     checkpoints = GlobalCheckpoints(
         sync.output, sync.config.checkpoint_seconds, _shared(sync, found.system, start), usable
     )
-    reading = _Reading(sync, cdc, found, shown, checkpoints)
+    reading = _Reading(sync, cdc, found, checkpoints)
     succeeded = True
     for stream in streams:
         if stream.incremental:
@@ -143,11 +142,10 @@ def _shared(sync: Sync, system: str, position: int) -> dict[str, Any]:
 class _Reading:
     """One run: which streams' changes will be followed, and whether their reading may be called complete then."""
 
-    def __init__(self, sync: Sync, cdc: Cdc, found: Slot, shown: Published, checkpoints: GlobalCheckpoints) -> None:
+    def __init__(self, sync: Sync, cdc: Cdc, found: Slot, checkpoints: GlobalCheckpoints) -> None:
         self._sync = sync
         self._cdc = cdc
         self._slot = found
-        self._shown = shown
         self._checkpoints = checkpoints
         self._load_until = time.monotonic() + cdc.load_timeout_hours * _SECONDS_AN_HOUR
         self._followed: list[FollowedStream] = []
@@ -166,8 +164,10 @@ class _Reading:
             table = self._sync.table(stream)
             changes = StreamChanges(stream, table, lambda: self._sync.session.connection)
             names = [field.name for field in changes.columns]
-            slot.require(self._sync.session.connection, self._cdc, self._shown, table, names)
-            relations = slot.relations(self._sync.session.connection, table)
+            connection = self._sync.session.connection
+            # As it is now: partitions may have come since the first stream's snapshot began.
+            slot.require(connection, self._cdc, slot.published(connection, self._cdc), table, names)
+            relations = slot.relations(connection, table)
             prepared.append(FollowedStream(stream, table, changes, relations, saved or StreamState("cdc_based")))
             if saved is None or saved.kind != "cdc_based" or saved.ctid or saved.lsn is None:
                 self._snapshot(prepared[0], saved)

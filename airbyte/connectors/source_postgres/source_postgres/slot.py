@@ -164,12 +164,7 @@ def published(connection: psycopg.Connection[Any], cdc: Cdc) -> Published:
     Raises:
         ConnectorError: config_error where there is no such publication.
     """
-    found = connection.execute("SELECT FROM pg_publication WHERE pubname = %s", [cdc.publication]).fetchone()
-    if found is None:
-        raise ConnectorError(
-            f"Publication {cdc.publication!r} does not exist. "
-            f"CREATE PUBLICATION {identifier(cdc.publication)} FOR TABLE …; and create the slot after it."
-        )
+    _publication(connection, cdc)
     filters = connection.info.server_version >= _FILTERS_VERSION
     rows = connection.execute(
         f"SELECT c.oid::int8, {'p.attnames::text[], p.rowfilter' if filters else 'NULL, NULL'} "
@@ -182,11 +177,25 @@ def published(connection: psycopg.Connection[Any], cdc: Cdc) -> Published:
 
 
 def unpublished_operations(connection: psycopg.Connection[Any], cdc: Cdc) -> list[str]:
-    """Which of insertions, updates and deletions the publication leaves out."""
+    """Which of insertions, updates and deletions the publication leaves out.
+
+    Raises:
+        ConnectorError: config_error where there is no such publication.
+    """
+    shown = _publication(connection, cdc)
+    return [name for name, is_shown in zip(("INSERT", "UPDATE", "DELETE"), shown, strict=True) if not is_shown]
+
+
+def _publication(connection: psycopg.Connection[Any], cdc: Cdc) -> tuple[bool, bool, bool]:
     row = connection.execute(
         "SELECT pubinsert, pubupdate, pubdelete FROM pg_publication WHERE pubname = %s", [cdc.publication]
     ).fetchone()
-    return [name for name, shown in zip(("INSERT", "UPDATE", "DELETE"), row or (), strict=False) if not shown]
+    if row is None:
+        raise ConnectorError(
+            f"Publication {cdc.publication!r} does not exist. "
+            f"CREATE PUBLICATION {identifier(cdc.publication)} FOR TABLE …; and create the slot after it."
+        )
+    return row
 
 
 def relations(connection: psycopg.Connection[Any], table: Table) -> list[int]:
