@@ -123,7 +123,7 @@ def test_a_table_added_later_gets_a_snapshot_of_its_own(replica: Replica, execut
     assert [record["id"] for record in replica.sync("a", "b").records("b")] == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("state_is_lost", "words"), [(False, "refresh"), (True, "if a sync has written the stream")])
+@pytest.mark.parametrize(("state_is_lost", "words"), [(False, "refresh the"), (True, "rows of an interrupted")])
 def test_a_truncated_table_is_named(replica: Replica, execute: Any, state_is_lost: bool, words: str) -> None:
     execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     replica.sync()

@@ -219,11 +219,12 @@ class Follower:
                 stream.begin(transaction)
             if not stream.read:
                 # An earlier snapshot, whose state was lost, may have written rows all the same.
-                condition = "if a sync has written the stream before, " if stream.seen else ""
+                what = "rows of an interrupted one stay" if stream.seen else "refresh the stream to remove its rows"
                 self._session.output.log(
                     "WARN",
                     f"Stream {stream.configured}: TRUNCATE of {held.relation.namespace}.{held.relation.name} at "
-                    f"{lsn_text(transaction.lsn)} is not replicated; {condition}refresh the stream to remove its rows.",
+                    f"{lsn_text(transaction.lsn)}{', before this snapshot,' if stream.seen else ''} is not replicated; "
+                    f"{what}.",
                 )
 
     def _write(self) -> None:
