@@ -146,6 +146,19 @@ def test_a_stream_outside_the_publication_fails_alone(replica: Replica, execute:
     assert [s["stream_descriptor"]["name"] for s in run.states()[-1]["global"]["stream_states"]] == ["a"]
 
 
+@pytest.mark.parametrize("published", ["ALL TABLES", "TABLE t", "TABLES IN SCHEMA public"])
+def test_a_table_has_no_partition_for_a_while(replica: Replica, execute: Any, administer: Any, published: str) -> None:
+    execute("CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id)")
+    execute("CREATE TABLE sub PARTITION OF t FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id)")
+    administer(f"DROP PUBLICATION airbyte_publication; CREATE PUBLICATION airbyte_publication FOR {published}")
+    replica.sync("sub", "t")
+    execute("CREATE TABLE low PARTITION OF sub FOR VALUES FROM (0) TO (10); INSERT INTO t VALUES (1)")
+    replica.sync("sub", "t")
+    execute("DROP TABLE low")
+    replica.sync("sub", "t")
+    assert replica.table("t") == replica.table("sub") == [{"id": 1}]
+
+
 @pytest.mark.parametrize("behaviour", ["Fail sync", "Re-sync data"])
 def test_a_slot_that_was_advanced_by_somebody_else(replica: Replica, execute: Any, slot: str, behaviour: str) -> None:
     replica.source.config["replication_method"]["invalid_cdc_cursor_position_behavior"] = behaviour

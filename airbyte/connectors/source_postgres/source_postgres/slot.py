@@ -40,6 +40,16 @@ SELECT c.relreplident::text AS identity, coalesce(key.indimmediate, true) AS imm
 FROM pg_class c LEFT JOIN pg_index key ON key.indrelid = c.oid AND key.indisprimary WHERE c.oid = %s
 """
 
+# Partitioned tables of a publication, for it lists their partitions alone, which there may be none of at the moment.
+_PARTITIONED = """
+SELECT c.oid::int8 FROM pg_class c, pg_publication p
+WHERE c.relkind = 'p' AND p.pubname = %s AND (
+  p.puballtables {in_schema} OR EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid
+    AND r.prrelid IN (SELECT relid FROM pg_partition_ancestors(c.oid))))
+"""
+_IN_SCHEMA = """OR EXISTS (
+  SELECT FROM pg_publication_namespace n JOIN pg_class a ON a.relnamespace = n.pnnspid
+  WHERE n.pnpubid = p.oid AND a.oid IN (SELECT relid FROM pg_partition_ancestors(c.oid)))"""
 
 #: What the server has done, by pg_replication_slots.invalidation_reason.
 _CAUSES = {
@@ -60,7 +70,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Published:
-    """The relations of a publication by oid, partitions included, each with its columns (None: all)."""
+    """The relations of a publication by oid, partitions and their tables too, each with its columns (None: all)."""
 
     columns: dict[int, frozenset[str] | None]
     filtered: frozenset[int]
@@ -172,7 +182,9 @@ def published(connection: psycopg.Connection[Any], cdc: Cdc) -> Published:
         "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename WHERE p.pubname = %s",
         [cdc.publication],
     ).fetchall()
-    columns = {oid: frozenset(names) if names is not None else None for oid, names, _ in rows}
+    listed = {oid: frozenset(names) if names is not None else None for oid, names, _ in rows}
+    whole = connection.execute(_PARTITIONED.format(in_schema=_IN_SCHEMA if filters else ""), [cdc.publication])
+    columns = dict.fromkeys((row[0] for row in whole), None) | listed
     return Published(columns, frozenset(oid for oid, _, row_filter in rows if row_filter is not None))
 
 
