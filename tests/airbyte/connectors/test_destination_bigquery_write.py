@@ -108,6 +108,8 @@ def test_check_leaves_nothing_behind(destination: Any, table_names: Any) -> None
         ({"project_id": "wrong-project"}, "wrong-project"),
         ({"api_endpoint": "http://127.0.0.1:1"}, "Nothing answers at api_endpoint http://127.0.0.1:1"),
         ({"api_endpoint": "localhost"}, "api_endpoint is 'localhost'"),
+        ({"api_endpoint": "http://127.0.0.1:99999"}, "api_endpoint is 'http://127.0.0.1:99999'"),
+        ({"raw_data_dataset": 5}, "raw_data_dataset is missing or not a text"),
         ({"dataset_location": "EU"}, "set dataset_location to US"),
         ({"dataset_id": ""}, "dataset_id is missing"),
         ({"loading_method": {"method": "GCS Staging"}}, "'GCS Staging' is not supported"),
@@ -124,8 +126,13 @@ def test_check_tells_apart_what_is_wrong(destination: Any, overrides: dict[str, 
     assert words in answer["message"]
 
 
-def test_no_message_shows_the_key(destination: Any) -> None:
-    run = destination("check", config={**destination.config, "credentials_json": '{"private_key": "s3cret-key"'})
+@pytest.mark.parametrize(
+    "overrides",
+    [{"credentials_json": '{"private_key": "s3cret-key"'}, {"api_endpoint": "http://proxy:s3cret-key@127.0.0.1:1"}],
+)
+def test_no_message_shows_a_secret(destination: Any, overrides: dict[str, str]) -> None:
+    run = destination("check", config={**destination.config, **overrides})
+    assert b"FAILED" in b"".join(run.lines)
     assert b"s3cret-key" not in b"".join(run.lines)
 
 
@@ -229,6 +236,21 @@ def test_a_field_may_be_named_as_a_column_of_the_destination(destination: Any, q
     run = destination("write", messages(record(id=1, _airbyte_meta="m", _airbyte_sequence="s"), COMPLETE), catalog=cat)
     assert run.status == 0, run.errors
     assert query("SELECT _airbyte_meta_1, _airbyte_sequence_1 FROM {t}") == [("m", "s")]
+
+
+def test_a_sync_may_take_days(destination: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stage table goes by itself, but not before its end."""
+    create = Warehouse.create_table
+    expiries = []
+
+    def watched(self: Warehouse, *arguments: Any, **properties: Any) -> Any:
+        if expiry := properties.get("expirationTime"):
+            expiries.append(int(expiry) / 1000 - time.time())
+        return create(self, *arguments, **properties)
+
+    monkeypatch.setattr(Warehouse, "create_table", watched)
+    assert destination("write", messages(record(id=1), COMPLETE), catalog=catalog({"id": INTEGER})).status == 0
+    assert min(expiries) > 7 * 24 * 3600
 
 
 def test_dedup_clusters_by_key(destination: Any, bigquery_client: bigquery.Client, dataset: str) -> None:

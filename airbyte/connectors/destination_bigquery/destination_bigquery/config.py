@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,6 +47,8 @@ def secrets(raw: dict[str, Any]) -> list[str]:
     if isinstance(content, dict):
         key = str(content.get("private_key") or "")
         values += [key, key.replace("\n", "\\n"), str(content.get("private_key_id") or "")]
+    # A URL's password.
+    values += re.findall(r"://[^/@]*:([^/@]+)@", str(raw.get("api_endpoint")))
     return [value for value in values if value]
 
 
@@ -86,7 +89,9 @@ def parse(raw: dict[str, Any]) -> Config:
         project=project,
         dataset=names.dataset(dataset),
         location=_text(raw, "dataset_location"),
-        internal_dataset=names.dataset(raw.get("raw_data_dataset") or DEFAULT_INTERNAL_DATASET),
+        internal_dataset=names.dataset(
+            _text(raw, "raw_data_dataset") if raw.get("raw_data_dataset") else DEFAULT_INTERNAL_DATASET
+        ),
         api_endpoint=_endpoint(raw),
         credentials=_credentials(raw),
         hard_deletes=deletion == "Hard delete",
@@ -108,8 +113,12 @@ def _endpoint(raw: dict[str, Any]) -> str | None:
     value = raw.get("api_endpoint")
     if not value:
         return None
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except (ValueError, AttributeError):  # a port beyond 65535, an address cut short, not a text
+        usable = False
+    if not usable:
         raise ConnectorError(f"api_endpoint is {value!r}; it must be a URL such as http://127.0.0.1:9050, or empty.")
     return str(value).rstrip("/")
 

@@ -23,9 +23,10 @@ from destination_bigquery.catalog import GENERATION_ID, Stream
 from destination_bigquery.errors import ConnectorError
 from destination_bigquery.warehouse import Resource, Warehouse
 
-#: How long stage tables outlive the process that made them, in hours: one holds nothing a retry could use, the other
-#: what a truncating stream has loaded so far, and the next sync may be long in coming: its connection may be paused.
-_STAGE_HOURS, _REPLACEMENT_HOURS = 24, 90 * 24
+#: After how many hours stage tables go by themselves. One must outlive its process, which reads a large table for the
+#: first time. The other holds what a truncating stream has loaded so far, and the next sync may be long in coming: its
+#: connection may be paused.
+_STAGE_HOURS, _REPLACEMENT_HOURS = 14 * 24, 90 * 24
 
 Bounds = dict[str, tuple[Any, Any] | None]
 
