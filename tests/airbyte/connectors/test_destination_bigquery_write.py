@@ -453,6 +453,18 @@ def test_schema_changes_keep_every_row(
     assert columns == {"id": "INTEGER", "n": "NUMERIC", "s": "INTEGER", "j": "JSON", "fresh": "TIMESTAMP"}
 
 
+def test_times_and_days_keep_their_values_as_another_type(destination: Any, query: Query) -> None:
+    day = {"type": "string", "format": "date"}
+    wall = {"type": "string", "format": "date-time", "airbyte_type": "timestamp_without_timezone"}
+    data = {"a": "2024-02-29T23:30:00Z", "b": "2024-02-29T23:30:00", "c": "2024-02-29", "d": True}
+    first = catalog({"a": MOMENT, "b": wall, "c": day, "d": {"type": "boolean"}})
+    destination("write", messages(record(**data), COMPLETE), catalog=first)
+    run = destination("write", messages(COMPLETE), catalog=catalog({"a": wall, "b": day, "c": MOMENT, "d": INTEGER}))
+    assert run.status == 0, run.errors
+    rows = query("SELECT CAST(a AS STRING), CAST(b AS STRING), CAST(c AS STRING), d FROM {t}")
+    assert rows == [("2024-02-29 23:30:00", "2024-02-29", "2024-02-29 00:00:00+00", 1)]
+
+
 def test_a_key_column_may_change_its_type(destination: Any, query: Query) -> None:
     properties = {"id": INTEGER}
     destination("write", messages(record(id=1), COMPLETE), catalog=catalog(properties, "append_dedup", key="id"))

@@ -12,6 +12,10 @@ from destination_bigquery.catalog import EXTRACTED_AT, GENERATION_ID, META, RAW_
 
 _CDC_DELETED_AT = "_ab_cdc_deleted_at"
 
+#: Types that have a cast into one another
+#: (https://cloud.google.com/bigquery/docs/reference/standard-sql/conversion_rules).
+_CAST_WITHIN = ({"INT64", "NUMERIC"}, {"INT64", "BOOL"}, {"DATE", "DATETIME", "TIMESTAMP"})
+
 #: The least and greatest value of a key column, or None where a key is NULL or bounds would not help.
 Bounds = Mapping[str, tuple[Any, Any] | None]
 
@@ -161,7 +165,7 @@ def converted(name: str, old: str, new: str) -> str:
     if old == "JSON":
         text = f"IF(JSON_TYPE({column}) = 'string', JSON_VALUE({column}), TO_JSON_STRING({column}))"
         return text if new == "STRING" else f"SAFE_CAST(JSON_VALUE({column}) AS {new})"
-    if {old, new} <= {"INT64", "NUMERIC"}:
+    if any({old, new} <= kind for kind in _CAST_WITHIN):
         return f"SAFE_CAST({column} AS {new})"
     # By way of text, for not every pair of types has a cast.
     return f"SAFE_CAST(CAST({column} AS STRING) AS {new})"
