@@ -465,6 +465,16 @@ def test_times_and_days_keep_their_values_as_another_type(destination: Any, quer
     assert rows == [("2024-02-29 23:30:00", "2024-02-29", "2024-02-29 00:00:00+00", 1)]
 
 
+def test_null_stays_null_as_another_type(destination: Any, query: Query) -> None:
+    parts = [record(id=1), record(id=2, a=["x"], b="y"), record(id=3, a="x", b="y"), record(id=4, a=1.5, b="y")]
+    first = catalog({"id": INTEGER, "a": {"type": "array"}, "b": STRING})
+    destination("write", messages(*parts, COMPLETE), catalog=first)
+    second = catalog({"id": INTEGER, "a": STRING, "b": {"type": "array"}}, sync=2)
+    assert destination("write", messages(COMPLETE), catalog=second).status == 0
+    rows = query("SELECT a, b IS NULL FROM {t} ORDER BY id")
+    assert rows == [(None, True), ('["x"]', False), ("x", False), ("1.5", False)]
+
+
 def test_a_key_column_may_change_its_type(destination: Any, query: Query) -> None:
     properties = {"id": INTEGER}
     destination("write", messages(record(id=1), COMPLETE), catalog=catalog(properties, "append_dedup", key="id"))

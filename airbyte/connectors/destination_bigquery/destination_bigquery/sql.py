@@ -161,9 +161,10 @@ def converted(name: str, old: str, new: str) -> str:
     if old == new:
         return column
     if new == "JSON":
-        return f"TO_JSON({column})"
+        # Of NULL it makes JSON's null.
+        return f"IF({column} IS NULL, NULL, TO_JSON({column}))"
     if old == "JSON":
-        text = f"IF(JSON_TYPE({column}) = 'string', JSON_VALUE({column}), TO_JSON_STRING({column}))"
+        text = f"IF(JSON_TYPE({column}) IN ('object', 'array'), TO_JSON_STRING({column}), JSON_VALUE({column}))"
         return text if new == "STRING" else f"SAFE_CAST(JSON_VALUE({column}) AS {new})"
     if any({old, new} <= kind for kind in _CAST_WITHIN):
         return f"SAFE_CAST({column} AS {new})"
