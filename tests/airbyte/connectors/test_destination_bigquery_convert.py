@@ -214,9 +214,16 @@ def test_a_value_beyond_bigquery_is_recorded(field: str, value: str) -> None:
     ],
 )
 def test_json_in_a_frame_that_only_arrow_reads(text: str, expected: str | None) -> None:
-    array, changes = columns.fit(pa.array(["[]", text]), "JSON")
-    assert array.to_pylist() == ["[]", expected]
-    assert changes == ({} if expected else {1: NULLED_INVALID})
+    for kind in (pa.string(), pa.large_string()):
+        array, changes = columns.fit(pa.array(["[]", text], kind), "JSON")
+        assert array.to_pylist() == ["[]", expected]
+        assert changes == ({} if expected else {1: NULLED_INVALID})
+
+
+def test_a_decimal_without_units_is_written_as_numeric() -> None:
+    """Parquet has no negative scales; Postgres does: numeric(3, -2)."""
+    array, _ = columns.fit(pa.array([Decimal("1200")], pa.decimal128(3, -2)), "NUMERIC")
+    assert (array.type, array.to_pylist()) == (pa.decimal128(38, 9), [1200])
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def plain(array: pa.Array, bigquery_type: str) -> pa.Array:
 def _narrowed(array: pa.Array, bigquery_type: str) -> pa.Array:
     kind = array.type
     if pa.types.is_large_string(kind) or pa.types.is_dictionary(kind) or pa.types.is_string_view(kind):
-        return array.cast(pa.string())
+        array = array.cast(pa.string())
+        kind = array.type
     if pa.types.is_timestamp(kind) and (kind.tz is None) != (bigquery_type == "DATETIME"):
         raise pa.ArrowInvalid("a moment for a wall time, or the reverse")
     if bigquery_type == "JSON":
@@ -153,7 +154,7 @@ def _numeric(array: pa.Array) -> pa.Array:
     if pa.types.is_floating(array.type):
         array = array.cast(pa.string())
     kind = array.type
-    if pa.types.is_decimal(kind) and kind.scale <= 9 and kind.precision - kind.scale < 29:
+    if pa.types.is_decimal(kind) and 0 <= kind.scale <= 9 and kind.precision - kind.scale < 29:
         # Every value fits. Fewer digits make a smaller file, and load jobs take any such decimal into a NUMERIC.
         return array
     cast = array.cast(ARROW_TYPES["NUMERIC"])
