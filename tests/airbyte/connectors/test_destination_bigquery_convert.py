@@ -67,10 +67,12 @@ ALL_TYPES = {
     [
         ({"type": ["null", "string"]}, "STRING"),
         ({"type": "integer"}, "INT64"),
+        ({"type": "number", "airbyte_type": "big_integer"}, "NUMERIC"),
         ({"type": ["integer", "number"]}, "NUMERIC"),
         ({"type": ["string", "number"]}, "STRING"),
         ({"type": ["string", "object"]}, "JSON"),
         ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, "JSON"),
+        ({"allOf": [{"type": "string"}]}, "STRING"),
         ({"anyOf": [{"type": "null"}, {"type": "string", "format": "date"}]}, "DATE"),
         ({"type": ["null", "string"], "oneOf": [{"type": "string"}, {"type": "integer"}]}, "STRING"),
         ({"type": "object"}, "JSON"),
@@ -230,6 +232,7 @@ def test_a_decimal_without_units_is_written_as_numeric() -> None:
     ("overrides", "words"),
     [
         ({"generation_id": None}, "lacks generation_id"),
+        ({"stream": {"json_schema": {}}}, "lacks 'name'"),
         ({"minimum_generation_id": 2}, "hybrid refreshes"),
         ({"destination_sync_mode": "update"}, "'update' is not supported"),
         ({"destination_sync_mode": "append_dedup"}, "has no primary key"),

@@ -82,7 +82,10 @@ def parse(raw: dict[str, Any], default_dataset: str) -> list[Stream]:
         ConnectorError: config_error for a mode, key or generation that cannot be honoured, or two streams that would
             share a table.
     """
-    streams = [_stream(configured, default_dataset) for configured in raw.get("streams", [])]
+    try:
+        streams = [_stream(configured, default_dataset) for configured in raw.get("streams", [])]
+    except KeyError as missing:
+        raise ConnectorError(f"A stream of the configured catalog lacks {missing}.") from missing
     tables = Counter((stream.dataset, stream.table.lower()) for stream in streams)
     for (dataset, table), count in tables.items():
         if count > 1:
@@ -167,7 +170,7 @@ def bigquery_type(schema: Any) -> str:
     given = schema.get("type")
     if given is None:
         # What may be null besides is no union.
-        options = schema.get("oneOf") or schema.get("anyOf") or ()
+        options = schema.get("oneOf") or schema.get("anyOf") or schema.get("allOf") or ()
         types = {bigquery_type(option) for option in options if option != {"type": "null"}}
         return types.pop() if len(types) == 1 else "JSON"
     kinds = set(given if isinstance(given, list) else [given]) - {"null"}
@@ -180,7 +183,7 @@ def bigquery_type(schema: Any) -> str:
     kind = kinds.pop()
     if kind == "string":
         return _string_type(schema.get("format"), airbyte_type)
-    if kind == "integer" or (kind == "number" and airbyte_type in ("integer", "big_integer")):
+    if kind == "integer" or (kind == "number" and airbyte_type == "integer"):
         return "INT64"
     return {"number": "NUMERIC", "boolean": "BOOL"}.get(str(kind), "JSON")
 
