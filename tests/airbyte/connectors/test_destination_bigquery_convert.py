@@ -381,6 +381,7 @@ def test_a_record_of_an_unknown_stream_is_refused() -> None:
         sorted_lines(record("{}", stream="other"))
 
 
-def test_a_line_that_is_no_message_is_refused() -> None:
+@pytest.mark.parametrize("line", [b"Traceback (most recent call last):\n", b"[" * 100_000], ids=["text", "deep"])
+def test_a_line_that_is_no_message_is_refused(line: bytes) -> None:
     with pytest.raises(ConnectorError, match="not an Airbyte message"):
-        sorted_lines(b"Traceback (most recent call last):\n")
+        sorted_lines(line)

@@ -176,7 +176,7 @@ class _Sorter:
         try:
             message = _parsed(line)
             kind = message["type"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ConnectorError(
                 f"A line on stdin is not an Airbyte message: {line[:200]!r}", "system_error"
             ) from error
