@@ -208,9 +208,11 @@ def test_a_text_that_is_no_utf8_ends_the_read(
         owner.execute(b"CREATE TABLE t (a text); INSERT INTO t VALUES ('\xc3\xa4')")
         assert source("read", catalog=configured()).records("t") == [{"a": "ä"}]
         owner.execute(rb"INSERT INTO t VALUES (E'\xff')")
-    run = source("read", catalog=configured())
-    assert run.status == 1
-    assert 'invalid byte sequence for encoding "UTF8"' in run.errors[0]["message"]
+        run = source("read", catalog=configured())
+        assert run.status == 1
+        assert 'invalid byte sequence for encoding "UTF8"' in run.errors[0]["message"]
+        owner.execute(b'CREATE TABLE "\xe4lter" (id int)')
+    assert 'invalid byte sequence for encoding "UTF8"' in source.check()["message"]
 
 
 def test_without_library_or_compiler_rows_come_as_csv(

@@ -127,6 +127,17 @@ def test_only_what_may_be_read_is_listed(source: Any, execute: Any, postgres_ser
     assert [s["name"] for s in everything] == ["t", "hidden", "partly", "whole"]
 
 
+def test_rows_of_foreign_tables_have_no_xmin(source: Any, relations: None, execute: Any) -> None:
+    """Nor has a table some of whose rows are theirs: their changes would never come."""
+    execute("CREATE TABLE mixed (id int) PARTITION BY LIST (id)")
+    execute("CREATE TABLE part PARTITION OF mixed DEFAULT PARTITION BY LIST (id)")
+    execute("CREATE FOREIGN TABLE part_far PARTITION OF part DEFAULT SERVER itself OPTIONS (table_name 'plain')")
+    source.config["replication_method"] = {"method": "Xmin"}
+    streams = source("discover").bodies("CATALOG", "catalog")[0]["streams"]
+    without = {stream["name"] for stream in streams if stream["supported_sync_modes"] == ["full_refresh"]}
+    assert without == {"a_view", "far", "mixed", "part", "part_far"}
+
+
 def test_a_table_with_children_has_no_places_to_go_on_at(source: Any, execute: Any, configured: Any) -> None:
     """A ctid is a place in one file, and the rows of such a table lie in several."""
     execute("CREATE TABLE t (id int PRIMARY KEY, pages text STORAGE PLAIN)")

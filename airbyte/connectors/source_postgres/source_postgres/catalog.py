@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from source_postgres import types
 from source_postgres.config import Config, Replication
+from source_postgres.connection import explained, settle
 from source_postgres.errors import ConnectorError
 
 #: Relations that hold rows: tables, partitioned tables, views, materialized views, foreign tables.
@@ -29,10 +30,16 @@ _RELATIONS = """
 """
 
 _COLUMNS = f"""
+WITH RECURSIVE above_foreign AS (
+  SELECT i.inhparent AS oid FROM pg_inherits i JOIN pg_class f ON f.oid = i.inhrelid WHERE f.relkind = 'f'
+  UNION SELECT i.inhparent FROM pg_inherits i JOIN above_foreign a ON i.inhrelid = a.oid
+)
 SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, c.oid::int8 AS oid,
        EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children,
        a.attname AS name, a.atttypid::int8 AS type, a.atttypmod AS modifier, a.attnotnull AS not_null,
        format_type(a.atttypid, a.atttypmod) AS sql_type,
+       c.relkind IN ('r', 'p', 'm') AND has_table_privilege(c.oid, 'SELECT')
+         AND c.oid NOT IN (SELECT oid FROM above_foreign) AS has_xmin,
        has_schema_privilege(n.oid, 'USAGE') AND has_column_privilege(c.oid, a.attnum, 'SELECT') AS readable,
        array_position(i.indkey::int2[], a.attnum) AS key_position
 FROM pg_class c
@@ -72,7 +79,9 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """A relation with its readable columns in table order; ``kind`` is pg_class.relkind. Reading one with children
-    (partitions, or tables that inherit from it) reads theirs, too."""
+    (partitions, or tables that inherit from it) reads theirs, too. ``has_xmin``: whether all its rows tell
+    which transaction wrote them. Those of views and foreign tables do not, and who has privileges on single columns
+    only is not told (nor where they lie, their ctid)."""
 
     namespace: str
     name: str
@@ -80,17 +89,13 @@ class Table:
     oid: int
     columns: dict[str, Column]
     primary_key: tuple[str, ...]
-    has_children: bool = False
+    has_children: bool
+    has_xmin: bool
 
     @property
     def has_pages(self) -> bool:
         """Whether all its rows lie in one file, where a ctid is a place in it."""
-        return self.kind in "rm" and not self.has_children
-
-    @property
-    def has_xmin(self) -> bool:
-        """Whether its rows tell which transaction wrote them: views and foreign tables do not."""
-        return self.kind in "rpm"
+        return self.kind in "rm" and not self.has_children and self.has_xmin
 
     def stream(self, replication: Replication, *, published: bool = False) -> dict[str, Any]:
         """The AirbyteStream. By CDC only tables with a primary key, in the publication, can be read incrementally."""
@@ -121,18 +126,12 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
     tables, too, and listed beside their partitioned table.
 
     Raises:
-        ConnectorError: config_error naming schemas that do not exist.
+        ConnectorError: config_error naming schemas that do not exist, or what Postgres says.
     """
-    missing = _missing_schemas(connection, config.schemas)
-    if missing:
-        raise ConnectorError(
-            f"Schema {', '.join(map(repr, missing))} does not exist in database {config.database!r} "
-            "(names are case-sensitive); check schemas in the configuration."
-        )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        pg_types = {row["oid"]: row for row in cursor.execute(_TYPES).fetchall()}
-        parameters = {"kinds": list(_KINDS), "schemas": list(config.schemas)}
-        rows = cursor.execute(_COLUMNS, parameters).fetchall()
+    try:
+        pg_types, rows = _read(connection, config)
+    except psycopg.Error as error:
+        raise explained(error, "Reading the catalog") from error
     found: dict[int, Table] = {}
     keys: dict[int, dict[int, str]] = {}
     for row in rows:
@@ -140,8 +139,10 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
             keys.setdefault(row["oid"], {})[row["key_position"]] = row["name"]
         if not row["readable"] and config.check_privileges:
             continue
-        names = row["namespace"], row["table"]
-        table = found.setdefault(row["oid"], Table(*names, row["kind"], row["oid"], {}, (), row["has_children"]))
+        table = found.get(row["oid"])
+        if table is None:
+            names, flags = (row["namespace"], row["table"]), (row["has_children"], row["has_xmin"])
+            table = found[row["oid"]] = Table(*names, row["kind"], row["oid"], {}, (), *flags)
         pg_type = types.resolve(row["type"], row["modifier"], pg_types)
         table.columns[row["name"]] = Column(
             row["name"],
@@ -151,6 +152,18 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
             types.column_type(pg_type, connection.info.server_version),
         )
     return [_with_key(table, keys.get(table.oid, {})) for table in found.values()]
+
+
+def _read(connection: psycopg.Connection[Any], config: Config) -> tuple[dict[int, Any], list[Any]]:
+    """The rows of pg_type by oid, and those of ``_COLUMNS``: in one snapshot, lest a type be made in between."""
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        settle(connection)
+        # format_type leaves out the schemas of this path, and reading has another.
+        cursor.execute("SET LOCAL search_path = pg_catalog")
+        _require_schemas(connection, config)
+        pg_types = {row["oid"]: row for row in cursor.execute(_TYPES).fetchall()}
+        parameters = {"kinds": list(_KINDS), "schemas": list(config.schemas)}
+        return pg_types, cursor.execute(_COLUMNS, parameters).fetchall()
 
 
 def _with_key(table: Table, key: dict[int, str]) -> Table:
@@ -179,10 +192,14 @@ def nothing_to_read(connection: psycopg.Connection[Any], config: Config) -> Conn
     )
 
 
-def _missing_schemas(connection: psycopg.Connection[Any], schemas: tuple[str, ...]) -> list[str]:
+def _require_schemas(connection: psycopg.Connection[Any], config: Config) -> None:
     rows = connection.execute(
         "SELECT name FROM unnest(%s::text[]) AS wanted(name) "
         "WHERE NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = wanted.name)",
-        [list(schemas)],
+        [list(config.schemas)],
     ).fetchall()
-    return [row[0] for row in rows]
+    if rows:
+        raise ConnectorError(
+            f"Schema {', '.join(repr(row[0]) for row in rows)} does not exist in database {config.database!r} "
+            "(names are case-sensitive); check schemas in the configuration."
+        )

@@ -75,10 +75,8 @@ def read(sync: Sync, cdc: Cdc, streams: list[ConfiguredStream], states: SavedSta
 
 
 def _beat(sync: Sync, statement: str) -> None:
-    """Run heartbeat_action_query, which writes: as the user has set up the database, not as reading needs it."""
+    """Run heartbeat_action_query, which writes: it is in no transaction of those that only read."""
     with connect(sync.config) as connection:
-        connection.execute("RESET ALL")
-        connection.read_only = None
         try:
             connection.execute(statement.encode())
         except psycopg.Error as error:

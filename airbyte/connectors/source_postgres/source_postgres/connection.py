@@ -18,8 +18,9 @@ from source_postgres.refusals import refused
 CONNECT_TIMEOUT_SECONDS = 20
 
 #: One rendering of every value, whatever the server's, database's or role's defaults. Synchronized and parallel scans
-#: would break the order in which a table's blocks arrive.
-_SESSION = {
+#: would break the order in which a table's blocks arrive. The role's search_path stays: functions that views call and
+#: policies ask may need it.
+_READING = {
     "TimeZone": "UTC",
     "DateStyle": "ISO, YMD",
     "IntervalStyle": "postgres",
@@ -31,43 +32,58 @@ _SESSION = {
     "max_parallel_workers_per_gather": "0",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
-    "search_path": "pg_catalog",
+    "transaction_timeout": "0",
 }
-
+#: Versions of Postgres before 17 know no transaction_timeout, before 14 no idle_session_timeout.
+_SET = """
+SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS settings(name, value)
+WHERE current_setting(name, true) IS NOT NULL
+"""
 
 #: What somebody has to change in the database or the connection before a retry can succeed.
-_SCHEMA_ERRORS = (
+_LASTING_ERRORS = (
     psycopg.errors.InsufficientPrivilege,
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.DataError,  # a view that divides by zero, a text that is no UTF-8
+    psycopg.errors.FeatureNotSupported,  # an unlogged table of a standby server
+    psycopg.errors.ObjectNotInPrerequisiteState,  # a materialized view that has never been refreshed
+    psycopg.errors.ProgramLimitExceeded,  # a row of more than a gigabyte
 )
-
 
 #: The same as ``options`` of a replication connection, which takes no SET. Its timeout is off because a destination may
 #: take its time over a batch.
 _REPLICATION_OPTIONS = " ".join(
     f"-c {name}={value.replace(' ', '')}"
-    for name, value in {**_SESSION, "wal_sender_timeout": "0"}.items()
-    if name not in ("synchronize_seqscans", "max_parallel_workers_per_gather")
+    for name, value in {**_READING, "wal_sender_timeout": "0"}.items()
+    # The last is unknown to older versions, and sending the log is no transaction.
+    if name not in ("synchronize_seqscans", "max_parallel_workers_per_gather", "transaction_timeout")
 )
 
 
 def connect(config: Config) -> psycopg.Connection[Any]:
-    """A read-only connection whose transactions are REPEATABLE READ, that is: one snapshot each.
+    """A read-only connection whose transactions are REPEATABLE READ, that is: one snapshot each. It prepares no
+    statements, and rows are read in transactions with :func:`settle`: behind a pooler each may have another session.
 
     Raises:
         ConnectorError: saying whether the host, the port, TLS, the password, the database or something else refused.
     """
     with _parameters(config) as parameters:
         try:
-            connection = psycopg.connect(**parameters, autocommit=True)
-        except psycopg.OperationalError as error:
+            connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
             raise refused(config, str(error)) from error
-    for name, value in _SESSION.items():
-        connection.execute("SELECT set_config(%s, %s, false)", [name, value])
+    # Between two streams a session waits for what the destination takes its time over.
+    connection.execute(_SET, [False, ["idle_session_timeout"], ["0"]])
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
+
+
+def settle(connection: psycopg.Connection[Any]) -> None:
+    """Make the transaction that is open one in which rows can be read."""
+    connection.execute(_SET, [True, list(_READING), list(_READING.values())])
 
 
 def connect_replication(config: Config) -> psycopg.Connection[Any]:
@@ -109,9 +125,11 @@ def _reach(config: Config) -> None:
     where = f"{config.host}:{config.port}"
     try:
         socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
+        said = getattr(error, "strerror", None) or error
         raise ConnectorError(
-            f"Host {config.host!r} cannot be found ({error.strerror}); check host in the configuration.",
+            f"Host {config.host!r} cannot be found ({said}); check host in the configuration.",
+            "transient_error" if getattr(error, "errno", None) == socket.EAI_AGAIN else "config_error",
             internal=repr(error),
         ) from error
     try:
@@ -120,11 +138,13 @@ def _reach(config: Config) -> None:
         raise ConnectorError(
             f"Nothing listens on {where} (connection refused); check port in the configuration, and that Postgres "
             "runs and listens on that address.",
+            "transient_error",  # a server that restarts listens again soon
             internal=repr(error),
         ) from error
     except OSError as error:
         raise ConnectorError(
             f"Host {where} cannot be reached ({error}); check host and port in the configuration, and firewalls.",
+            "transient_error",
             internal=repr(error),
         ) from error
 
@@ -151,7 +171,7 @@ def explained(error: psycopg.Error, doing: str) -> ConnectorError:
     """A failure of a query in words; what an administrator must change is a config_error, what may pass transient."""
     said = " ".join(str(error).split())
     failure_type: FailureType = "system_error"
-    if isinstance(error, _SCHEMA_ERRORS):
+    if isinstance(error, _LASTING_ERRORS):
         failure_type = "config_error"
     elif isinstance(error, psycopg.OperationalError):
         failure_type = "transient_error"

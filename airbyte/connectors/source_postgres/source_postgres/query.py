@@ -49,7 +49,7 @@ def _binary(of: Column) -> str:
     value, name = column(of.name), of.type.binary
     if name is None:
         # As the type's output function has it, which a cast to text does not use for all types.
-        return f"CASE WHEN {value} IS DISTINCT FROM NULL THEN format('%s', {value}) END"
+        return f"CASE WHEN {value} IS DISTINCT FROM NULL THEN pg_catalog.format('%s', {value}) END"
     return f"{value}::{of.sql_type if name == 'enum' else f'pg_catalog.{name}'}"
 
 

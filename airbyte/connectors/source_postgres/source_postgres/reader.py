@@ -40,7 +40,9 @@ class StreamReader:
         by_xmin = stream.incremental and replication == "Xmin"
         if by_xmin and not table.has_xmin:
             raise ConnectorError(
-                f"Stream {stream} has no xmin, for it is a view or a foreign table; read it by full refresh."
+                f"Stream {stream} has no xmin that could be read: views, foreign tables and tables with foreign "
+                "partitions have none, and of a table it takes SELECT on the whole of it, not on single columns. Grant "
+                "that, or read the stream by full refresh."
             )
         self._by_xmin = by_xmin
         self._cursor = cursor_column(stream, table) if stream.incremental and not by_xmin else None

@@ -14,6 +14,7 @@ import psycopg
 
 from source_postgres import query
 from source_postgres.catalog import Table
+from source_postgres.connection import settle
 from source_postgres.errors import ConnectorError
 
 #: Of the relations that this transaction has locked (so nobody rewrites them now), those that have another file than
@@ -41,6 +42,7 @@ def snapshot_of(connection: psycopg.Connection[Any], table: Table) -> Iterator[N
     """
     while True:
         with connection.transaction():
+            settle(connection)
             # Locks what a view reads, and all partitions, too.
             connection.execute(f"SELECT FROM {query.relation(table)} LIMIT 0".encode())
             row = connection.execute(_REWRITTEN).fetchone()
