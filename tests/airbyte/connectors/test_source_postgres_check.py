@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from typing import Any
 
 import pytest
+from source_postgres import config
+from source_postgres.refusals import refused
 
 
 def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> None:
@@ -26,6 +30,10 @@ def test_check_succeeds_where_a_table_can_be_read(source: Any, execute: Any) -> 
         ({"replication_method": {"method": "Cursor"}}, "replication_method.method is 'Cursor'"),
         ({"replication_method": {"method": "CDC"}}, "replication_method.replication_slot is missing"),
         ({"jdbc_url_params": "loglevel=2&ApplicationName=x"}, "jdbc_url_params holds loglevel"),
+        ({"jdbc_url_params": "targetServerType=best"}, "targetServerType=best; it must be one of any, primary"),
+        ({"jdbc_url_params": "connectTimeout=long"}, "bad value for connect_timeout: 'long'"),
+        ({"jdbc_url_params": 5}, "jdbc_url_params must be a text"),
+        ({"host": f"{'a' * 64}.example"}, f"Host '{'a' * 64}.example' cannot be found"),
         ({"tunnel_method": {"tunnel_method": "SSH_KEY_AUTH"}}, "SSH_KEY_AUTH is not supported"),
         ({"entra_service_principal_auth": True}, "entra_service_principal_auth is not supported"),
         ({"port": "many"}, "port is 'many'"),
@@ -37,6 +45,41 @@ def test_check_tells_apart_what_is_wrong(source: Any, overrides: dict[str, Any],
     status = source.check(**overrides)
     assert status["status"] == "FAILED"
     assert words in status["message"]
+
+
+def test_what_the_jdbc_driver_takes_is_taken(source: Any, execute: Any) -> None:
+    execute("CREATE TABLE t (id int)")
+    parameters = "ApplicationName=primary&connectTimeout=9&tcpKeepAlive=true&targetServerType=master&prepareThreshold=0"
+    assert source.check(jdbc_url_params=parameters) == {"status": "SUCCEEDED"}
+    parsed = config.parse({**source.config, "jdbc_url_params": parameters, "host": "[::1] "})
+    assert parsed.parameters["application_name"] == "primary"
+    assert parsed.host == "::1"
+
+
+def test_what_is_no_postgres_is_said_to_be_none(source: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            for _ in range(2):  # the second is libpq
+                connection, _address = listener.accept()
+                with connection:
+                    connection.recv(8)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        status = source.check(port=listener.getsockname()[1])
+        thread.join()
+    assert "is no Postgres; check host and port" in status["message"]
+
+
+@pytest.mark.parametrize(
+    "said", ["sorry, too many clients already", "remaining connection slots are reserved for roles"]
+)
+def test_a_server_without_a_connection_left_may_have_one_later(source: Any, said: str) -> None:
+    error = refused(config.parse(source.config), f"FATAL: {said}")
+    assert "no connection left" in error.message
+    assert error.failure_type == "transient_error"
 
 
 def test_check_names_the_missing_privilege(source: Any, execute: Any, postgres_server: Any, database: Any) -> None:

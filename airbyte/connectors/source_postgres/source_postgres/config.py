@@ -11,20 +11,23 @@ from source_postgres.errors import ConnectorError
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 #: Keys that upstream's connector has and this version cannot honour: refused rather than ignored.
 _UNSUPPORTED_KEYS = ("entra_service_principal_auth", "entra_client_id", "entra_tenant_id")
-#: Parameters of the JDBC driver's URL that libpq has, too.
-_JDBC_PARAMETERS = {
-    "ApplicationName": "application_name",
-    "connectTimeout": "connect_timeout",
-    "tcpKeepAlive": "keepalives",
-    "targetServerType": "target_session_attrs",
+#: Parameters of the JDBC driver's URL that libpq has, too; with their values there, if those are others.
+_JDBC_PARAMETERS: dict[str, tuple[str, dict[str, str] | None]] = {
+    "ApplicationName": ("application_name", None),
+    "connectTimeout": ("connect_timeout", None),
+    "tcpKeepAlive": ("keepalives", {"true": "1", "false": "0"}),
+    "targetServerType": (
+        "target_session_attrs",
+        {
+            "any": "any",
+            **dict.fromkeys(("primary", "master"), "read-write"),
+            **dict.fromkeys(("secondary", "slave"), "standby"),
+            **dict.fromkeys(("preferSecondary", "preferSlave"), "prefer-standby"),
+        },
+    ),
 }
-_JDBC_VALUES = {
-    "true": "1",
-    "false": "0",
-    "primary": "read-write",
-    "secondary": "standby",
-    "preferSecondary": "prefer-standby",
-}
+#: Connections through a pooler carry it: the driver prepares statements otherwise, which this connector never does.
+_JDBC_WITHOUT_MEANING = "prepareThreshold"
 Replication = Literal["Standard", "Xmin", "CDC"]
 _LSN_COMMIT = ("After loading Data in the destination", "While reading Data")
 _INVALID_POSITION = ("Fail sync", "Re-sync data")
@@ -112,7 +115,7 @@ def parse(raw: dict[str, Any]) -> Config:
     if not isinstance(schemas, list) or not all(isinstance(name, str) for name in schemas):
         raise ConnectorError(f"schemas must be a list of schema names, not {schemas!r}.")
     return Config(
-        host=_text(raw, "host"),
+        host=_host(raw),
         port=_integer(raw, "port", 0, 65535),
         database=_text(raw, "database"),
         username=_text(raw, "username"),
@@ -145,14 +148,23 @@ def _cdc(raw: dict[str, Any]) -> Cdc:
 
 def _parameters(raw: Any) -> dict[str, str]:
     """The libpq parameters that ``jdbc_url_params`` means."""
-    given = parse_qsl(raw or "", keep_blank_values=True)
-    unknown = [name for name, _ in given if name not in _JDBC_PARAMETERS]
+    if raw is not None and not isinstance(raw, str):
+        raise ConnectorError("jdbc_url_params must be a text such as 'ApplicationName=airbyte&connectTimeout=10'.")
+    given = dict(parse_qsl(raw or "", keep_blank_values=True))
+    given.pop(_JDBC_WITHOUT_MEANING, None)
+    unknown = [name for name in given if name not in _JDBC_PARAMETERS]
     if unknown:
         raise ConnectorError(
             f"jdbc_url_params holds {', '.join(unknown)}, which this connector does not support; it supports "
             f"{', '.join(_JDBC_PARAMETERS)}."
         )
-    return {_JDBC_PARAMETERS[name]: _JDBC_VALUES.get(value, value) for name, value in given}
+    found = {}
+    for name, value in given.items():
+        parameter, values = _JDBC_PARAMETERS[name]
+        if values is not None and value not in values:
+            raise ConnectorError(f"jdbc_url_params holds {name}={value}; it must be one of {', '.join(values)}.")
+        found[parameter] = values[value] if values is not None else value
+    return found
 
 
 def _one_of(raw: dict[str, Any], key: str, values: tuple[str, ...]) -> str:
@@ -180,6 +192,12 @@ def _choice(raw: dict[str, Any], key: str, discriminator: str, default: str) -> 
     if not isinstance(value, dict) or not isinstance(value.get(discriminator), str):
         raise ConnectorError(f'{key} must be an object such as {{"{discriminator}": "{default}"}}.')
     return value[discriminator]
+
+
+def _host(raw: dict[str, Any]) -> str:
+    host = _text(raw, "host").strip()
+    # As an address of version 6 is written in the JDBC driver's URL.
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def _text(raw: dict[str, Any], key: str, where: str = "") -> str:

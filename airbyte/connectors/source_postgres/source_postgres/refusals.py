@@ -36,8 +36,9 @@ _REFUSALS: tuple[tuple[str, str, FailureType], ...] = (
         "config_error",
     ),
     (
-        r"number of requested standby connections|too many",
-        "Postgres at {where} has no connection left; raise max_wal_senders or max_connections.",
+        r"number of requested standby connections|too many|connection slots are reserved",
+        "Postgres at {where} has no connection left; raise max_wal_senders or max_connections, or the limit of the "
+        "role or database.",
         "transient_error",
     ),
     (
@@ -50,6 +51,11 @@ _REFUSALS: tuple[tuple[str, str, FailureType], ...] = (
         r"pg_hba\.conf",
         "Postgres at {where} does not admit user {user!r} to database {database!r} from here; add a line to "
         "pg_hba.conf.",
+        "config_error",
+    ),
+    (
+        r"received invalid response to ssl negotiation|expected authentication request from server",
+        "What listens on {where} is no Postgres; check host and port in the configuration.",
         "config_error",
     ),
     (
