@@ -63,6 +63,7 @@ def test_a_second_incremental_read_moves_only_new_rows(source: Any, execute: Any
     [
         ("bigint", "9223372036854775806", "9223372036854775807"),
         ("numeric", "0.1000000000000000000001", "0.1000000000000000000002"),
+        ("numeric", "1e400", "1e401"),
         ("text", "'a''\\'", "'b'"),
         ("uuid", "'00000000-0000-0000-0000-000000000001'", "'00000000-0000-0000-0000-000000000002'"),
         ("date", "'2024-01-01'", "'2024-01-02'"),
@@ -131,6 +132,41 @@ def test_a_changed_cursor_starts_over(source: Any, execute: Any, configured: Any
     second = source("read", catalog=configured(t={"cursor_field": ["other"]}), state=first.states("t")[-1:])
     assert len(second.records("t")) == 5
     assert "cursor 'other' replaces 'id'" in second.logs
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after", "using", "read"),
+    [
+        ("text", "'abc'", "int", "1", [1, 2]),
+        ("bigint", "5000000000", "int", "1", [1, 2]),
+        # As texts, 10 is below 9.
+        ("int", "9", "text", "c::text", [1, 2]),
+        ("date", "'2024-01-01'", "timestamp", "c::timestamp", [2]),
+        ("date", "'0044-03-15 BC'", "timestamp", "c::timestamp", [2]),
+        ("int", "9", "bigint", "c", [2]),
+    ],
+)
+def test_a_cursor_of_another_type_goes_on_or_starts_over(
+    source: Any, execute: Any, configured: Any, before: str, value: str, after: str, using: str, read: list[int]
+) -> None:
+    execute(f"CREATE TABLE t (id int, c {before}); INSERT INTO t VALUES (1, {value})")
+    state = source("read", catalog=configured(t={"cursor_field": ["c"]})).states("t")[-1:]
+    later = "'2024-01-02'" if after == "timestamp" else "'10'"
+    execute(f"ALTER TABLE t ALTER c TYPE {after} USING {using}; INSERT INTO t VALUES (2, {later})")
+    run = source("read", catalog=configured(t={"cursor_field": ["c"]}), state=state)
+    assert [record["id"] for record in run.records("t")] == read, run.errors
+    assert ("reading the table from the start" in run.logs) is (read == [1, 2])
+
+
+def test_a_table_that_airbyte_has_filled_keeps_its_columns(source: Any, execute: Any, configured: Any) -> None:
+    execute("CREATE TABLE t (id int, _ab_cdc_lsn numeric, _ab_cdc_deleted_at text); INSERT INTO t VALUES (1, 2, 'x')")
+    run = source("read", catalog=configured())
+    assert run.records("t") == [{"id": 1, "_ab_cdc_lsn": 2, "_ab_cdc_deleted_at": "x"}]
+
+
+def test_an_empty_state_is_none(source: Any, execute: Any, configured: Any) -> None:
+    execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
+    assert source("read", catalog=configured(), state={}).records("t") == [{"id": 1}]
 
 
 def test_a_table_is_read_in_parts_of_a_size(source: Any, execute: Any, configured: Any) -> None:

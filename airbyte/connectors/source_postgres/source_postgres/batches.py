@@ -78,7 +78,10 @@ class Batch:
 
 def cursor_value(json_text: str) -> Any:
     """A JSON value as a state keeps it: numbers that a binary float cannot hold exactly are kept as their text."""
-    value = orjson.loads(json_text)
+    try:
+        value = orjson.loads(json_text)
+    except orjson.JSONDecodeError:  # a number beyond all of them
+        return json_text
     return json_text if isinstance(value, float) and repr(value) != json_text else value
 
 

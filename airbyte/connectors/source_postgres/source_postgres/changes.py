@@ -45,7 +45,11 @@ class StreamChanges:
     ) -> None:
         self._table = table
         self._connection = connection
-        self.columns = tuple(Field(column.name, column.type) for column in selected_columns(stream, table))
+        self.columns = tuple(
+            Field(column.name, column.type)
+            for column in selected_columns(stream, table)
+            if column.name not in CDC_FIELDS
+        )
         self.added = tuple(
             Field(name, kind) for name, kind in CDC_FIELDS.items() if not stream.columns or name in stream.columns
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import psycopg
+
 from source_postgres import query
 from source_postgres.batches import Batch, Field, cursor_value, json_of
 from source_postgres.catalog import Column, Table
@@ -102,7 +104,25 @@ class StreamReader:
                 f"cursor {cursor.name!r} replaces {saved.cursor_field!r}: reading the table from the start."
             )
             return None
+        if not self._castable(cursor, saved.cursor):
+            self._rows.warn(
+                f"the saved value {saved.cursor!r} is none of cursor {cursor.name!r}, which is of type "
+                f"{cursor.sql_type} now: reading the table from the start."
+            )
+            return None
         return saved if not saved.ctid or self._rows.usable_pass(saved) else None
+
+    def _castable(self, cursor: Column, value: Any) -> bool:
+        """Whether a value saved before the column may have changed its type can be compared with it. Numbers are no
+        texts: as such they are in another order."""
+        if cursor.type.schema["type"] == "string" and not isinstance(value, str):
+            return False
+        try:
+            with self._connection.transaction():
+                self._rows.scalar(f"SELECT {query.literal(value, cursor.sql_type)} IS NULL")
+        except psycopg.DataError:
+            return False
+        return True
 
     def _read_past(self, cursor: Column, saved: StreamState) -> None:
         """Rows from the saved value to the present maximum, in the cursor's order.

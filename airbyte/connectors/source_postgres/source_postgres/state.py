@@ -85,7 +85,7 @@ def parse_states(raw: Any) -> SavedStates:
     """
     found: dict[StreamKey, StreamState] = {}
     shared = None
-    for message in [raw] if isinstance(raw, dict) else raw or []:
+    for message in [raw] if raw and isinstance(raw, dict) else raw or []:
         body = message.get("state", message) if isinstance(message, dict) else None
         if not isinstance(body, dict):
             raise ConnectorError(f"The saved state holds {message!r}, which is no state; clear the connection's state.")

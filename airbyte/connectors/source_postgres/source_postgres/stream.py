@@ -48,7 +48,8 @@ def selected_columns(stream: ConfiguredStream, table: Table) -> list[Column]:
     Raises:
         ConnectorError: config_error for columns that the table lacks, or whose type is another by now.
     """
-    names = [name for name in stream.columns if name not in CDC_FIELDS]
+    # A table that Airbyte has filled may have them, too.
+    names = [name for name in stream.columns if name in table.columns or name not in CDC_FIELDS]
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise ConnectorError(
