@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from source_postgres import catalog
 
 INTEGER = {"type": "number", "airbyte_type": "integer"}
 NUMBER = {"type": "number"}
@@ -129,6 +130,19 @@ def test_decimals_keep_their_digits_on_the_wire(source: Any, execute: Any, confi
     lines = [line for line in source("read", catalog=configured()).lines if b'"RECORD"' in line]
     assert BIG.encode() in lines[0]
     assert b"0.1000000000000000055511151231257827" in lines[1]
+
+
+def test_money_has_the_digits_of_the_databases_currency(
+    source: Any, execute: Any, configured: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A yen has none, a dinar three; both are stored as integers. Locales other than C may be missing here, so what a
+    server of another would say of its currency is put in."""
+    execute("CREATE TABLE t (m money, list money[]); INSERT INTO t VALUES ('-$1,234.50', '{$0.05,NULL}')")
+    read = catalog._read
+    for scale, expected in [(0, (-123450, [5, None])), (3, (Decimal("-123.450"), [Decimal("0.005"), None]))]:
+        monkeypatch.setattr(catalog, "_read", lambda *given, scale=scale: (*read(*given)[:2], scale))
+        (record,) = source("read", catalog=configured()).records("t")
+        assert (record["m"], record["list"]) == expected
 
 
 def test_a_table_of_more_than_a_hundred_columns(source: Any, execute: Any, configured: Any) -> None:

@@ -129,7 +129,7 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
         ConnectorError: config_error naming schemas that do not exist, or what Postgres says.
     """
     try:
-        pg_types, rows = _read(connection, config)
+        pg_types, rows, money_scale = _read(connection, config)
     except psycopg.Error as error:
         raise explained(error, "Reading the catalog") from error
     found: dict[int, Table] = {}
@@ -149,21 +149,23 @@ def tables(connection: psycopg.Connection[Any], config: Config) -> list[Table]:
             row["sql_type"],
             (row["type"], row["modifier"]),
             row["not_null"],
-            types.column_type(pg_type, connection.info.server_version),
+            types.column_type(pg_type, connection.info.server_version, money_scale),
         )
     return [_with_key(table, keys.get(table.oid, {})) for table in found.values()]
 
 
-def _read(connection: psycopg.Connection[Any], config: Config) -> tuple[dict[int, Any], list[Any]]:
-    """The rows of pg_type by oid, and those of ``_COLUMNS``: in one snapshot, lest a type be made in between."""
+def _read(connection: psycopg.Connection[Any], config: Config) -> tuple[dict[int, Any], list[Any], int]:
+    """The rows of pg_type by oid, and those of ``_COLUMNS``: in one snapshot, lest a type be made in between. Then how
+    many digits after the point money has."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        money: Any = cursor.execute("SELECT scale(1::money::numeric)").fetchone()
         settle(connection)
         # format_type leaves out the schemas of this path, and reading has another.
         cursor.execute("SET LOCAL search_path = pg_catalog")
         _require_schemas(connection, config)
         pg_types = {row["oid"]: row for row in cursor.execute(_TYPES).fetchall()}
         parameters = {"kinds": list(_KINDS), "schemas": list(config.schemas)}
-        return pg_types, cursor.execute(_COLUMNS, parameters).fetchall()
+        return pg_types, cursor.execute(_COLUMNS, parameters).fetchall(), money["scale"]
 
 
 def _with_key(table: Table, key: dict[int, str]) -> Table:

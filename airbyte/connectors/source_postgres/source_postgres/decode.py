@@ -93,8 +93,8 @@ def _numeric(_: ColumnType, values: pa.Array) -> Decoded:
     return _without(values, pc.is_in(values, _NOT_FINITE))
 
 
-def _money(_: ColumnType, values: pa.Array) -> Decoded:
-    return pc.replace_substring_regex(values, r"[$,]", ""), None
+def _money(column: ColumnType, values: pa.Array) -> Decoded:
+    return _mapped(values, lambda text: texts.money(text, column.scale)), None
 
 
 def _temporal(column: ColumnType, values: pa.Array) -> Decoded:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -21,6 +22,7 @@ _BOUNDS = re.compile(r"(?:\[[+-]?\d+:[+-]?\d+\])+=")
 _MOMENT = re.compile(r"(\d+-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(\+00)?( BC)?")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _PAIR = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)(?:, )?', re.DOTALL)
+_NO_DIGITS = str.maketrans("", "", "$,.")
 _NOT_FINITE = frozenset(("nan", "infinity", "-infinity"))
 
 
@@ -31,6 +33,11 @@ def moment(text: str) -> str:
         return text
     day, time, fraction, zone, era = found.groups("")
     return f"{day}T{time}.{fraction:0<6}{'Z' if zone else ''}{era}"
+
+
+def money(text: str, scale: int) -> str:
+    """``-$1,234.50``, which is how 123450 of the smallest unit is written under lc_monetary C, as a number."""
+    return f"{Decimal(text.translate(_NO_DIGITS)).scaleb(-scale):f}"
 
 
 def hstore_json(text: str) -> str:
@@ -88,7 +95,7 @@ def _fragment(value: str, element: ColumnType) -> str | None:
         case "float" | "decimal" | "numeric":
             return None if value.lower() in _NOT_FINITE else value
         case "money":
-            return value.replace("$", "").replace(",", "")
+            return money(value, element.scale)
         case "date" | "timestamp" | "timestamptz":
             return None if value in _NOT_FINITE else _string(value if element.kind == "date" else moment(value))
         case "time":

@@ -58,7 +58,7 @@ class ColumnType:
     kind: Kind = "text"
     #: Whether the column may be a cursor: ordered, and its value in a record can be compared again.
     orderable: bool = False
-    #: Of a decimal: digits in all, digits after the point.
+    #: Of a decimal: digits in all, digits after the point. Of money only the latter.
     precision: int = 0
     scale: int = 0
     #: Of an array.
@@ -76,7 +76,6 @@ _TYPES: dict[str, ColumnType] = {
     "bool": ColumnType({"type": "boolean"}, "bool"),
     **dict.fromkeys(("int2", "int4", "int8", "oid"), ColumnType(INTEGER, "integer", orderable=True)),
     **dict.fromkeys(("float4", "float8"), ColumnType(NUMBER, "float", orderable=True, beyond=_INFINITY)),
-    "money": ColumnType(NUMBER, "money"),
     **dict.fromkeys(("text", "varchar", "bpchar", "uuid"), ColumnType(STRING, orderable=True)),
     "hstore": ColumnType(STRING, "hstore"),
     "date": ColumnType(DATE, "date", orderable=True, beyond=_INFINITY),
@@ -96,13 +95,16 @@ _BINARY = frozenset(
 _OTHER = ColumnType(STRING)
 
 
-def column_type(pg_type: PgType, server_version: int) -> ColumnType:
-    """What a column of ``pg_type`` is; ``server_version`` as libpq's, for example 160004."""
+def column_type(pg_type: PgType, server_version: int, money_scale: int = 2) -> ColumnType:
+    """What a column of ``pg_type`` is; ``server_version`` as libpq's, for example 160004. ``money_scale``: digits after
+    the point of the currency that the database is of, which is its lc_monetary."""
     if pg_type.element is not None:
-        element = column_type(pg_type.element, server_version)
+        element = column_type(pg_type.element, server_version, money_scale)
         return ColumnType({"type": "array", "items": element.schema}, "array", element=element)
     if pg_type.name == "numeric":
         return _numeric(pg_type.modifier, server_version)
+    if pg_type.name == "money":
+        return ColumnType(NUMBER, "money", scale=money_scale)
     binary = pg_type.name if pg_type.name in _BINARY else None
     return replace(_TYPES.get(pg_type.name, _OTHER), delimiter=pg_type.delimiter, binary=binary)
 
