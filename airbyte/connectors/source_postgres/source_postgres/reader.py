@@ -91,9 +91,9 @@ class StreamReader:
         if state.cursor is None:
             self._rows.emit(None)
             return
-        # A pass in several snapshots may have missed late rows that share the maximum: their number is not known.
-        count = None if resumed else self._count(cursor, state.cursor)
-        self._rows.emit(StreamState("cursor_based", cursor.name, state.cursor, count))
+        # A pass in several snapshots may have missed late rows that share the maximum: how many is not known.
+        known = (None, None) if resumed else self._rows_at(cursor, state.cursor)
+        self._rows.emit(StreamState("cursor_based", cursor.name, state.cursor, *known))
 
     def _usable(self, cursor: Column, saved: StreamState | None) -> StreamState | None:
         """``saved`` unless it is of another method or cursor, or of a table that was rewritten since."""
@@ -127,11 +127,12 @@ class StreamReader:
     def _read_past(self, cursor: Column, saved: StreamState) -> None:
         """Rows from the saved value to the present maximum, in the cursor's order.
 
-        The saved value's own rows come again if there are more or fewer of them than were read: any may be new.
+        The saved value's own rows come again if one of them has been written since they were read, or deleted.
         """
         self._warn_of_rows_without_cursor(cursor)
         maximum = self._maximum(cursor)
-        again = saved.cursor_count is None or saved.cursor_count != self._count(cursor, saved.cursor)
+        count, xmins = self._rows_at(cursor, saved.cursor)
+        again = saved.cursor_count != count or saved.cursor_xmins not in (None, xmins)
         if maximum is None or (maximum == saved.cursor and not again):
             self._rows.emit(saved)
             return
@@ -148,7 +149,7 @@ class StreamReader:
         if self._rows.scalar(f"SELECT {high} < {low}"):
             self._rows.emit(saved)
         else:
-            self._rows.emit(StreamState("cursor_based", cursor.name, maximum, self._count(cursor, maximum)))
+            self._rows.emit(StreamState("cursor_based", cursor.name, maximum, *self._rows_at(cursor, maximum)))
 
     def _maximum(self, cursor: Column) -> Any:
         """The cursor's largest finite value as in a record; None where there is none."""
@@ -160,9 +161,15 @@ class StreamReader:
         json = json_of(cursor.type, text) if text is not None else None
         return None if json is None else cursor_value(json)
 
-    def _count(self, cursor: Column, value: Any) -> int:
+    def _rows_at(self, cursor: Column, value: Any) -> tuple[int, int | None]:
+        """The number of rows with that value, and the sum of their xmin, if they have one: as the number is the same
+        it grows with each write, also where a row is updated again in the same second, or takes another's place."""
         condition = f"{query.column(cursor.name)} = {query.literal(value, cursor.sql_type)}"
-        return self._rows.scalar(f"SELECT count(*) FROM {query.relation(self._table)} WHERE {condition}")
+        xmins = "coalesce(sum(t.xmin::text::int8), 0)::int8" if self._table.has_xmin else "NULL"
+        count, total = self._rows.scalar(
+            f"SELECT ARRAY[count(*), {xmins}] FROM {query.relation(self._table)} WHERE {condition}"
+        )
+        return count, total
 
     def _warn_of_rows_without_cursor(self, cursor: Column) -> None:
         """NULL and infinite values lie on neither side of a saved value: an incremental read never meets them."""

@@ -2,7 +2,8 @@
 
 ``{"version": 3, "state_type": …, "stream_name": …, "stream_namespace": …, "ctid": null or "(page,item)",
 "cursors": {column: value}, "relation_filenode": null or number, "xmin": null or number}``, and, where they apply, keys
-of our own: ``cursor_record_count``, ``xmin_from``, ``lsn``, ``snapshot``, ``sequence`` and ``complete``.
+of our own: ``cursor_record_count``, ``cursor_record_xmins``, ``xmin_from``, ``lsn``, ``snapshot``, ``sequence`` and
+``complete``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class StreamState:
     ``xmin`` is the oldest transaction that the pass's first snapshot did not see whole: what it and later ones wrote
     may have moved rows. Without ``ctid`` everything is read up to:
 
-    * cursor_based: ``cursor``, as in the records, at which there were ``cursor_count`` rows (None: not known);
+    * cursor_based: ``cursor``, as in the records, at which there were ``cursor_count`` rows, whose xmin have the sum
+      ``cursor_xmins`` (None: not known);
     * xmin_based: transaction ``xmin``; a pass under way reads what changed since ``xmin_from`` (None: all rows);
     * cdc_based: the log position ``lsn`` of the (last) snapshot; changes since are the global state's. While that has
       not reached ``lsn``, ``snapshot`` (as pg_current_snapshot) tells which transactions the (first) snapshot has seen
@@ -35,6 +37,7 @@ class StreamState:
     cursor_field: str | None = None
     cursor: Any = None
     cursor_count: int | None = None
+    cursor_xmins: int | None = None
     ctid: str | None = None
     filenode: int | None = None
     xmin: int | None = None
@@ -57,6 +60,7 @@ class StreamState:
         }
         own = {
             "cursor_record_count": self.cursor_count,
+            "cursor_record_xmins": self.cursor_xmins,
             "xmin_from": self.xmin_from,
             "lsn": self.lsn,
             "snapshot": self.snapshot,
@@ -122,6 +126,7 @@ def _parse(raw: dict[str, Any] | None, stream: str) -> StreamState | None:
             field,
             cursors.get(field),
             raw.get("cursor_record_count"),
+            raw.get("cursor_record_xmins"),
             raw.get("ctid"),
             raw.get("relation_filenode"),
             raw.get("xmin"),
