@@ -56,6 +56,17 @@ def test_types_are_found_wherever_the_role_looks(
     assert source("read", catalog=configured()).records("t") == [{"id": 1, "m": "sad"}]
 
 
+def records_read_slowly(arguments: list[str]) -> int:
+    """Records of a read, which must succeed, by a reader that stops for a while amid them."""
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        lines = [process.stdout.readline() for _ in range(100)]
+        time.sleep(1.5)
+        lines += process.stdout.readlines()
+    assert [line for line in lines if orjson.loads(line).get("trace", {}).get("type") == "ERROR"] == []
+    assert process.returncode == 0
+    return sum(line.startswith(b'{"type":"RECORD"') for line in lines)
+
+
 @pytest.mark.parametrize(
     ("setting", "rows"),
     [("statement_timeout", 20_000), ("transaction_timeout", 20_000), ("idle_session_timeout", 3000)],
@@ -68,13 +79,16 @@ def test_timeouts_of_the_role_end_no_read(
     execute(f"INSERT INTO a SELECT i, repeat('x', 1000) FROM generate_series(1, {rows}) i")
     catalog = configured()
     execute(f"ALTER ROLE {database.user} SET {setting} = '600ms'")
-    with subprocess.Popen(source.arguments("read", catalog=catalog), stdout=subprocess.PIPE) as process:
-        lines = [process.stdout.readline() for _ in range(100)]
-        time.sleep(1.5)
-        lines += process.stdout.readlines()
-    assert [line for line in lines if orjson.loads(line).get("trace", {}).get("type") == "ERROR"] == []
-    assert sum(line.startswith(b'{"type":"RECORD"') for line in lines) == rows
-    assert process.returncode == 0
+    assert records_read_slowly(source.arguments("read", catalog=catalog)) == rows
+
+
+def test_timeouts_of_the_role_end_no_read_of_the_log(source: Any, replica: Any, execute: Any, database: Any) -> None:
+    execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    replica.sync("t")
+    execute("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 40000) i")
+    catalog = replica.catalog("t")
+    execute(f"ALTER ROLE {database.user} SET transaction_timeout = '600ms'")
+    assert records_read_slowly(source.arguments("read", catalog=catalog, state=replica.state)) == 40_000
 
 
 def test_nothing_is_left_in_a_session_that_a_pooler_gives_to_others(source: Any, execute: Any) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
 
 from source_postgres.config import Config
 from source_postgres.errors import ConnectorError, FailureType
@@ -34,11 +36,6 @@ _READING = {
     "idle_in_transaction_session_timeout": "0",
     "transaction_timeout": "0",
 }
-#: Versions of Postgres before 17 know no transaction_timeout, before 14 no idle_session_timeout.
-_SET = """
-SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS settings(name, value)
-WHERE current_setting(name, true) IS NOT NULL
-"""
 
 #: What somebody has to change in the database or the connection before a retry can succeed.
 _LASTING_ERRORS = (
@@ -52,14 +49,14 @@ _LASTING_ERRORS = (
     psycopg.errors.ProgramLimitExceeded,  # a row of more than a gigabyte
 )
 
-#: The same as ``options`` of a replication connection, which takes no SET. Its timeout is off because a destination may
-#: take its time over a batch.
-_REPLICATION_OPTIONS = " ".join(
-    f"-c {name}={value.replace(' ', '')}"
-    for name, value in {**_READING, "wal_sender_timeout": "0"}.items()
-    # The last is unknown to older versions, and sending the log is no transaction.
-    if name not in ("synchronize_seqscans", "max_parallel_workers_per_gather", "transaction_timeout")
-)
+
+def _setting(settings: dict[str, str], *, local: bool) -> bytes:
+    """The statement that sets them; those are left out that older versions of Postgres do not know."""
+    values = ", ".join(f"('{name}', '{value}')" for name, value in settings.items())
+    return (
+        f"SELECT set_config(name, value, {local}) FROM (VALUES {values}) AS settings(name, value) "
+        "WHERE current_setting(name, true) IS NOT NULL"
+    ).encode()
 
 
 def connect(config: Config) -> psycopg.Connection[Any]:
@@ -75,7 +72,7 @@ def connect(config: Config) -> psycopg.Connection[Any]:
         except psycopg.Error as error:
             raise refused(config, str(error)) from error
     # Between two streams a session waits for what the destination takes its time over.
-    connection.execute(_SET, [False, ["idle_session_timeout"], ["0"]])
+    connection.execute(_setting({"idle_session_timeout": "0"}, local=False))
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = True
     return connection
@@ -83,7 +80,7 @@ def connect(config: Config) -> psycopg.Connection[Any]:
 
 def settle(connection: psycopg.Connection[Any]) -> None:
     """Make the transaction that is open one in which rows can be read."""
-    connection.execute(_SET, [True, list(_READING), list(_READING.values())])
+    connection.execute(_setting(_READING, local=True))
 
 
 def connect_replication(config: Config) -> psycopg.Connection[Any]:
@@ -93,11 +90,16 @@ def connect_replication(config: Config) -> psycopg.Connection[Any]:
         ConnectorError: as :func:`connect`, or where the role may not replicate.
     """
     with _parameters(config) as parameters:
-        parameters |= {"replication": "database", "options": _REPLICATION_OPTIONS}
         try:
-            return psycopg.connect(**parameters, autocommit=True)
-        except psycopg.OperationalError as error:
+            connection = psycopg.connect(**parameters, replication="database", autocommit=True)
+        except psycopg.Error as error:
             raise refused(config, str(error)) from error
+    # Such a connection takes no statements but simple ones. A destination may take its time over a batch.
+    result = connection.pgconn.exec_(_setting({**_READING, "wal_sender_timeout": "0"}, local=False))
+    if result.status != ExecStatus.TUPLES_OK:
+        connection.close()
+        raise explained(error_from_result(result), "Setting up the connection that reads the log")
+    return connection
 
 
 @contextlib.contextmanager
