@@ -121,7 +121,7 @@ def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
     key: tuple[str, ...] = ()
     cursor = None
     if mode == "append_dedup":
-        key = tuple(_key_column(name, path, by_field) for path in configured.get("primary_key") or [])
+        key = tuple(_column(name, "primary key", path, by_field).name for path in configured.get("primary_key") or [])
         if not key:
             raise ConnectorError(f"Stream {name!r} is deduplicated but has no primary key; choose one.")
         if path := configured.get("cursor_field"):
@@ -143,10 +143,6 @@ def _stream(configured: dict[str, Any], default_dataset: str) -> Stream:
         # A source goes on from the state of an incremental stream, whatever it says of full refreshes.
         stream.get("is_resumable") is True or configured.get("sync_mode") == "incremental",
     )
-
-
-def _key_column(stream: str, path: list[str], by_field: dict[str, Column]) -> str:
-    return _column(stream, "primary key", path, by_field).name
 
 
 def _column(stream: str, role: str, path: list[str], by_field: dict[str, Column]) -> Column:

@@ -119,7 +119,7 @@ def _characters(array: pa.Array) -> pa.Buffer:
 
 
 def _each(array: pa.Array, bigquery_type: str) -> tuple[pa.Array, dict[int, tuple[str, str]]]:
-    convert = coerce_json_text if bigquery_type == "JSON" and _is_text(array.type) else _coerced_scalar
+    convert = coerce_json_text if bigquery_type == "JSON" and _is_text(array.type) else coerce
     values: list[Any] = []
     changes = {}
     for row, scalar in enumerate(array):
@@ -132,10 +132,6 @@ def _each(array: pa.Array, bigquery_type: str) -> tuple[pa.Array, dict[int, tupl
 
 def _is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _coerced_scalar(value: Any, bigquery_type: str) -> Any:
-    return coerce(value, bigquery_type)
 
 
 def _python(scalar: pa.Scalar) -> Any:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from destination_bigquery import columns
 from destination_bigquery.batch import Chunk
-from destination_bigquery.catalog import EXTRACTED_AT, META, SEQUENCE, Column, Stream
+from destination_bigquery.catalog import EXTRACTED_AT, META, SEQUENCE, Stream
 from destination_bigquery.channel import Frame
 from destination_bigquery.columns import ARROW_TYPES, Change
 from destination_bigquery.values import coerce, json_text, parse
@@ -199,9 +199,5 @@ def _parse_each(lines: Sequence[bytes], stream: Stream) -> Parsed:
         emitted_at.append(int(record["emitted_at"]))
         if listed:
             changes[row] = listed
-    arrays = {column.name: _array(values[column.name], column) for column in stream.columns}
+    arrays = {column.name: pa.array(values[column.name], ARROW_TYPES[column.type]) for column in stream.columns}
     return arrays, pa.array(emitted_at, pa.int64()), changes
-
-
-def _array(values: list[Any], column: Column) -> pa.Array:
-    return pa.array(values, ARROW_TYPES[column.type])
