@@ -247,6 +247,12 @@ def test_a_catalog_that_cannot_be_honoured_is_refused(overrides: dict[str, Any],
     assert failure.value.failure_type == "config_error"
 
 
+def test_a_key_clusters_as_far_as_bigquery_can() -> None:
+    key = [["s"], ["t"], ["i"], ["d"], ["n"]]
+    stream = stream_of(ALL_TYPES, destination_sync_mode="append_dedup", primary_key=key)
+    assert stream.clustering == ["s", "i", "d", "_airbyte_extracted_at"]
+
+
 def test_two_streams_of_one_table_are_refused() -> None:
     streams = [configured({}), configured({}, stream={"name": "S", "json_schema": {}})]
     with pytest.raises(ConnectorError, match="would all be written to table raw"):

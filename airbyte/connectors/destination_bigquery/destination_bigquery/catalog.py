@@ -68,8 +68,10 @@ class Stream:
 
     @property
     def clustering(self) -> list[str]:
-        """At most four columns may cluster a table: the key's first three and the extraction time."""
-        return [*self.primary_key[:3], EXTRACTED_AT]
+        """At most four columns may cluster a table, none of them of type TIME
+        (https://cloud.google.com/bigquery/docs/clustered-tables): the key's first three and the extraction time."""
+        times = {column.name for column in self.columns if column.type == "TIME"}
+        return [*[name for name in self.primary_key if name not in times][:3], EXTRACTED_AT]
 
     def __str__(self) -> str:
         return f"{self.namespace}.{self.name}" if self.namespace else self.name
