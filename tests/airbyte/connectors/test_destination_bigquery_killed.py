@@ -200,3 +200,19 @@ def test_killed_before_each_call(
     assert sync >= 7
     left_over = [table.table_id for table in bigquery_client.list_tables(dataset) if "_stage_" not in table.table_id]
     assert left_over == ["t"]
+
+
+@pytest.mark.parametrize("case", [Append(), DedupOfAnotherShape()], ids=lambda case: type(case).__name__)
+def test_other_rows_before_an_equal_state_are_written(
+    destination: Any, bigquery_client: bigquery.Client, dataset: str, monkeypatch: pytest.MonkeyPatch, case: Case
+) -> None:
+    """A source that is asked again may have more to tell up to a state that reads the same."""
+    monkeypatch.setattr(config, "_batch_bytes", lambda raw: 1)  # each record goes ahead of the state behind it
+    for row in (0, 1, 1):
+        lines = b"".join(
+            json.dumps(message).encode() + b"\n" for message in [*records(1, row, row + 1), state(1), COMPLETE]
+        )
+        assert destination("write", lines, catalog=case.catalog(1)).status == 0
+    rows = bigquery_client.query(f"SELECT id FROM `{dataset}.t` ORDER BY id").result()
+    # What is sent again with an equal state is no other row, and is not appended twice.
+    assert [row["id"] for row in rows] == [0, 1]

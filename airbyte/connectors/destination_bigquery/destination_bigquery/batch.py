@@ -35,8 +35,8 @@ class Chunk:
     """Consecutive records of one stream, ``count`` of them, the first of which is the stream's ``first``-th here.
 
     ``key`` digests the records (not when they were read) and the STATE behind them; it is None where no state says that
-    the records end here, so that a retry may cut them elsewhere. A chunk without records says that a state stands
-    behind those that were passed on without one.
+    the records end here, so that a retry may cut them elsewhere; ``digest`` is then the records' alone. A chunk without
+    records says that a state stands behind those that were passed on without one.
     """
 
     stream: Stream
@@ -44,6 +44,7 @@ class Chunk:
     count: int
     first: int
     key: str | None
+    digest: str = ""
 
 
 @dataclass
@@ -107,7 +108,7 @@ class _Pending:
         count = sum(self._counts[start:end])
         first = self._taken
         self._taken += count
-        return Chunk(self.stream, self._rows[start:end], count, first, key)
+        return Chunk(self.stream, self._rows[start:end], count, first, key, self._digest.hexdigest())
 
 
 def _content(row: Row) -> bytes:

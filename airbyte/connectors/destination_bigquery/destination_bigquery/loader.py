@@ -61,6 +61,7 @@ class StreamLoader:
         self._jobs = 0
         self._seen: Counter[str] = Counter()
         self._keys: list[str | None] = []
+        self._digests: list[str | None] = []
         self._bounds: Bounds = {}
         self.uncommitted = 0
 
@@ -76,7 +77,8 @@ class StreamLoader:
     def load(self, chunk: Chunk, parquet: memoryview, bounds: Bounds) -> None:
         """Put the chunk's rows into the stage table."""
         if not chunk.count:
-            self._keys += [chunk.key] if self._keys else []
+            if self._keys:
+                self._note(chunk)
             return
         stage = self.open()
         name = stage["tableReference"]["tableId"]
@@ -85,7 +87,7 @@ class StreamLoader:
             return
         self._warehouse.load(parquet, self._internal, name, self._job_id(), append=bool(self._keys))
         self._bounds = bounds if not self._keys else _joined(self._bounds, bounds)
-        self._keys.append(chunk.key)
+        self._note(chunk)
         self.uncommitted += chunk.count
 
     def commit(self) -> None:
@@ -101,8 +103,12 @@ class StreamLoader:
         else:
             statement = sql.insert(final, stage, self._stream)
         doing = f"Writing {self.uncommitted} rows of stream {self._stream} to {final}"
-        self._warehouse.query(statement, self._content_job_id(self._keys, target), doing)
-        self._keys, self._bounds, self.uncommitted = [], {}, 0
+        self._warehouse.query(statement, self._content_job_id(self._digests, target), doing)
+        self._keys, self._digests, self._bounds, self.uncommitted = [], [], {}, 0
+
+    def _note(self, chunk: Chunk) -> None:
+        self._keys.append(chunk.key)
+        self._digests.append(chunk.key or chunk.digest)
 
     def complete(self) -> None:
         """The stream has ended well: what older generations it replaces go now."""
@@ -197,18 +203,19 @@ class StreamLoader:
         self._jobs += 1
         return f"{self._job_prefix}_{self._jobs}"
 
-    def _content_job_id(self, keys: list[str | None], target: Resource) -> str:
+    def _content_job_id(self, digests: list[str | None], target: Resource) -> str:
         """The same id for the same rows at the same place of the same sync into the same table, and for nothing else.
 
         A chunk's key holds its records and the state behind them, which tells apart equal records at other places;
-        equal ones within one process are counted. Rows that no state closes may be cut anywhere by a retry, and equal
+        equal ones within one process are counted, and rows that went ahead of a state are told by their own digest, for
+        the state may read the same another time. Rows that no state closes may be cut anywhere by a retry, and equal
         ones may come again: writing those twice is better than not at all, so they get an id of this process.
         """
-        if keys[-1] is None:
+        if digests[-1] is None:
             return self._job_id()
         stream = self._stream
         path = tuple(target["tableReference"].values())
-        parts = (path, target.get("creationTime"), stream.sync_id, stream.generation_id, keys)
+        parts = (path, target.get("creationTime"), stream.sync_id, stream.generation_id, digests)
         identity = hashlib.sha256(repr(parts).encode()).hexdigest()[:40]
         self._seen[identity] += 1
         return f"airbyte_{stream.table[:200]}_{stream.sync_id}_{identity}_{self._seen[identity]}"
