@@ -15,6 +15,8 @@ import psycopg
 import pytest
 from cdc_replica import Replica
 from connector_command import run_connector
+from destination_messages import Query
+from google.cloud import bigquery
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 BIN = Path(sys.executable).parent
@@ -105,6 +107,20 @@ def destination(dataset: str, bigquery_endpoint: str, tmp_path: Path) -> Connect
     folder = tmp_path / "destination"
     folder.mkdir()
     return Connector("destination-bigquery", config, folder)
+
+
+@pytest.fixture
+def query(bigquery_client: bigquery.Client, dataset: str) -> Query:
+    def run(statement: str) -> list[tuple[Any, ...]]:
+        rows = bigquery_client.query(statement.format(t=f"`{dataset}.things`")).result()
+        return [tuple(row.values()) for row in rows]
+
+    return run
+
+
+@pytest.fixture
+def table_names(bigquery_client: bigquery.Client, dataset: str) -> Callable[[], list[str]]:
+    return lambda: sorted(table.table_id for table in bigquery_client.list_tables(dataset))
 
 
 @pytest.fixture
