@@ -39,7 +39,7 @@ def record(data: str, stream: str = "s", meta: str = "") -> bytes:
 
 
 def converted(lines: list[bytes], stream: catalog.Stream) -> pa.Table:
-    return to_arrow(batch.Chunk(stream, list(lines), len(lines), 0, None))
+    return to_arrow(batch.Chunk(stream, list(lines), len(lines), 0, "", closed=False))
 
 
 def state(position: int, stream: str = "s") -> bytes:
@@ -305,7 +305,7 @@ def test_a_batch_ends_at_a_state_once_it_is_large() -> None:
     line = record('{"a":1}')
     size = len('"data":{"a":1}}}\n')
     sorted_ = sorted_lines(line, line, state(1), line, state(2), *[line] * 4, state(3), line, batch_bytes=2 * size)
-    assert [[(chunk.count, chunk.first, chunk.key is None) for chunk in b.chunks] for b in sorted_] == [
+    assert [[(chunk.count, chunk.first, not chunk.closed) for chunk in b.chunks] for b in sorted_] == [
         [(2, 0, False)],
         [(1, 2, False)],
         [(3, 3, True)],
@@ -317,8 +317,8 @@ def test_a_batch_ends_at_a_state_once_it_is_large() -> None:
 def test_a_state_right_behind_rows_that_went_without_one_is_told() -> None:
     line = record('{"a":1}')
     without, closing = sorted_lines(*[line] * 2, state(1), line, batch_bytes=len('"data":{"a":1}}}\n'))[1:3]
-    assert [(chunk.count, chunk.key is None) for chunk in without.chunks] == [(2, True)]
-    assert [(chunk.count, chunk.key is None) for chunk in closing.chunks] == [(0, False)]
+    assert [(chunk.count, not chunk.closed) for chunk in without.chunks] == [(2, True)]
+    assert [(chunk.count, not chunk.closed) for chunk in closing.chunks] == [(0, False)]
     assert len(closing.states) == 1
 
 
@@ -332,7 +332,7 @@ def test_rows_of_another_stream_wait_for_their_own_state() -> None:
 
 def test_a_chunks_key_depends_on_records_and_closing_state_alone() -> None:
     def key(*lines: bytes) -> str | None:
-        return sorted_lines(*lines)[0].chunks[0].key
+        return sorted_lines(*lines)[0].chunks[0].digest
 
     later = record('{"a":1}').replace(b"1700000000123", b"1800000000000")
     behind = b'{"type":"RECORD","record":{"stream":"s","data":{"a":1},"emitted_at":%d}}\n'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -86,23 +86,34 @@ def test_values_that_the_log_lacks_are_read_after_a_rewrite(
     assert [(row["v"], len(row["large"])) for row in replica.table("t")] == [(3, 5000), (2, 5000)]
 
 
+@pytest.fixture
+def altered_meanwhile(execute: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextManager[None]]:
+    """A context in which a statement runs once source-postgres has read the catalog."""
+    tables = catalog.tables
+
+    @contextmanager
+    def altering(statement: str) -> Iterator[None]:
+        def then_alter(*arguments: Any) -> Any:
+            found = tables(*arguments)
+            execute(statement)
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(catalog, "tables", then_alter)
+            yield
+
+    return altering
+
+
 @pytest.mark.parametrize("method", ["Standard", "Xmin", "CDC"])
 def test_a_column_that_changes_its_type_meanwhile_loses_nothing(
-    source: Any, execute: Any, configured: Any, monkeypatch: pytest.MonkeyPatch, request: Any, table: None, method: str
+    source: Any, configured: Any, request: Any, altered_meanwhile: Any, table: None, method: str
 ) -> None:
     if method == "CDC":
         request.getfixturevalue("replica")
     source.config["replication_method"] |= {"method": method}
     whole = configured(t={"cursor_field": ["id"]})
-    tables = catalog.tables
-
-    def then_alter(*arguments: Any) -> Any:
-        found = tables(*arguments)
-        execute("ALTER TABLE t ALTER v TYPE numeric USING v / 2.0")
-        return found
-
-    with monkeypatch.context() as patched:
-        patched.setattr(catalog, "tables", then_alter)
+    with altered_meanwhile("ALTER TABLE t ALTER v TYPE numeric USING v / 2.0"):
         run = source("read", catalog=whole)
     assert (run.records("t"), run.statuses("t")[-1]) == ([], "INCOMPLETE")
     assert "'v' became of another type" in run.errors[0]["message"]
@@ -111,20 +122,10 @@ def test_a_column_that_changes_its_type_meanwhile_loses_nothing(
     assert [float(record["v"]) for record in run.records("t")] == [0.5, 1]
 
 
-def test_a_value_of_a_type_that_came_meanwhile_is_kept(
-    replica: Replica, execute: Any, monkeypatch: pytest.MonkeyPatch, table: None
-) -> None:
+def test_a_value_of_a_type_that_came_meanwhile_is_kept(replica: Replica, altered_meanwhile: Any, table: None) -> None:
     replica.sync("t")
-    tables = catalog.tables
     before = replica.catalog("t")
-
-    def then_alter(*arguments: Any) -> Any:
-        found = tables(*arguments)
-        execute("ALTER TABLE t ALTER v TYPE text USING 'v' || v; UPDATE t SET v = 'new' WHERE id = 1")
-        return found
-
-    with monkeypatch.context() as patched:
-        patched.setattr(catalog, "tables", then_alter)
+    with altered_meanwhile("ALTER TABLE t ALTER v TYPE text USING 'v' || v; UPDATE t SET v = 'new' WHERE id = 1"):
         run = replica.source("read", catalog=before, state=replica.state)
     assert (run.status, run.records("t")) == (1, [])
     replica.sync("t")

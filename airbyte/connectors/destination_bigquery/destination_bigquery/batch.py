@@ -34,17 +34,17 @@ Row = bytes | Frame
 class Chunk:
     """Consecutive records of one stream, ``count`` of them, the first of which is the stream's ``first``-th here.
 
-    ``key`` digests the records (not when they were read) and the STATE behind them; it is None where no state says that
-    the records end here, so that a retry may cut them elsewhere; ``digest`` is then the records' alone. A chunk without
-    records says that a state stands behind those that were passed on without one.
+    ``digest`` is of the records (not of when they were read), and where it is ``closed`` of the STATE behind them: no
+    state says that the records of another end here, so that a retry may cut them elsewhere. A chunk without records
+    says that a state stands behind those that were passed on without one.
     """
 
     stream: Stream
     rows: list[Row]
     count: int
     first: int
-    key: str | None
-    digest: str = ""
+    digest: str
+    closed: bool
 
 
 @dataclass
@@ -73,7 +73,7 @@ class _Pending:
         self._counts: list[int] = []
         self._digest = xxh3_128()
         self._closed = 0
-        self._key: str | None = None
+        self._closed_digest = ""
         for row, content, count in rows:
             self.add(row, content, count)
 
@@ -88,27 +88,27 @@ class _Pending:
         self._closed = len(self._rows)
         digest = self._digest.copy()
         digest.update(xxh3_128_digest(position))
-        self._key = digest.hexdigest()
+        self._closed_digest = digest.hexdigest()
 
     def take(self, *, whole: bool = False) -> list[Chunk]:
         """The closed rows, and with ``whole`` the open ones as a chunk of their own."""
         cut, chunks = self._closed, []
-        if cut or (self._key and self._open_taken):
-            chunks.append(self._chunk(0, cut, self._key))
+        if cut or (self._closed_digest and self._open_taken):
+            chunks.append(self._chunk(0, cut, self._closed_digest, closed=True))
             self._open_taken = False
         if whole and cut < len(self._rows):
-            chunks.append(self._chunk(cut, len(self._rows), None))
+            chunks.append(self._chunk(cut, len(self._rows), self._digest.hexdigest(), closed=False))
             self._open_taken = True
             cut = len(self._rows)
         tail = list(zip(self._rows[cut:], self._counts[cut:], strict=True))
         self._begin([(row, _content(row), count) for row, count in tail])
         return chunks
 
-    def _chunk(self, start: int, end: int, key: str | None) -> Chunk:
+    def _chunk(self, start: int, end: int, digest: str, *, closed: bool) -> Chunk:
         count = sum(self._counts[start:end])
         first = self._taken
         self._taken += count
-        return Chunk(self.stream, self._rows[start:end], count, first, key, self._digest.hexdigest())
+        return Chunk(self.stream, self._rows[start:end], count, first, digest, closed)
 
 
 def _content(row: Row) -> bytes:

@@ -60,8 +60,9 @@ class StreamLoader:
         self._resumed = False
         self._jobs = 0
         self._seen: Counter[str] = Counter()
-        self._keys: list[str | None] = []
-        self._digests: list[str | None] = []
+        #: Of the staged chunks, and whether a state stands behind the last of them.
+        self._digests: list[str] = []
+        self._closed = False
         self._bounds: Bounds = {}
         self.uncommitted = 0
 
@@ -77,22 +78,23 @@ class StreamLoader:
     def load(self, chunk: Chunk, parquet: memoryview, bounds: Bounds) -> None:
         """Put the chunk's rows into the stage table."""
         if not chunk.count:
-            if self._keys:
+            if self._digests:
                 self._note(chunk)
             return
         stage = self.open()
         name = stage["tableReference"]["tableId"]
         if self._replaces:
-            self._warehouse.load(parquet, self._internal, name, self._content_job_id([chunk.key], stage), append=True)
+            job_id = self._content_job_id([chunk.digest], stage) if chunk.closed else self._job_id()
+            self._warehouse.load(parquet, self._internal, name, job_id, append=True)
             return
-        self._warehouse.load(parquet, self._internal, name, self._job_id(), append=bool(self._keys))
-        self._bounds = bounds if not self._keys else _joined(self._bounds, bounds)
+        self._warehouse.load(parquet, self._internal, name, self._job_id(), append=bool(self._digests))
+        self._bounds = bounds if not self._digests else _joined(self._bounds, bounds)
         self._note(chunk)
         self.uncommitted += chunk.count
 
     def commit(self) -> None:
         """Bring what is staged into the final table. Rows without a state behind them stay in the stage."""
-        if not self._keys or self._keys[-1] is None:
+        if not self._closed:
             return
         target = self._open()
         stage = self._path(self._internal, self._stage_name)
@@ -104,11 +106,11 @@ class StreamLoader:
             statement = sql.insert(final, stage, self._stream)
         doing = f"Writing {self.uncommitted} rows of stream {self._stream} to {final}"
         self._warehouse.query(statement, self._content_job_id(self._digests, target), doing)
-        self._keys, self._digests, self._bounds, self.uncommitted = [], [], {}, 0
+        self._digests, self._closed, self._bounds, self.uncommitted = [], False, {}, 0
 
     def _note(self, chunk: Chunk) -> None:
-        self._keys.append(chunk.key)
-        self._digests.append(chunk.key or chunk.digest)
+        self._digests.append(chunk.digest)
+        self._closed = chunk.closed
 
     def complete(self) -> None:
         """The stream has ended well: what older generations it replaces go now."""
@@ -203,16 +205,14 @@ class StreamLoader:
         self._jobs += 1
         return f"{self._job_prefix}_{self._jobs}"
 
-    def _content_job_id(self, digests: list[str | None], target: Resource) -> str:
+    def _content_job_id(self, digests: list[str], target: Resource) -> str:
         """The same id for the same rows at the same place of the same sync into the same table, and for nothing else.
 
-        A chunk's key holds its records and the state behind them, which tells apart equal records at other places;
-        equal ones within one process are counted, and rows that went ahead of a state are told by their own digest, for
-        the state may read the same another time. Rows that no state closes may be cut anywhere by a retry, and equal
-        ones may come again: writing those twice is better than not at all, so they get an id of this process.
+        A closed chunk's digest holds its records and the state behind them, which tells apart equal records at other
+        places; equal ones within one process are counted, and rows that went ahead of a state are told by a digest of
+        their own, for the state may read the same another time. Not for rows that no state closes: they may be cut
+        anywhere by a retry, and equal ones may come again. Writing those twice is better than not at all.
         """
-        if digests[-1] is None:
-            return self._job_id()
         stream = self._stream
         path = tuple(target["tableReference"].values())
         parts = (path, target.get("creationTime"), stream.sync_id, stream.generation_id, digests)

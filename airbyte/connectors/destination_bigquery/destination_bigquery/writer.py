@@ -117,7 +117,7 @@ class Writer:
                 pass
 
     def _load(self, batch: Batch, chunks: list[Future[_Made]], loaders: dict[int, StreamLoader]) -> None:
-        if any(chunk.key is None for chunk in batch.chunks):
+        if not all(chunk.closed for chunk in batch.chunks):
             # Rows without a state must not delay what has one.
             self._commit(loaders)
         for chunk in batch.chunks:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
+from psycopg.postgres import types as postgres
 
 from source_postgres import pgoutput, query
 from source_postgres.batches import Batch, Field, from_texts
@@ -18,12 +19,13 @@ from source_postgres.errors import ConnectorError
 from source_postgres.pgoutput import Changes, Positions, Relation, Values
 from source_postgres.snapshot import snapshot_of
 from source_postgres.stream import ConfiguredStream, selected_columns
+from source_postgres.types import INTEGER_OIDS, TEXT_OIDS
 
 LSN, UPDATED_AT, DELETED_AT = CDC_FIELDS
 #: Changes that ``_ab_cdc_lsn`` tells apart at one position of the log: its decimals.
 LSN_SCALE = 10**9
-#: Oids of types whose values read alike: smallint, integer, bigint and numeric; text and varchar.
-_ALIKE = {21, 23, 20, 1700}, {25, 1043}
+#: Oids of types whose values read alike.
+_ALIKE = INTEGER_OIDS | {postgres["numeric"].oid}, TEXT_OIDS
 
 Mask = npt.NDArray[np.bool_]
 

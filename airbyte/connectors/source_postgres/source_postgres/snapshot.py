@@ -16,6 +16,7 @@ from source_postgres import query
 from source_postgres.catalog import Table
 from source_postgres.connection import settle
 from source_postgres.errors import ConnectorError
+from source_postgres.types import INTEGER_OIDS, TEXT_OIDS
 
 #: Of the relations that this transaction has locked (so nobody rewrites them now), those that have another file than
 #: its snapshot knows. Not LOCK TABLE before the snapshot: it wants privileges on all columns, and knows no foreign
@@ -24,8 +25,6 @@ _REWRITTEN = """
 SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND c.relfilenode NOT IN (0, pg_relation_filenode(c.oid))
 """
-#: Oids of types that a cast takes to each other whole, or fails: smallint, integer and bigint; text and varchar.
-_KEPT = {21, 23, 20}, {25, 1043}
 _COLUMNS = """
 SELECT attname::text, atttypid::int8, atttypmod FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
@@ -68,4 +67,4 @@ def _require_types(connection: psycopg.Connection[Any], table: Table) -> None:
 
 
 def _same(known: tuple[int, int], oid: int, modifier: int) -> bool:
-    return known == (oid, modifier) or any({known[0], oid} <= kept for kept in _KEPT)
+    return known == (oid, modifier) or any({known[0], oid} <= kept for kept in (INTEGER_OIDS, TEXT_OIDS))

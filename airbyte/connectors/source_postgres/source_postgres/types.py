@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from psycopg.postgres import types as postgres
+
 Kind = Literal[
     "bool",
     "integer",
@@ -36,6 +38,9 @@ TIMESTAMPTZ = {"type": "string", "format": "date-time", "airbyte_type": "timesta
 TIME = {"type": "string", "format": "time", "airbyte_type": "time_without_timezone"}
 TIMETZ = {"type": "string", "format": "time", "airbyte_type": "time_with_timezone"}
 
+#: Oids of types whose values read alike, and are cast to one another whole or not at all.
+INTEGER_OIDS = frozenset(postgres[name].oid for name in ("int2", "int4", "int8"))
+TEXT_OIDS = frozenset(postgres[name].oid for name in ("text", "varchar"))
 #: Digits that Arrow's decimal128 holds.
 _MAXIMUM_PRECISION = 38
 
